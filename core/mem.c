@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mem: allocation that aborts, scope cleanup, the bounded sticky buffer and the arena with a budget.
+ * A controller under a memory limit is killed long before malloc says NULL, so running out is not an error path here;
+ * passing a declared limit is. Tests: tests/unit/core/kr.c
+ */
+#include "core/kr.h"
+#include <stdio.h>
+#include <unistd.h>
+
+static void *checked(void *p)
+{
+    if (p) return p;
+    static const char line[] = "kruntimes: out of memory\n";
+    (void)!write(2, line, sizeof line - 1);
+    abort();
+}
+void *xmalloc(size_t n) { return checked(malloc(n ? n : 1)); }
+void *xcalloc(size_t n, size_t size) { return checked(calloc(n ? n : 1, size ? size : 1)); }
+void *xrealloc(void *p, size_t n) { return checked(realloc(p, n ? n : 1)); }
+char *xstrndup(const char *p, size_t n)
+{
+    char *d = xmalloc(n + 1);
+    if (n) memcpy(d, p, n);
+    d[n] = 0;
+    return d;
+}
+void kr_closep(int *fd)
+{
+    if (*fd >= 0) close(*fd);
+}
+
+/* ---- buf ---- */
+void *buf_room(struct buf *b, size_t n)
+{
+    if (b->failed || n > b->max - b->n) {
+        b->failed = true;
+        return NULL;
+    }
+    if (b->cap - b->n < n + 1) {
+        size_t cap = b->cap ? b->cap : 256;
+        while (cap - b->n < n + 1) cap *= 2;
+        b->p = xrealloc(b->p, cap);
+        b->cap = cap;
+    }
+    return b->p + b->n;
+}
+
+void buf_add(struct buf *b, const void *p, size_t n)
+{
+    char *to = buf_room(b, n);
+    if (!to) return;
+    if (n) memcpy(to, p, n);
+    b->n += n;
+    b->p[b->n] = 0;
+}
+
+void buf_byte(struct buf *b, char c) { buf_add(b, &c, 1); }
+
+void buf_fmt(struct buf *b, const char *fmt, ...)
+{
+    char small[256];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(small, sizeof small, fmt, ap);
+    va_end(ap);
+    if (n < 0) {
+        b->failed = true;
+        return;
+    }
+    if ((size_t)n < sizeof small) {
+        buf_add(b, small, (size_t)n);
+        return;
+    }
+    char *to = buf_room(b, (size_t)n);
+    if (!to) return;
+    va_start(ap, fmt);
+    vsnprintf(to, (size_t)n + 1, fmt, ap);
+    va_end(ap);
+    b->n += (size_t)n;
+}
+
+void buf_drop(struct buf *b, size_t n)
+{
+    if (!b->p) return;
+    if (n > b->n) n = b->n;
+    memmove(b->p, b->p + n, b->n - n);
+    b->n -= n;
+    b->p[b->n] = 0;
+}
+
+void buf_clear(struct buf *b)
+{
+    b->n = 0;
+    b->failed = false;
+    if (b->p) b->p[0] = 0;
+}
+
+void buf_free(struct buf *b)
+{
+    free(b->p);
+    *b = (struct buf){ .max = b->max };
+}
+
+char *buf_take(struct buf *b)
+{
+    if (b->failed) return NULL;
+    char *p = b->p ? b->p : xstrndup("", 0);
+    *b = (struct buf){ .max = b->max };
+    return p;
+}
+
+/* ---- arena ---- */
+struct arena_block {
+    struct arena_block *next;
+    size_t cap, off;
+    _Alignas(16) char mem[];
+};
+
+static struct arena_block *new_block(struct arena *a, size_t n)
+{
+    size_t cap = a->first ? a->first : 1024;
+    if (a->head) cap = a->head->cap * 2;
+    if (cap > 65536) cap = 65536;
+    if (cap < n) cap = n;
+    struct arena_block *b = xmalloc(sizeof *b + cap);
+    *b = (struct arena_block){ .next = a->head, .cap = cap };
+    return a->head = b;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+    if (a->over || n > SIZE_MAX - 16) {
+        a->over = true;
+        return NULL;
+    }
+    n = (n + 15) & ~(size_t)15;
+    if (n > a->limit - a->used) {
+        a->over = true;
+        return NULL;
+    }
+    struct arena_block *b = a->head;
+    if (!b || b->cap - b->off < n) b = new_block(a, n);
+    void *p = b->mem + b->off;
+    b->off += n;
+    a->used += n;
+    return memset(p, 0, n);
+}
+
+void *arena_copy(struct arena *a, const void *p, size_t n)
+{
+    void *d = arena_alloc(a, n);
+    if (d && n) memcpy(d, p, n);
+    return d;
+}
+
+struct str arena_str(struct arena *a, struct str s)
+{
+    char *d = arena_alloc(a, s.n + 1);
+    if (!d) return S("");
+    if (s.n) memcpy(d, s.p, s.n);
+    return (struct str){ d, s.n };
+}
+
+struct str arena_fmt(struct arena *a, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    char *d = n < 0 ? NULL : arena_alloc(a, (size_t)n + 1);
+    if (!d) return S("");
+    va_start(ap, fmt);
+    vsnprintf(d, (size_t)n + 1, fmt, ap);
+    va_end(ap);
+    return (struct str){ d, (size_t)n };
+}
+
+char *arena_z(struct arena *a, struct str s)
+{
+    if (s.n && memchr(s.p, 0, s.n)) return NULL;
+    char *d = arena_alloc(a, s.n + 1);
+    if (d && s.n) memcpy(d, s.p, s.n);
+    return d;
+}
+
+void arena_reset(struct arena *a)
+{
+    while (a->head) {
+        struct arena_block *b = a->head;
+        a->head = b->next;
+        free(b);
+    }
+    a->used = 0;
+    a->over = false;
+}
