@@ -1,14 +1,136 @@
-# kruntimes: one static binary.  make | make dev | make unit
-all: dev
-DEV_CC     := gcc
-DEV_CFLAGS := -std=gnu11 -D_GNU_SOURCE -I. -MMD -MP -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla -Wformat=2 -Wstrict-prototypes -Werror -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined
+# SPDX-License-Identifier: Apache-2.0
+#
+# kruntimes: one static binary. docs/development.md explains; in short:
+#
+#   make            build/kruntimes       the release: musl, static-pie, stripped
+#   make dev        build/dev/kruntimes   host C library with ASan and UBSan
+#   make unit       unit tests in the dev flavour (build/dev/unit NAME runs some)
+#   make test       set-up, both flavours, every test suite, one line of totals
+#   make lint       rules of the tree; make generate: what is generated, anew
+#   make demo       set-up, build, and a Run on this machine
+#   make deps       third-party libraries only (also done by need)
+#
+# A flavour is a folder of objects (build/FLAVOUR/obj) and a set of third-party
+# libraries in a cache outside the tree; core/deps/deps.sh names both.
+VERSION := 0.1.0
+
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+all: build/kruntimes
+
+# ---------------------------------------------------------------- sources
+
 LIB_SRC  := $(wildcard core/*.c grpc/*.c grpc/proto/*.c k8s/*.c crds/*.c applets/*.c applets/*/*.c)
+CMD_SRC  := $(wildcard cmd/*.c)
 UNIT_SRC := $(wildcard tests/kit/*.c tests/unit/*/*.c tests/unit/*/*/*.c)
-DEV_OBJ  := $(LIB_SRC:%.c=build/dev/obj/%.o)
-build/dev/obj/%.o: %.c Makefile ; @mkdir -p $(@D); $(DEV_CC) $(DEV_CFLAGS) -c $< -o $@
-build/dev/kruntimes: build/dev/obj/cmd/kruntimes.o $(DEV_OBJ) ; $(DEV_CC) $(DEV_CFLAGS) $^ -o $@
-build/dev/unit: $(UNIT_SRC:%.c=build/dev/obj/%.o) $(DEV_OBJ) ; $(DEV_CC) $(DEV_CFLAGS) $^ -o $@
+
+# Code that every message passes through is worth more than its size.
+HOT := core/json_scan core/json_write core/str core/map core/regex core/model_decode core/model_encode \
+       grpc/hpack grpc/huffman grpc/h2
+HOT_OBJ = $(foreach h,$(HOT),build/musl/obj/$h.o)
+
+# ---------------------------------------------------------------- flavours
+
+# Compiler and places of the libraries; asked anew when the recipe changes.
+DEPS_SH := core/deps/deps.sh
+define deps-env
+build/$1/deps.mk: $(wildcard core/deps/*)
+	@mkdir -p $$(@D)
+	@$(DEPS_SH) env $1 >$$@
+endef
+$(foreach f,musl dev arm64,$(eval $(call deps-env,$f)))
+
+# Only the flavours that a goal needs are looked up, so that "make dev" asks for nothing of musl.
+musl-goals := all build/kruntimes build/unit deps unit-musl size install
+dev-goals  := dev unit build/dev/kruntimes build/dev/unit
+ifneq ($(filter $(musl-goals),$(or $(MAKECMDGOALS),all)),)
+-include build/musl/deps.mk
+endif
+ifneq ($(filter $(dev-goals),$(MAKECMDGOALS)),)
+-include build/dev/deps.mk
+endif
+ifneq ($(filter arm64 build/arm64/kruntimes,$(MAKECMDGOALS)),)
+-include build/arm64/deps.mk
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 -Wundef \
+        -Wpointer-arith -Wwrite-strings -Wnull-dereference -Werror
+BASE := -std=gnu11 -D_GNU_SOURCE -I. -MMD -MP -fno-common $(WARN)
+HARD := -fPIE -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero -fno-plt \
+        -ffunction-sections -fdata-sections
+LINK := -static-pie -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code \
+        -Wl,--build-id=sha1
+# The same source gives the same bytes wherever it lies (also for __FILE__ and debug lines).
+maps  = -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(DEPS_DIR_$1)=deps
+
+CC_musl      = $(DEPS_CC_musl)
+CFLAGS_musl  = $(BASE) $(HARD) -Os -g1 $(call maps,musl) $(DEPS_CFLAGS_musl)
+LDFLAGS_musl = $(LINK)
+CC_arm64      = $(DEPS_CC_arm64)
+CFLAGS_arm64  = $(BASE) $(HARD) -Os -g1 $(call maps,arm64) $(DEPS_CFLAGS_arm64)
+LDFLAGS_arm64 = $(LINK)
+CC_dev       = $(DEPS_CC_dev)
+CFLAGS_dev   = $(BASE) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+               -fno-sanitize-recover=undefined $(DEPS_CFLAGS_dev)
+LDFLAGS_dev  = -fsanitize=address,undefined
+
+$(HOT_OBJ): OPT := -O2
+
+# $(call flavour,NAME): its objects, the program and the unit tests.
+define flavour
+LIB_$1  := $$(LIB_SRC:%.c=build/$1/obj/%.o)
+CMD_$1  := $$(CMD_SRC:%.c=build/$1/obj/%.o)
+UNIT_$1 := $$(UNIT_SRC:%.c=build/$1/obj/%.o)
+
+# Compiled again when a flag, the compiler or the libraries change.
+build/$1/flags: FORCE
+	@mkdir -p $$(@D)
+	@echo '$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS_$1)' | cmp -s - $$@ || \
+	 echo '$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS_$1)' >$$@
+ifneq ($$(DEPS_DIR_$1),)
+$$(DEPS_DIR_$1)/.ok:
+	$$(DEPS_SH) build $1
+build/$1/flags: | $$(DEPS_DIR_$1)/.ok
+endif
+
+build/$1/obj/%.o: %.c build/$1/flags
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(OPT) $$(DEFS) -c $$< -o $$@
+build/$1/obj/core/version.o: DEFS := -DKR_VERSION='"$(VERSION)"'
+build/$1/obj/core/version.o: Makefile
+build/$1/kruntimes: $$(CMD_$1) $$(LIB_$1)
+	$$(say) link $$@
+	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS_$1) $$^ -o $$@ $$(DEPS_LIBS_$1)
+build/$1/unit: $$(UNIT_$1) $$(LIB_$1)
+	$$(say) link $$@
+	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS_$1) $$^ -o $$@ $$(DEPS_LIBS_$1)
+-include $$(CMD_$1:.o=.d) $$(LIB_$1:.o=.d) $$(UNIT_$1:.o=.d)
+endef
+# make V=1 prints each command.
+Q   := $(if $(V),,@)
+say  = @echo
+$(foreach f,musl dev arm64,$(eval $(call flavour,$f)))
+
+# ---------------------------------------------------------------- goals
+
+build/kruntimes: build/musl/kruntimes
+	$(Q)strip -o $@ $<
+build/unit: build/musl/unit
+	$(Q)cp $< $@
 dev: build/dev/kruntimes
-unit: build/dev/unit ; build/dev/unit
-.PHONY: all dev unit
--include $(shell find build/dev -name '*.d' 2>/dev/null)
+unit: build/dev/unit
+	build/dev/unit
+unit-musl: build/unit
+	build/unit
+arm64: build/arm64/kruntimes
+size: build/kruntimes
+	@stat -c '%s bytes  %n' $<
+
+deps: build/musl/flags
+deps-all:
+	$(DEPS_SH) build musl all
+clean:
+	rm -rf build
+
+FORCE:
+.PHONY: all dev unit unit-musl arm64 size deps deps-all clean FORCE
