@@ -90,6 +90,7 @@ struct str str_cut(struct str *rest, char sep);
 bool str_i64(struct str s, int64_t *out);                  /* whole decimal number, optional '-', nothing else */
 bool str_u64(struct str s, uint64_t *out);
 bool str_utf8(struct str s);                               /* RFC 3629, no surrogates; NUL is allowed */
+size_t str_utf8_prefix(struct str s);                       /* how many bytes from the start are whole, valid characters */
 size_t str_runes(struct str s);                            /* Unicode characters of valid UTF-8 */
 size_t str_rune_cut(struct str s, size_t max);             /* the largest n <= max that does not cut a rune in two */
 uint64_t str_hash(struct str s);                           /* for hash tables; seeded once per process */

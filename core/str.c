@@ -107,12 +107,14 @@ static size_t rune_len(const unsigned char *p, size_t n)
     return len;
 }
 
-bool str_utf8(struct str s)
+size_t str_utf8_prefix(struct str s)
 {
-    for (size_t i = 0, len; i < s.n; i += len)
-        if (!(len = rune_len((const unsigned char *)s.p + i, s.n - i))) return false;
-    return true;
+    size_t i = 0;
+    for (size_t len; i < s.n && (len = rune_len((const unsigned char *)s.p + i, s.n - i)); i += len) {}
+    return i;
 }
+
+bool str_utf8(struct str s) { return str_utf8_prefix(s) == s.n; }
 
 size_t str_runes(struct str s)
 {
