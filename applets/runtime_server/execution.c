@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * execution: a shim, two pipes and a report make one execution.
+ *
+ * It ends when the shim has: then nobody below is left, what stands in the pipes is read to the end (nobody holds them
+ * open any more) and the state changes. Cancel only sends TERM to the shim and waits for the same end.
+ * Not here: how processes are found and ended (shim.c), gRPC (service.c). Tests: tests/unit/applets/runtime_server.c
+ */
+#include "applets/runtime_server/execution.h"
+#include "applets/runtime_server/shim.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct stream { struct fdsrc src; struct execution *x; struct output out; };
+struct execution {
+    struct execs *all;
+    struct str id;
+    struct stream streams[2];
+    struct child shim;
+    int report;
+    struct timer deadline;
+    bool timed_out;
+    enum exec_state state;
+    int32_t exit_code;
+    char error[256], command[64];
+    struct exec_watch *watches;
+    void (*cancelled)(void *ctx);
+    void *cancel_ctx;
+    bool cancel;
+};
+struct execs { struct loop *loop; struct exec_config cfg; struct map by_id; size_t running; };
+
+struct execs *execs_new(struct loop *loop, const struct exec_config *cfg)
+{
+    struct execs *s = xcalloc(1, sizeof *s);
+    s->loop = loop;
+    s->cfg = *cfg;
+    return s;
+}
+
+static void tell(struct execution *x, bool gone)
+{
+    for (struct exec_watch *w = x->watches, *next; w; w = next) {
+        next = w->next;
+        w->changed(w, x, gone);
+    }
+}
+
+/* ---- output ---- */
+/* True when there may be more. */
+static bool read_some(struct stream *st)
+{
+    char bytes[32768];
+    ssize_t n = read(st->src.fd, bytes, sizeof bytes);
+    if (n > 0) output_add(&st->out, (struct str){ bytes, (size_t)n });
+    if (n > 0 || (n < 0 && errno == EINTR)) return true;
+    if (n < 0 && errno == EAGAIN) return false;
+    loop_unwatch(st->x->all->loop, &st->src);
+    close(st->src.fd);
+    st->src.fd = -1;
+    return false;
+}
+
+static void readable(struct loop *l, struct fdsrc *src, unsigned got)
+{
+    struct stream *st = container_of(src, struct stream, src);
+    (void)l, (void)got;
+    uint64_t before = st->out.total;
+    for (int rounds = 0; rounds < 8 && st->src.fd >= 0 && read_some(st); rounds++) {}    /* then others have their turn */
+    if (st->out.total != before) tell(st->x, false);
+}
+
+/* ---- the end ---- */
+static void remove_execution(struct execution *x)
+{
+    struct loop *l = x->all->loop;
+    map_del(&x->all->by_id, x->id);
+    tell(x, true);
+    loop_timer_stop(l, &x->deadline);
+    loop_child_forget(l, &x->shim);
+    for (int i = 0; i < 2; i++) {
+        if (x->streams[i].src.fd >= 0) loop_unwatch(l, &x->streams[i].src), close(x->streams[i].src.fd);
+        output_free(&x->streams[i].out);
+    }
+    close(x->report);
+    free((char *)x->id.p);
+    free(x);
+}
+
+static void judge_exec(struct execution *x, int err)
+{
+    x->state = EXEC_FAILED;
+    x->exit_code = err == ENOENT || err == ENOTDIR ? 127 : 126;
+    if (x->exit_code == 127) snprintf(x->error, sizeof x->error, "NotFound: command \"%s\" was not found (or the interpreter its \"#!\" line names)", x->command);
+    else if (err == E2BIG) snprintf(x->error, sizeof x->error, "TooLarge: arguments and environment are more than the kernel takes");
+    else snprintf(x->error, sizeof x->error, "NotExecutable: command \"%s\" can't be executed: %s", x->command, strerror(err));
+}
+
+static void judge(struct execution *x, const struct shim_report *r)
+{
+    if (r->exec_errno) {
+        judge_exec(x, r->exec_errno);
+    } else if (WIFSIGNALED(r->status)) {
+        x->state = EXEC_FAILED;
+        x->exit_code = 128 + WTERMSIG(r->status);
+        snprintf(x->error, sizeof x->error, "Signalled: ended by signal %d (%s)", WTERMSIG(r->status), strsignal(WTERMSIG(r->status)));
+    } else {
+        x->exit_code = WEXITSTATUS(r->status);
+        x->state = x->exit_code ? EXEC_FAILED : EXEC_SUCCEEDED;
+    }
+    if (!x->timed_out) return;
+    x->state = EXEC_FAILED;
+    snprintf(x->error, sizeof x->error, "Timeout: not done in time");
+}
+
+static void shim_ended(struct loop *l, struct child *c, int wait_status)
+{
+    struct execution *x = container_of(c, struct execution, shim);
+    struct shim_report r = { 0 };
+    for (int i = 0; i < 2; i++)
+        while (x->streams[i].src.fd >= 0 && read_some(&x->streams[i])) {}
+    loop_timer_stop(l, &x->deadline);
+    x->all->running--;
+    if (read(x->report, &r, sizeof r) == sizeof r) {
+        judge(x, &r);
+    } else {                                             /* somebody killed the shim itself */
+        x->state = EXEC_FAILED;
+        x->exit_code = WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : 1;
+        snprintf(x->error, sizeof x->error, "Signalled: the process that watched over the command was killed");
+    }
+    if (!x->cancel) {
+        tell(x, false);
+        return;
+    }
+    if (x->cancelled) x->cancelled(x->cancel_ctx);
+    remove_execution(x);
+}
+
+static void deadline_passed(struct loop *l, struct timer *t)
+{
+    struct execution *x = container_of(t, struct execution, deadline);
+    (void)l;
+    x->timed_out = true;
+    kill(x->shim.pid, SIGTERM);
+}
+
+/* ---- the start ---- */
+static struct str env_get(const struct exec_request *r, const char *key, struct str or)
+{
+    for (size_t i = r->nenv; i-- > 0;)
+        if (str_is(r->env[i].key, key)) return r->env[i].value;
+    return or;
+}
+
+/* The server's environment without what is its own, the request's over it. */
+static int env_build(char ***out, const struct exec_request *r, struct arena *a, struct kr_err *e)
+{
+    extern char **environ;
+    size_t n = 0, most = r->nenv + 1;
+    for (char **v = environ; *v; v++) most++;
+    char **envp = arena_alloc(a, most * sizeof *envp);
+    if (!envp) return kr_fail(e, KR_TOO_LARGE, "environment is too large");
+    struct map given = { 0 };
+    for (size_t i = 0; i < r->nenv; i++) map_put(&given, r->env[i].key, (void *)(i + 1));
+    for (char **v = environ; *v; v++) {
+        struct str rest = str_of(*v), key = str_cut(&rest, '=');
+        if (!str_starts(key, S("KR_")) && !map_get(&given, key)) envp[n++] = *v;
+    }
+    bool bad = false;
+    for (size_t i = 0; i < r->nenv && !bad; i++) {
+        if (map_get(&given, r->env[i].key) != (void *)(i + 1)) continue;        /* a later one of the same name wins */
+        bad = !r->env[i].key.n || str_chr(r->env[i].key, '=') >= 0;
+        envp[n] = arena_z(a, arena_fmt(a, "%.*s=%.*s", SFMT(r->env[i].key), SFMT(r->env[i].value)));
+        bad |= !envp[n] || strlen(envp[n]) != r->env[i].key.n + 1 + r->env[i].value.n;
+        n++;
+    }
+    map_free(&given);
+    if (bad) return kr_fail(e, KR_INVALID, a->over ? "environment is too large" : "an environment variable has no name, a \"=\" in its name, or a NUL byte");
+    *out = envp;
+    return 0;
+}
+
+static void watch_streams(struct execution *x)
+{
+    for (int i = 0; i < 2; i++) {
+        x->streams[i].x = x;
+        x->streams[i].src.ready = readable;
+        loop_watch(x->all->loop, &x->streams[i].src, LOOP_IN);
+    }
+}
+
+/* Pipes: [0] stdout, [1] stderr, [2] report; the server reads the first end of each. */
+static int open_pipes(int p[3][2], struct kr_err *e)
+{
+    for (int i = 0; i < 3; i++)
+        if (pipe2(p[i], O_CLOEXEC) < 0) {
+            int err = errno;
+            while (i--) close(p[i][0]), close(p[i][1]);
+            return kr_fail_sys(e, KR_SYSTEM, err, "no pipes for the execution");
+        }
+    for (int i = 0; i < 3; i++) fcntl(p[i][0], F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+static int launch(struct execution *x, struct shim_spec *spec, struct kr_err *e)
+{
+    int p[3][2];
+    if (open_pipes(p, e) < 0) return -1;
+    spec->out = p[0][1], spec->err = p[1][1], spec->report = p[2][1];
+    pid_t pid = shim_start(spec, e);
+    for (int i = 0; i < 3; i++) close(p[i][1]);
+    x->shim = (struct child){ .pid = pid, .ended = shim_ended };
+    if (pid < 0 || loop_child(x->all->loop, &x->shim, e) < 0) {
+        for (int i = 0; i < 3; i++) close(p[i][0]);
+        if (pid > 0) kill(pid, SIGTERM);
+        return -1;
+    }
+    x->streams[0].src.fd = p[0][0], x->streams[1].src.fd = p[1][0], x->report = p[2][0];
+    return 0;
+}
+
+static int start_in(struct execs *s, const struct exec_request *r, int dir, struct execution *x, struct kr_err *e)
+{
+    AUTO_ARENA struct arena a = { .limit = LIMIT_EXEC_REQUEST };
+    struct shim_spec spec = { .dir = dir, .grace_ms = s->cfg.grace_ms, .harden = s->cfg.harden };
+    const char *own = getenv("PATH");
+    struct str path = env_get(r, "PATH", own && *own ? str_of(own) : S("/usr/local/bin:/usr/bin:/bin"));
+    struct argv_request want = { r->entrypoint, r->args, s->cfg.interpreter, path, dir };
+    if (argv_build(&spec.argv, &want, &a, e) < 0 || env_build(&spec.envp, r, &a, e) < 0) return -1;
+    if (!(spec.path = arena_z(&a, path))) return kr_fail(e, KR_INVALID, "PATH has a NUL byte inside");
+    snprintf(x->command, sizeof x->command, "%s", spec.argv[0]);
+    x->command[str_rune_cut(str_of(x->command), sizeof x->command - 1)] = 0;
+    return launch(x, &spec, e);
+}
+
+int exec_start(struct execs *s, const struct exec_request *r, struct kr_err *e)
+{
+    if (map_get(&s->by_id, r->id)) return kr_fail(e, KR_EXISTS, "execution \"%.*s\" is there already", SFMT(r->id));
+    if (s->by_id.n >= LIMIT_EXECUTIONS) return kr_fail(e, KR_TOO_LARGE, "there are %d executions already", LIMIT_EXECUTIONS);
+    AUTO_FREE char *where = xstrndup(r->working_dir.n ? r->working_dir.p : ".", r->working_dir.n ? r->working_dir.n : 1);
+    AUTO_CLOSE int dir = open(where, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0) return kr_fail_sys(e, KR_INVALID, errno, "working directory \"%s\"", where);
+    struct execution *x = xcalloc(1, sizeof *x);
+    x->all = s;
+    if (start_in(s, r, dir, x, e) < 0) {
+        free(x);
+        return -1;
+    }
+    x->id = (struct str){ xstrndup(r->id.p, r->id.n), r->id.n };
+    map_put(&s->by_id, x->id, x);
+    s->running++;
+    watch_streams(x);
+    x->deadline.fire = deadline_passed;
+    if (r->timeout_s > 0) loop_timer_in(s->loop, &x->deadline, r->timeout_s * 1000000);
+    return 0;
+}
+
+/* ---- asked from outside ---- */
+struct execution *exec_find(struct execs *s, struct str id) { return map_get(&s->by_id, id); }
+struct execution *exec_next(struct execs *s, size_t *at) { return map_next(&s->by_id, at); }
+struct str exec_id(const struct execution *x) { return x->id; }
+enum exec_state exec_state(const struct execution *x) { return x->state; }
+int32_t exec_exit_code(const struct execution *x) { return x->exit_code; }
+struct str exec_error(const struct execution *x) { return str_of(x->error); }
+const struct output *exec_output(const struct execution *x, int stream) { return &x->streams[stream - 1].out; }
+size_t execs_running(const struct execs *s) { return s->running; }
+
+void exec_cancel(struct execs *s, struct execution *x, void (*done)(void *ctx), void *ctx)
+{
+    (void)s;
+    if (x->state != EXEC_RUNNING) {
+        remove_execution(x);
+        if (done) done(ctx);
+        return;
+    }
+    if (x->cancelled) x->cancelled(x->cancel_ctx);       /* a second Cancel takes the place of the first, which is answered now */
+    x->cancel = true;
+    x->cancelled = done;
+    x->cancel_ctx = ctx;
+    kill(x->shim.pid, SIGTERM);
+}
+
+int exec_forget(struct execs *s, struct execution *x, struct kr_err *e)
+{
+    (void)s;
+    if (x->state == EXEC_RUNNING) return kr_fail(e, KR_PRECONDITION, "execution \"%.*s\" is running", SFMT(x->id));
+    remove_execution(x);
+    return 0;
+}
+
+void exec_watch(struct execution *x, struct exec_watch *w)
+{
+    w->next = x->watches;
+    x->watches = w;
+}
+
+void exec_unwatch(struct execution *x, struct exec_watch *w)
+{
+    for (struct exec_watch **at = &x->watches; *at; at = &(*at)->next)
+        if (*at == w) {
+            *at = w->next;
+            return;
+        }
+}
+
+void execs_free(struct execs *s)
+{
+    struct execution *x;
+    for (size_t i = 0; (x = map_next(&s->by_id, &i));) {
+        if (x->state == EXEC_RUNNING) kill(x->shim.pid, SIGTERM);    /* the shim sees to the rest, and to our own end */
+        remove_execution(x);
+    }
+    map_free(&s->by_id);
+    free(s);
+}

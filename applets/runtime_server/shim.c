@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shim: see shim.h.
+ *
+ * The shim waits for signals only: SIGCHLD (somebody ended), SIGTERM (end it all), a deadline while ending. It makes no
+ * wake-ups while the command runs. It must not allocate: it is a fork of a server with open buffers, and small.
+ * What is below it is found through /proc/self/task/<tid>/children (a kernel without it: by a scan of /proc), again and
+ * again until nobody is left, because a process may fork while it is looked for.
+ * Tests: tests/local/runtime_server.py
+ */
+#include "applets/runtime_server/shim.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FILES_MAX = 65536, SWEEP_MS = 20 };
+
+/* ---- the command ---------------------------------------------------------------------------------------------- */
+static void harden(void)
+{
+    struct rlimit none = { 0, 0 }, files = { FILES_MAX, FILES_MAX };
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    setrlimit(RLIMIT_CORE, &none);
+    setrlimit(RLIMIT_NOFILE, &files);          /* fails when the hard limit is lower: then that one holds */
+}
+
+/* execvp with the execution's own $PATH; the most telling errno is kept. */
+static int exec_in_path(const struct shim_spec *s)
+{
+    char file[4096];
+    int worst = ENOENT;
+    struct str path = str_of(s->path);
+    if (strchr(s->argv[0], '/')) {
+        execve(s->argv[0], s->argv, s->envp);
+        return errno;
+    }
+    while (path.p) {
+        struct str dir = str_cut(&path, ':');
+        int n = snprintf(file, sizeof file, "%.*s/%s", SFMT(dir), s->argv[0]);
+        if (!dir.n || n < 0 || (size_t)n >= sizeof file) continue;
+        execve(file, s->argv, s->envp);
+        if (errno != ENOENT && errno != ENOTDIR) worst = errno;
+        if (errno == E2BIG || errno == ENOMEM) break;
+    }
+    return worst;
+}
+
+/* A server ignores these; what it starts must not. */
+static const int inherited[] = { SIGPIPE, SIGHUP, SIGINT, SIGQUIT };
+
+/* Runs in the child that shares the shim's memory until exec: only system calls, and the answer through *failed. */
+static void become_command(const struct shim_spec *s, volatile int *failed)
+{
+    sigset_t none;
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    sigemptyset(&none);
+    setsid();
+    for (size_t i = 0; i < LEN(inherited); i++) signal(inherited[i], SIG_DFL);
+    if (s->harden) harden();
+    if (null < 0 || fchdir(s->dir) < 0 || dup2(null, 0) < 0 || dup2(s->out, 1) < 0 || dup2(s->err, 2) < 0) {
+        *failed = errno;
+        _exit(127);
+    }
+    syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);      /* unshared table: a vfork child has its own */
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    *failed = exec_in_path(s);
+    _exit(127);
+}
+
+/* ---- what is below us ------------------------------------------------------------------------------------------ */
+static bool read_children(pid_t of, char *text, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", of, of);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+    if (fd >= 0) close(fd);
+    if (n < 0) return false;
+    text[n] = 0;
+    return true;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) close(fd);
+    if (n <= 0) return -1;
+    text[n] = 0;
+    char *behind = strrchr(text, ')');                /* the name may hold anything, so look behind its last bracket */
+    return behind && strlen(behind) > 4 ? (pid_t)strtol(behind + 4, NULL, 10) : -1;
+}
+
+static void signal_tree(pid_t of, int sig, int depth);
+
+static void signal_by_scan(pid_t of, int sig, int depth)
+{
+    DIR *proc = opendir("/proc");
+    struct dirent *d;
+    while (proc && (d = readdir(proc))) {
+        pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
+        if (pid <= 0 || parent_of(pid) != of) continue;
+        signal_tree(pid, sig, depth + 1);
+        kill(pid, sig);
+    }
+    if (proc) closedir(proc);
+}
+
+/* Everybody below `of`, the lowest first. A tree deeper than a sane one is cut: its lower half moves up to us when its
+ * parents are gone, and the next sweep finds it. */
+static void signal_tree(pid_t of, int sig, int depth)
+{
+    char text[2048];
+    if (depth > 16) return;
+    if (!read_children(of, text, sizeof text)) {
+        signal_by_scan(of, sig, depth);
+        return;
+    }
+    for (char *at = text, *end; *at; at = end) {
+        pid_t pid = (pid_t)strtol(at, &end, 10);
+        if (end == at || pid <= 0) break;
+        signal_tree(pid, sig, depth + 1);
+        kill(pid, sig);
+    }
+}
+
+/* ---- the shim's life -------------------------------------------------------------------------------------------- */
+struct shim {
+    const struct shim_spec *spec;
+    pid_t leader;
+    bool leader_ended, ending, killing;
+    int64_t kill_at_ms;
+    struct shim_report report;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* True while somebody is left. */
+static bool reap(struct shim *s)
+{
+    for (;;) {
+        int status;
+        pid_t pid = waitpid(-1, &status, WNOHANG);
+        if (pid == 0) return true;
+        if (pid < 0) return errno == EINTR;
+        if (pid != s->leader) continue;
+        s->leader_ended = true;
+        s->report.status = status;
+    }
+}
+
+static void end_all(struct shim *s, int sig)
+{
+    if (!s->leader_ended) kill(-s->leader, sig);
+    signal_tree(getpid(), sig, 0);
+}
+
+static void begin_ending(struct shim *s)
+{
+    if (s->ending) return;
+    s->ending = true;
+    s->report.killed_rest = s->leader_ended;
+    s->kill_at_ms = now_ms() + s->spec->grace_ms;
+    end_all(s, SIGTERM);
+}
+
+/* Waits for the next signal, or for the moment at which KILL is due. */
+static int next_signal(struct shim *s, const sigset_t *set)
+{
+    if (!s->ending) return sigwaitinfo(set, NULL);
+    int64_t ms = s->killing ? SWEEP_MS : s->kill_at_ms - now_ms();
+    if (ms < 0) ms = 0;
+    struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+    return sigtimedwait(set, NULL, &t);
+}
+
+__attribute__((noreturn)) static void live(struct shim *s, const sigset_t *set, pid_t server)
+{
+    while (reap(s)) {
+        if (s->leader_ended) begin_ending(s);
+        int sig = next_signal(s, set);
+        if (sig == SIGTERM || getppid() != server) begin_ending(s);
+        if (s->ending && now_ms() >= s->kill_at_ms) {
+            s->killing = true;
+            end_all(s, SIGKILL);
+        }
+    }
+    (void)!write(s->spec->report, &s->report, sizeof s->report);
+    _exit(0);
+}
+
+__attribute__((noreturn)) static void shim_main(const struct shim_spec *spec, pid_t server)
+{
+    sigset_t set;
+    struct shim s = { .spec = spec };
+    volatile int failed = 0;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+    prctl(PR_SET_NAME, "kr-shim", 0, 0, 0);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+    if (getppid() != server) kill(getpid(), SIGTERM);    /* it died before it could be watched */
+    setsid();                                            /* a signal to the server's group is not for us */
+    s.leader = vfork();
+    if (s.leader == 0) become_command(spec, &failed);
+    if (s.leader < 0) failed = errno;
+    s.report.exec_errno = failed;
+    close(spec->out);                                    /* the pipes end when the command's side does */
+    close(spec->err);
+    live(&s, &set, server);
+}
+
+/* Of the server's descriptors the shim keeps those it was given. */
+static void close_others(const struct shim_spec *s)
+{
+    int keep[] = { s->dir, s->out, s->err, s->report };
+    unsigned from = 3;
+    for (size_t round = 0; round <= LEN(keep); round++) {
+        unsigned next = ~0u;
+        for (size_t i = 0; i < LEN(keep); i++)
+            if ((unsigned)keep[i] >= from && (unsigned)keep[i] < next) next = (unsigned)keep[i];
+        if (next > from) syscall(SYS_close_range, from, next == ~0u ? ~0u : next - 1, 0);
+        if (next == ~0u) return;
+        from = next + 1;
+    }
+}
+
+pid_t shim_start(const struct shim_spec *spec, struct kr_err *e)
+{
+    pid_t server = getpid(), pid = fork();
+    if (pid < 0) return kr_fail_sys(e, KR_SYSTEM, errno, "no process can be started");
+    if (pid == 0) {
+        close_others(spec);
+        shim_main(spec, server);
+    }
+    return pid;
+}

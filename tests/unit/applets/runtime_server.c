@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "applets/runtime_server/execution.h"
+#include "tests/kit/test.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- output ---- */
+TEST(output_keeps_head_and_tail)
+{
+    struct output o = { 0 };
+    uint64_t at = 0, total = 0;
+    char piece[70001];
+    for (int i = 0; i < 120; i++) {
+        for (size_t k = 0; k < sizeof piece; k++) piece[k] = (char)('a' + (total + k) % 23);
+        output_add(&o, (struct str){ piece, sizeof piece });
+        total += sizeof piece;
+    }
+    CHECK_INT(o.total, total);
+    size_t read = 0;
+    bool gap = false;
+    for (;;) {
+        uint64_t before = at;
+        struct str s = output_at(&o, &at);
+        gap |= at != before;
+        if (!s.n) break;
+        for (size_t i = 0; i < s.n; i++) CHECK_OR(s.p[i] == (char)('a' + (at + i) % 23));
+        at += s.n;
+        read += s.n;
+    }
+    CHECK(gap && at == total);
+    CHECK_INT(read, OUTPUT_HEAD + OUTPUT_TAIL);
+    output_free(&o);
+}
+
+TEST(status_text_is_utf8_and_marked_when_cut)
+{
+    AUTO_ARENA struct arena a = { .limit = 8 << 20 };
+    struct output o = { 0 };
+    output_add(&o, S("ok \xFF\xC3"));
+    CHECK_STR(output_text(&o, &a), S("ok \xEF\xBF\xBD\xEF\xBF\xBD"));
+    output_free(&o);
+    for (int i = 0; i < 400000; i++) output_add(&o, S("é€"));
+    struct str s = output_text(&o, &a);
+    CHECK(str_utf8(s) && s.n <= OUTPUT_HEAD && str_ends(s, S("[output cut here]\n")));
+    output_free(&o);
+    CHECK_STR(output_text(&o, &a), S(""));
+}
+
+/* ---- argv ---- */
+static void put_file(const char *dir, const char *name, const char *text, int mode)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+    CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+}
+
+TEST(what_is_executed)
+{
+    static const char *const py[] = { "python3", "-u", NULL };
+    static const struct { const char *entry; const char *args[3]; const char *const *interp; const char *path, *want; } T[] = {
+        { "", { "echo hi" }, NULL, "/bin", "sh|-c|echo hi" },
+        { "", { "echo hi" }, NULL, "/nowhere", "echo hi" },
+        { "", { "print(1)" }, py, "/bin", "python3|-u|-c|print(1)" },
+        { "", { "echo", "a b", "c" }, NULL, "/bin", "echo|a b|c" },
+        { "plain", { "x" }, NULL, "/bin", "sh|./plain|x" },
+        { "plain", { "x" }, py, "/bin", "python3|-u|./plain|x" },
+        { "hashbang", { "x" }, py, "/bin", "./hashbang|x" },
+        { "unexecutable", { NULL }, NULL, "/bin", "/usr/bin/env|perl -w|./unexecutable" },
+        { "sub/elf", { "y" }, NULL, "/bin", "./sub/elf|y" },
+        { "missing", { "echo", "x" }, NULL, "/bin", "echo|x" },
+        { "missing", { NULL }, NULL, "/bin", "! entrypoint \"missing\" does not exist in the workspace, and there are no args to execute" },
+        { "", { NULL }, NULL, "/bin", "! nothing to execute: neither entrypoint nor args" },
+        { "out", { "x" }, NULL, "/bin", "! entrypoint \"out\" can't be used: it leads out of the workspace" },
+        { "../plain", { "x" }, NULL, "/bin", "! entrypoint \"../plain\" can't be used: it leads out of the workspace" },
+        { "sub", { "x" }, NULL, "/bin", "! entrypoint \"sub\" is not a file" },
+    };
+    char path[512];
+    const char *d = test_tmpdir();
+    put_file(d, "plain", "echo hi\n", 0600);
+    put_file(d, "hashbang", "#!/bin/sh\n", 0700);
+    put_file(d, "unexecutable", "#! /usr/bin/env perl -w\n", 0600);
+    snprintf(path, sizeof path, "%s/sub", d);
+    mkdir(path, 0700);
+    put_file(d, "sub/elf", "\177ELF", 0700);
+    snprintf(path, sizeof path, "%s/out", d);
+    CHECK_OR(!symlink("/etc/passwd", path));
+    AUTO_CLOSE int dir = open(d, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < LEN(T); i++) {
+        AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+        AUTO_BUF struct buf b = { .max = 4096 };
+        struct str args[3];
+        size_t n = 0;
+        struct kr_err e = { 0 };
+        char **argv;
+        while (n < 3 && T[i].args[n]) args[n] = str_of(T[i].args[n]), n++;
+        struct argv_request r = { str_of(T[i].entry), { args, n }, T[i].interp, str_of(T[i].path), dir };
+        /* bash may or may not be there: the tests name a folder with sh alone where it matters */
+        if (argv_build(&argv, &r, &a, &e) < 0) buf_fmt(&b, "! %s", e.msg);
+        else for (char **v = argv; *v; v++) buf_fmt(&b, "%s%s", v == argv ? "" : "|", !strcmp(*v, "bash") ? "sh" : *v);
+        CHECK_STR(buf_view(&b), str_of(T[i].want));
+    }
+}
+
+/* ---- executions ---- */
+struct runner { struct loop *l; struct execs *all; struct exec_watch w; bool ended, cancelled; };
+static void changed(struct exec_watch *w, struct execution *x, bool gone)
+{
+    struct runner *r = container_of(w, struct runner, w);
+    if (gone || exec_state(x) != EXEC_RUNNING) r->ended = true;
+}
+static bool has_ended(void *ctx) { return ((struct runner *)ctx)->ended; }
+static void on_cancelled(void *ctx) { ((struct runner *)ctx)->cancelled = true; }
+static bool is_cancelled(void *ctx) { return ((struct runner *)ctx)->cancelled; }
+
+static struct runner *runner(int grace_ms)
+{
+    struct runner *r = xcalloc(1, sizeof *r);
+    r->l = loop_new(&clock_system);
+    r->all = execs_new(r->l, &(struct exec_config){ .harden = true, .grace_ms = grace_ms });
+    r->w.changed = changed;
+    return r;
+}
+static void runner_free(struct runner *r)
+{
+    execs_free(r->all);
+    loop_free(r->l);
+    free(r);
+}
+static struct execution *start(struct runner *r, const char *const *args, int64_t timeout_s)
+{
+    struct str v[8];
+    struct kr_err e = { 0 };
+    size_t n = 0;
+    for (; args[n]; n++) v[n] = str_of(args[n]);
+    struct exec_request q = { .id = S("x"), .working_dir = str_of(test_tmpdir()), .args = { v, n }, .timeout_s = timeout_s };
+    if (exec_start(r->all, &q, &e) < 0) return printf("  %s\n", e.msg), NULL;
+    struct execution *x = exec_find(r->all, S("x"));
+    exec_watch(x, &r->w);
+    return x;
+}
+static struct execution *run(struct runner *r, const char *const *args)
+{
+    struct execution *x = start(r, args, 0);
+    if (x) CHECK_INT(loop_run_until(r->l, has_ended, r, loop_now_us(r->l) + 30000000), 0);
+    r->ended = false;
+    return x;
+}
+static struct str text(struct execution *x, int stream)
+{
+    uint64_t at = 0;
+    return output_at(exec_output(x, stream), &at);
+}
+#define ARGS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+TEST(ends_are_told_apart)
+{
+    static const struct { const char *args[3]; int code; const char *out, *error; } T[] = {
+        { { "echo hello; echo oops >&2" }, 0, "hello\n", "" },
+        { { "exit 7" }, 7, "", "" },
+        { { "kill -9 $$" }, 137, "", "Signalled: ended by signal 9 (Killed)" },
+        { { "no-such-command-here", "x" }, 127, "", "NotFound: command \"no-such-command-here\" was not found (or the interpreter its \"#!\" line names)" },
+        { { "/etc/passwd", "x" }, 126, "", "NotExecutable: command \"/etc/passwd\" can't be executed: Permission denied" },
+        { { "printf %s", "x" }, 127, "", "NotFound: command \"printf %s\" was not found (or the interpreter its \"#!\" line names)" },
+    };
+    for (size_t i = 0; i < LEN(T); i++) {
+        struct runner *r = runner(1000);
+        struct execution *x = run(r, (const char *const[]){ T[i].args[0], T[i].args[1], NULL });
+        if (CHECK(x)) {
+            CHECK_INT(exec_exit_code(x), T[i].code);
+            CHECK(exec_state(x) == (T[i].code ? EXEC_FAILED : EXEC_SUCCEEDED));
+            CHECK_STR(text(x, 1), str_of(T[i].out));
+            CHECK_STR(exec_error(x), str_of(T[i].error));
+        }
+        runner_free(r);
+    }
+}
+
+/* Is there a process whose command line holds this word? */
+static bool alive(const char *word)
+{
+    DIR *proc = opendir("/proc");
+    bool found = false;
+    for (struct dirent *d; !found && (d = readdir(proc));) {
+        char path[300], line[4096] = { 0 };
+        if (d->d_name[0] < '0' || d->d_name[0] > '9' || strtol(d->d_name, NULL, 10) == getpid()) continue;
+        snprintf(path, sizeof path, "/proc/%s/cmdline", d->d_name);
+        int fd = open(path, O_RDONLY);
+        ssize_t n = fd < 0 ? 0 : read(fd, line, sizeof line - 1);
+        if (fd >= 0) close(fd);
+        for (ssize_t i = 0; i < n; i++)
+            if (!line[i]) line[i] = ' ';
+        found = strstr(line, word);
+    }
+    closedir(proc);
+    return found;
+}
+
+TEST(nothing_is_left_behind)
+{
+    static const char *const scripts[] = {
+        "sleep 86401 & echo started",
+        "(setsid env -i /bin/sh -c 'sleep 86401 & sleep 86401' >/dev/null 2>&1 </dev/null &) ; echo started",
+        "sh -c 'trap \"\" TERM; sleep 86401 & sleep 86401' & echo started",
+        "for i in 1 2 3 4 5; do (setsid sh -c '(sleep 86401 &)' &); done; echo started",
+    };
+    for (size_t i = 0; i < LEN(scripts); i++) {
+        struct runner *r = runner(200);
+        struct execution *x = run(r, ARGS(scripts[i]));
+        if (CHECK(x)) {
+            CHECK_STR(text(x, 1), S("started\n"));
+            CHECK(exec_state(x) == EXEC_SUCCEEDED);
+        }
+        CHECK(!alive("sleep 86401"));
+        runner_free(r);
+    }
+}
+
+TEST(cancel_ends_everything_and_removes_the_entry)
+{
+    struct runner *r = runner(200);
+    struct execution *x = start(r, ARGS("trap '' TERM; setsid sleep 86402 & sleep 86402; sleep 86402; sleep 86402"), 0);
+    struct kr_err e;
+    CHECK_OR(x);
+    CHECK(exec_forget(r->all, x, &e) < 0 && e.code == KR_PRECONDITION);
+    exec_cancel(r->all, x, on_cancelled, r);
+    CHECK_INT(loop_run_until(r->l, is_cancelled, r, loop_now_us(r->l) + 30000000), 0);
+    CHECK(!exec_find(r->all, S("x")) && !alive("sleep 86402") && r->ended);
+    runner_free(r);
+}
+
+TEST(a_second_execute_of_an_id_is_refused)
+{
+    struct runner *r = runner(200);
+    CHECK(run(r, ARGS("true", "x")));
+    struct str args[] = { S("true") };
+    struct kr_err e = { 0 };
+    struct exec_request q = { .id = S("x"), .args = { args, 1 } };
+    CHECK(exec_start(r->all, &q, &e) < 0 && e.code == KR_EXISTS);
+    CHECK(!exec_forget(r->all, exec_find(r->all, S("x")), &e));
+    CHECK(!exec_start(r->all, &q, &e));
+    runner_free(r);
+}
+
+TEST(the_environment_is_the_request_s_over_ours)
+{
+    struct runner *r = runner(200);
+    setenv("KR_SECRET", "s", 1);
+    setenv("SHARED", "server", 1);
+    setenv("KEPT", "kept", 1);
+    struct str args[] = { S("echo $SHARED $KEPT ${KR_SECRET:-none} $TWICE") };
+    struct { struct str key, value; } env[] = { { S("SHARED"), S("run") }, { S("TWICE"), S("first") }, { S("TWICE"), S("last") } };
+    struct exec_request q = { .id = S("x"), .args = { args, 1 }, .env = (const void *)env, .nenv = LEN(env) };
+    struct kr_err e = { 0 };
+    CHECK_OR(!exec_start(r->all, &q, &e));
+    exec_watch(exec_find(r->all, S("x")), &r->w);
+    CHECK_INT(loop_run_until(r->l, has_ended, r, loop_now_us(r->l) + 30000000), 0);
+    CHECK_STR(text(exec_find(r->all, S("x")), 1), S("run kept none last\n"));
+    q.id = S("y");
+    env[0].key = S("A=B");
+    CHECK(exec_start(r->all, &q, &e) < 0 && e.code == KR_INVALID);
+    runner_free(r);
+}
+
+TEST(a_timeout_ends_it)
+{
+    struct runner *r = runner(200);
+    struct execution *x = start(r, ARGS("sleep 86403 & sleep 86403"), 1);
+    CHECK_OR(x);
+    CHECK_INT(loop_run_until(r->l, has_ended, r, loop_now_us(r->l) + 30000000), 0);
+    CHECK_STR(exec_error(x), S("Timeout: not done in time"));
+    CHECK(exec_state(x) == EXEC_FAILED && !alive("sleep 86403"));
+    runner_free(r);
+}
+
+TEST(arguments_the_kernel_refuses_are_a_clean_end)
+{
+    struct runner *r = runner(200);
+    char *big = xcalloc(1, 200001);
+    memset(big, 'x', 200000);
+    struct execution *x = run(r, ARGS("true", big));
+    if (CHECK(x)) CHECK_STR(exec_error(x), S("TooLarge: arguments and environment are more than the kernel takes"));
+    free(big);
+    runner_free(r);
+}
