@@ -31,30 +31,24 @@ HOT_OBJ = $(foreach h,$(HOT),build/musl/obj/$h.o)
 
 # ---------------------------------------------------------------- flavours
 
-# Compiler and places of the libraries; asked anew when the recipe changes.
+# Compiler and places of the libraries; asked each time, taken anew when the answer changes.
 DEPS_SH := core/deps/deps.sh
 define deps-env
-build/$1/deps.mk: $(wildcard core/deps/*)
+build/$1/deps.mk: FORCE
 	@mkdir -p $$(@D)
-	@$(DEPS_SH) env $1 >$$@
+	@$(DEPS_SH) env $1 >$$@.new && if cmp -s $$@.new $$@; then rm $$@.new; else mv $$@.new $$@; fi
 endef
 $(foreach f,musl dev arm64,$(eval $(call deps-env,$f)))
 
-# Only the flavours that a goal needs are looked up, so that "make dev" asks for nothing of musl.
-musl-goals := all build/kruntimes build/unit deps unit-musl size install
-dev-goals  := dev unit build/dev/kruntimes build/dev/unit
-ifneq ($(filter $(musl-goals),$(or $(MAKECMDGOALS),all)),)
--include build/musl/deps.mk
-endif
-ifneq ($(filter $(dev-goals),$(MAKECMDGOALS)),)
--include build/dev/deps.mk
-endif
-ifneq ($(filter arm64 build/arm64/kruntimes,$(MAKECMDGOALS)),)
--include build/arm64/deps.mk
-endif
+# Only the flavours that a goal needs are looked up: "make dev" asks for nothing of musl, "make lint" for nothing.
+goals := $(or $(MAKECMDGOALS),all)
+use-musl  := $(filter all unit-musl size deps install build/kruntimes build/unit build/musl/%,$(goals))
+use-dev   := $(filter dev unit build/dev/%,$(goals))
+use-arm64 := $(filter arm64 build/arm64/%,$(goals))
+$(foreach f,musl dev arm64,$(if $(use-$f),$(eval include build/$f/deps.mk)))
 
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 -Wundef \
-        -Wpointer-arith -Wwrite-strings -Wnull-dereference -Werror
+        -Wpointer-arith -Wwrite-strings -Werror
 BASE := -std=gnu11 -D_GNU_SOURCE -I. -MMD -MP -fno-common $(WARN)
 HARD := -fPIE -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero -fno-plt \
         -ffunction-sections -fdata-sections
@@ -129,8 +123,45 @@ size: build/kruntimes
 deps: build/musl/flags
 deps-all:
 	$(DEPS_SH) build musl all
+
+# Installs or names what the machine lacks, then goes on in a second make that sees the compiler.
+setup:
+	@core/deps/packages.sh build
+setup-test:
+	@core/deps/packages.sh build test
+demo: setup
+	@$(MAKE) --no-print-directory build/kruntimes
+	build/kruntimes local run -f manifests/samples/hello.yaml
+
+# Both flavours need build/deps.mk of their own, so each is a make of its own.
+test-build: setup-test
+	@$(MAKE) --no-print-directory build/kruntimes build/unit
+	@$(MAKE) --no-print-directory build/dev/kruntimes build/dev/unit
+test: test-build
+	@tests/run
+test-long: test-build
+	@tests/run --long
+lint:
+	@tests/lint/selftest.py
+	@tests/lint/run -v
+generate:
+	@$(MAKE) --no-print-directory dev
+	@tests/lint/fresh --write
+golden:
+	@$(MAKE) --no-print-directory build/dev/unit
+	@KR_GOLDEN=write build/dev/unit >build/test-golden.log; tail -n 1 build/test-golden.log
+	@git status --short tests/golden
+
+prefix ?= /usr/local
+install: build/kruntimes
+	install -D -m 755 build/kruntimes $(DESTDIR)$(prefix)/bin/kruntimes
+	ln -sf kruntimes $(DESTDIR)$(prefix)/bin/krt
+	ln -sf kruntimes $(DESTDIR)$(prefix)/bin/kubectl-kruntimes
+image: build/kruntimes
+	docker build -t kruntimes:$(VERSION) -f Dockerfile.scratch .
 clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all dev unit unit-musl arm64 size deps deps-all clean FORCE
+.PHONY: all dev unit unit-musl arm64 size deps deps-all setup setup-test demo test-build test test-long lint \
+        generate golden install image clean FORCE

@@ -213,12 +213,13 @@ unpack_to() {   # name directory
         tar -xf "$(tarball "$d")" -C "$2.tmp" --strip-components=1
         mv "$2.tmp" "$2"
     fi
-    cat "$d/.ok" >>"$(dirname "$2")/versions"
 }
 
 unpack() {   # name -> src
     src=$work/src/$1
-    [ -d "$src" ] || unpack_to "$1" "$src"
+    [ ! -d "$src" ] || return 0
+    unpack_to "$1" "$src"
+    cat "$d/.ok" >>"$work/src/versions"
 }
 
 # ---------------------------------------------------------------- build
@@ -367,6 +368,7 @@ build() {   # flavour [all]
 # What the program's Makefile includes: DEPS_CC_x, DEPS_CFLAGS_x, DEPS_LIBS_x.
 env_of() {
     flavour "$1"
+    command -v "$realcc" >/dev/null || die "no compiler \"$realcc\" (make setup installs what is missing)"
     printf 'DEPS_DIR_%s := %s\nDEPS_CC_%s := %s\n' "$1" "$prefix" "$1" "$CC"
     printf 'DEPS_CFLAGS_%s := -isystem %s/include %s\n' "$1" "$prefix" "$pb_defines"
     printf 'DEPS_LIBS_%s := -L%s/lib -lmbedtls -lcjson -lnanopb -lyaml -llmdb\n' "$1" "$prefix"

@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# packages.sh build|test: what this machine must have, beyond make. Root gets it
+# installed; anybody else gets the line to run. Where everything is there
+# (looked for by command or file, so any distribution will do) it says nothing.
+set -eu
+
+need=''
+has() {   # package, command or /file
+    case $2 in
+    /*) [ -e "$2" ] ;;
+    *)  command -v "$2" >/dev/null ;;
+    esac || need="$need $1"
+}
+
+for what do
+    case $what in
+    build)
+        has gcc gcc
+        has libc6-dev /usr/include/stdio.h
+        has linux-libc-dev /usr/include/linux/limits.h
+        has binutils strip
+        has util-linux flock
+        has dpkg-dev dpkg-source
+        has patch patch
+        has xz-utils xz
+        has bzip2 bzip2
+        has diffutils cmp
+        command -v apt-get >/dev/null && has debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg ;;
+    test)
+        has bash bash
+        has python3 python3
+        has openssl openssl
+        has procps ps ;;
+    *)  echo "packages.sh: build or test, not \"$what\"" >&2; exit 2 ;;
+    esac
+done
+[ -n "$need" ] || exit 0
+
+line="apt-get install -y --no-install-recommends$need"
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    printf 'missing on this machine:%s\nas root: %s\n' "$need" "$line" >&2
+    exit 1
+fi
+echo "installing$need"
+export DEBIAN_FRONTEND=noninteractive
+# The lists may be missing (containers) or old: once more after an update.
+$line >/dev/null 2>&1 || { apt-get -qq update; $line; }
