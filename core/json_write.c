@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * json_write: JSON onto a buf. Whether a comma is due is told by the byte before: after an opening bracket, a colon or
+ * nothing there is none. Tests: tests/unit/core/json.c
+ */
+#include "core/json.h"
+
+static void comma(struct buf *b)
+{
+    if (!b->n || b->failed) return;
+    char c = b->p[b->n - 1];
+    if (c != '{' && c != '[' && c != ':' && c != '\n') buf_byte(b, ',');
+}
+
+void jw_begin(struct buf *b, char bracket)
+{
+    comma(b);
+    buf_byte(b, bracket);
+}
+
+void jw_end(struct buf *b, char bracket) { buf_byte(b, bracket); }
+
+static void quoted(struct buf *b, struct str s)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t from = 0;
+    buf_byte(b, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c >= 0x20 && c != '"' && c != '\\') continue;
+        buf_add(b, s.p + from, i - from);
+        from = i + 1;
+        switch (c) {
+        case '"': buf_lit(b, "\\\""); break;
+        case '\\': buf_lit(b, "\\\\"); break;
+        case '\n': buf_lit(b, "\\n"); break;
+        case '\r': buf_lit(b, "\\r"); break;
+        case '\t': buf_lit(b, "\\t"); break;
+        default: buf_add(b, (char[]){ '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] }, 6);
+        }
+    }
+    buf_add(b, s.p + from, s.n - from);
+    buf_byte(b, '"');
+}
+
+void jw_key(struct buf *b, struct str key)
+{
+    comma(b);
+    quoted(b, key);
+    buf_byte(b, ':');
+}
+
+void jw_kbegin(struct buf *b, const char *key, char bracket)
+{
+    jw_key(b, str_of(key));
+    buf_byte(b, bracket);
+}
+
+void jw_str(struct buf *b, struct str s)
+{
+    comma(b);
+    quoted(b, s);
+}
+
+void jw_int(struct buf *b, int64_t v)
+{
+    comma(b);
+    buf_fmt(b, "%lld", (long long)v);
+}
+
+void jw_bool(struct buf *b, bool v)
+{
+    comma(b);
+    buf_lit(b, v ? "true" : "false");
+}
+
+void jw_null(struct buf *b)
+{
+    comma(b);
+    buf_lit(b, "null");
+}
+
+void jw_raw(struct buf *b, struct str json)
+{
+    comma(b);
+    buf_str(b, json);
+}

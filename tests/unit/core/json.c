@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/json.h"
+#include "tests/kit/test.h"
+#include <stdio.h>
+
+static const char *const good[] = {
+    "{}", "[]", "null", "true", " [ 1 , 2 ] ", "\"\"", "\"a\\u00e9\\n\\ud83d\\ude00\"", "-0", "0", "1", "-1.5e+10", "1E5", "[[[]]]", "{\"a\":{\"b\":[1,{}]}}",
+    "\"\\\\\"", "\"\\\"\"", "{\"\":1}", "\"é€😀\"", "123456789012345678901234567890", "\"\\u0000\"", "[1,2,3,4,5,6,7,8,9,10]", "\"0123456789abcdefghij\\\"k\"",
+};
+static const char *const wrong[] = {
+    "", " ", "{", "}", "[", "]", "{]", "[}", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}", "01", "+1", ".5", "1.", "1e", "1e+", "-", "--1", "NaN",
+    "Infinity", "tru", "nul", "truex", "\"", "\"\\\"", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\n\"", "\"\t\"", "\"\xFF\"",
+    "\"\xC0\x80\"", "\"\xED\xA0\x80\"", "1 2", "{} {}", "[1] x", "\xEF\xBB\xBF{}", "[1 2]", "{\"a\" 1}", "{\"a\":1 \"b\":2}", "/**/1", "[1]//",
+};
+
+TEST(texts_are_accepted_as_rfc_8259_says)
+{
+    for (size_t i = 0; i < LEN(good); i++) {
+        struct kr_err e = { 0 };
+        if (!CHECK(!json_scan(str_of(good[i]), &e))) printf("    %s: %s\n", good[i], e.msg);
+    }
+    for (size_t i = 0; i < LEN(wrong); i++) {
+        struct kr_err e = { 0 };
+        if (!CHECK(json_scan(str_of(wrong[i]), &e) < 0 && e.code == KR_BAD_REQUEST)) printf("    %s\n", wrong[i]);
+        /* and no prefix or cut of a text makes the pass read beyond its end (the copy ends where the allocation does) */
+        for (size_t n = strlen(wrong[i]); n; n--) {
+            AUTO_FREE char *copy = xmalloc(n);
+            memcpy(copy, wrong[i], n);
+            json_scan((struct str){ copy, n }, &e);
+        }
+    }
+}
+
+TEST(depth_is_bounded)
+{
+    AUTO_BUF struct buf b = { .max = 1 << 20 };
+    struct kr_err e;
+    for (int i = 0; i < LIMIT_JSON_DEPTH; i++) buf_byte(&b, '[');
+    for (int i = 0; i < LIMIT_JSON_DEPTH; i++) buf_byte(&b, ']');
+    CHECK(!json_scan(buf_view(&b), &e));
+    buf_clear(&b);
+    for (int i = 0; i < 100000; i++) buf_byte(&b, '[');
+    CHECK(json_scan(buf_view(&b), &e) < 0);
+}
+
+static void say_key(void *ctx, struct str key, size_t offset) { buf_fmt(ctx, "%.*s@%zu;", SFMT(key), offset); }
+
+TEST(duplicate_keys_are_reported)
+{
+    AUTO_BUF struct buf b = { .max = 4096 }, big = { .max = 65536 };
+    struct kr_err e;
+    CHECK(!json_scan_keys(S("{\"a\":1,\"b\":{\"a\":1,\"a\":2},\"a\":3}"), say_key, &b, &e));
+    CHECK_STR(buf_view(&b), S("a@19;a@26;"));
+    buf_clear(&b);
+    buf_byte(&big, '{');
+    for (int i = 0; i < 100; i++) buf_fmt(&big, "\"k%d\":1,", i);
+    buf_lit(&big, "\"k3\":1,\"k99\":2}");
+    CHECK(!json_scan_keys(buf_view(&big), say_key, &b, &e));
+    CHECK(str_starts(buf_view(&b), S("k3@")) && str_find(buf_view(&b), S("k99@")) > 0);
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    struct json *j = json_parse(&a, buf_view(&big), &e);
+    int64_t v;
+    CHECK_INT(json_len(j), 100);
+    CHECK(json_int(json_get(j, "k99"), &v) && v == 2);
+}
+
+TEST(the_cursor_walks)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 16 };
+    struct str text = S(" {\"a\" : [1, \"x\\\\\", {\"y\":[ ]} ] , \"b\\n\":\"q\\\"\\ud83d\\ude00\", \"c\":-12.5e2, \"d\":{}, \"e\":[]} "), key;
+    struct kr_err e;
+    CHECK_OR(!json_scan(text, &e));
+    struct json_cur c = json_begin(text);
+    int64_t v;
+    json_enter(&c);
+    CHECK(json_member(&c, &a, &key) && str_is(key, "a"));
+    CHECK(json_kind(&c) == JSON_ARRAY);
+    json_enter(&c);
+    CHECK(json_item(&c) && json_i64(&c, &v) && v == 1);
+    CHECK(json_item(&c));
+    CHECK_STR(json_text(&c, &a), S("x\\"));
+    CHECK(json_item(&c));
+    CHECK_STR(json_raw(&c), S("{\"y\":[ ]}"));
+    CHECK(!json_item(&c));
+    CHECK(json_member(&c, &a, &key) && str_is(key, "b\n"));
+    CHECK_STR(json_text(&c, &a), S("q\"😀"));
+    CHECK(json_member(&c, &a, &key) && str_is(key, "c") && json_i64(&c, &v) && v == -1250);
+    CHECK(json_member(&c, &a, &key));
+    json_enter(&c);
+    CHECK(!json_member(&c, &a, &key));
+    CHECK(json_member(&c, &a, &key) && str_is(key, "e"));
+    json_skip(&c);
+    CHECK(!json_member(&c, &a, &key));
+    CHECK_STR(json_find(text, "c"), S("-12.5e2"));
+    CHECK(!json_find(text, "z").p);
+}
+
+TEST(whole_numbers_of_every_spelling)
+{
+    static const struct { const char *text; bool ok; int64_t want; } T[] = {
+        { "1", true, 1 }, { "1.0", true, 1 }, { "1e3", true, 1000 }, { "1.5e1", true, 15 }, { "1.5", false, 0 }, { "-0", true, 0 }, { "9223372036854775807", true, INT64_MAX },
+        { "-9223372036854775808", true, INT64_MIN }, { "9223372036854775808", false, 0 }, { "1e400", false, 0 }, { "0e400", true, 0 }, { "100e-2", true, 1 }, { "\"1\"", false, 0 }, { "1e19", false, 0 },
+    };
+    for (size_t i = 0; i < LEN(T); i++) {
+        struct json_cur c = json_begin(str_of(T[i].text));
+        int64_t v = 0;
+        if (!CHECK(json_i64(&c, &v) == T[i].ok && v == T[i].want)) printf("    %s -> %lld\n", T[i].text, (long long)v);
+    }
+}
+
+static struct str reprint(struct arena *a, const char *text)
+{
+    struct kr_err e = { 0 };
+    AUTO_BUF struct buf b = { .max = 1 << 20 };
+    struct json *j = json_parse(a, str_of(text), &e);
+    if (!j) return arena_fmt(a, "! %s", e.msg);
+    json_print(&b, j);
+    return arena_str(a, buf_view(&b));
+}
+
+TEST(trees_print_what_they_read)
+{
+    static const struct { const char *in, *out; } T[] = {
+        { " { \"b\" : 1 , \"a\" : [ true , false , null , \"x\\u0041\\n\" ] } ", "{\"b\":1,\"a\":[true,false,null,\"xA\\n\"]}" },
+        { "12345678901234567890", "12345678901234567890" }, { "1.10", "1.10" }, { "1.0", "1" }, { "[9007199254740993]", "[9007199254740993]" }, { "{\"a\":1,\"A\":2,\"a\":3}", "{\"a\":3,\"A\":2}" },
+        { "\"\\u001f\\\"\\\\\\/\"", "\"\\u001f\\\"\\\\/\"" }, { "[]", "[]" }, { "{}", "{}" }, { "[[],{},\"\"]", "[[],{},\"\"]" },
+        { "\"a\\u0000b\"", "! JSON: a string has a NUL character (\\u0000) inside" }, { "{\"a\\u0000\":1}", "! JSON: a key has a NUL character (\\u0000) inside" },
+    };
+    for (size_t i = 0; i < LEN(T); i++) {
+        AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+        CHECK_STR(reprint(&a, T[i].in), str_of(T[i].out));
+    }
+}
+
+TEST(trees_are_edited)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    AUTO_BUF struct buf b = { .max = 4096 };
+    struct kr_err e;
+    struct json *j = json_parse(&a, S("{\"a\":1,\"b\":[1,2,3],\"c\":{}}"), &e), *list = json_get(j, "b");
+    json_set(&a, j, S("a"), json_new_str(&a, S("x")));
+    json_set(&a, j, S("d"), json_new_bool(&a, true));
+    CHECK(json_insert(list, 0, json_new_int(&a, 0)) && json_insert(list, 4, json_new_double(&a, 0.1)) && !json_insert(list, 9, json_new_null(&a)));
+    CHECK(json_remove_at(list, 1) && !json_remove_at(list, 9));
+    json_set(&a, json_ensure_object(&a, json_get(j, "c"), "k"), S("v"), json_new_null(&a));
+    CHECK(json_del(j, S("d")) && !json_del(j, S("d")));
+    struct json *copy = json_clone(&a, j);
+    CHECK(json_equal(copy, j));
+    json_append(json_get(copy, "b"), json_new_int(&a, 7));
+    CHECK(!json_equal(copy, j));
+    json_print(&b, j);
+    CHECK_STR(buf_view(&b), S("{\"a\":\"x\",\"b\":[0,2,3,0.1],\"c\":{\"k\":{\"v\":null}}}"));
+    CHECK(json_equal(json_parse(&a, S("{\"x\":1,\"y\":[1.0]}"), &e), json_parse(&a, S("{\"y\":[1],\"x\":1}"), &e)));
+    while (json_remove_at(list, 0)) {}
+    json_append(list, json_new_int(&a, 5));
+    CHECK_INT(json_len(list), 1);
+}
+
+TEST(an_arena_that_is_over_is_a_clean_error)
+{
+    for (size_t limit = 0;; limit += 16) {
+        struct arena a = { .limit = limit };
+        struct kr_err e = { 0 };
+        struct json *j = json_parse(&a, S("{\"a\":[1,\"x\\n\",{\"b\":null,\"a\":1,\"a\":2}],\"c\":\"text\"}"), &e);
+        arena_reset(&a);
+        if (j) break;
+        CHECK_OR(e.code == KR_TOO_LARGE && limit < 65536);
+    }
+}
