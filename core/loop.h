@@ -10,6 +10,7 @@
 #define CORE_LOOP_H
 #include "core/clock.h"
 #include "core/heap.h"
+#include <sys/types.h>
 
 struct loop;
 enum { LOOP_IN = 1, LOOP_OUT = 2, LOOP_HUP = 4 };        /* HUP is always reported, with or without being wanted */

@@ -32,6 +32,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${KR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/kruntimes}
+case $cache in /*) ;; *) cache=$PWD/$cache ;; esac
 root=$cache/deps
 dl=$cache/src                     # source packages, one folder each
 suites=${DEPS_SUITES:-"trixie trixie-updates trixie-security bookworm"}

@@ -86,12 +86,13 @@ def typedefs(path, text):
 
 
 def opening(path, text):
-    """A .c file says what it is before it begins: SPDX, then a comment of a few lines."""
+    """A .c file says what it is before it begins: SPDX, then a comment of a few lines, or where its header tells."""
     if not path.endswith(".c") or tree.room(path) not in tree.ROOMS or generated(path, text):
         return []
     rest = text.split("\n", 1)[1] if "\n" in text else ""
     m = re.match(r"\s*/\*(.*?)\*/", rest, re.S)
-    return [] if m and len(m.group(1).split()) >= 8 else ["1: no opening comment that says what this file is for"]
+    said = m.group(1) if m else ""
+    return [] if len(said.split()) >= 8 or re.search(r"\bsee \S+\.h\b", said) else ["1: no opening comment that says what this file is for"]
 
 
 # ---- what any file may say -------------------------------------------------------------------------------------

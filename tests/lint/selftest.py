@@ -43,6 +43,8 @@ CASES = [
     (rules.typedefs, "core/a.h", "typedef int (*fn)(void);\n", 0),
     (rules.opening, "core/a.c", TOP + '#include "core/kr.h"\n', 1),
     (rules.opening, "core/a.c", TOP + "/*\n * a: does this and that for those who ask.\n */\n", 0),
+    (rules.opening, "core/a.c", TOP + "/* a: see a.h. */\n", 0),
+    (rules.opening, "core/a.c", TOP + "/* a */\n", 1),
     (rules.spdx, "core/a.c", "int x;\n", 1),
     (rules.spdx, "tests/run", "#!/bin/sh\necho\n", 1),
     (rules.spdx, "core/a.c", TOP, 0),
