@@ -285,6 +285,8 @@ struct json *json_new_int(struct arena *a, int64_t v)
 struct json *json_new_double(struct arena *a, double v)
 {
     char text[40] = "0";
+    bool small = v > -1e15 && v < 1e15 && v == (double)(int64_t)v;
+    if (small) return json_new_int(a, (int64_t)v);
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, v);
         if (strtod(text, NULL) == v) break;
