@@ -9,11 +9,8 @@
  */
 #ifndef GRPC_HTTP_H
 #define GRPC_HTTP_H
+#include "core/http1.h"           /* struct http_field, struct http_fields, http_get */
 #include "core/link.h"
-
-struct http_field { struct str name, value; };
-struct http_fields { const struct http_field *v; size_t n; };
-struct str http_get(struct http_fields, const char *lower_name);   /* first value; p NULL when absent */
 
 /* ---- server ---------------------------------------------------------------------------------------------------- */
 struct httpd;
