@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * selector: both spellings become one list of terms on an arena of the selector's own.
+ * Tests: tests/unit/k8s/selector.c
+ */
+#include "k8s/selector.h"
+
+enum op { OP_IN, OP_NOT_IN, OP_EXISTS, OP_NOT_EXISTS };
+struct term { struct term *next; enum op op; struct str key, *values; size_t n; };
+struct selector { struct arena arena; struct term *terms, **last; size_t n; };
+
+#define CUT(s) (int)((s).n < 80 ? (s).n : 80), (s).p
+
+/* ---- rules for keys and values ---- */
+static bool alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+
+static bool name_ok(struct str s)
+{
+    if (!s.n || s.n > 63 || !alnum(s.p[0]) || !alnum(s.p[s.n - 1])) return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (!alnum(s.p[i]) && s.p[i] != '-' && s.p[i] != '_' && s.p[i] != '.') return false;
+    return true;
+}
+
+static bool subdomain_ok(struct str s)
+{
+    if (!s.n || s.n > 253) return false;
+    while (s.p) {
+        struct str part = str_cut(&s, '.');
+        if (!part.n || part.p[0] == '-' || part.p[part.n - 1] == '-') return false;
+        for (size_t i = 0; i < part.n; i++)
+            if (alnum(part.p[i]) ? part.p[i] >= 'A' && part.p[i] <= 'Z' : part.p[i] != '-') return false;
+    }
+    return true;
+}
+
+bool label_key_ok(struct str key)
+{
+    ptrdiff_t slash = str_chr(key, '/');
+    if (slash < 0) return name_ok(key);
+    return subdomain_ok((struct str){ key.p, (size_t)slash }) && name_ok(str_from(key, (size_t)slash + 1));
+}
+bool label_value_ok(struct str value) { return !value.n || name_ok(value); }
+
+/* ---- labels ---- */
+struct selector_labels labels_of_json(const struct json *map, struct arena *a)
+{
+    struct selector_label *v = arena_alloc(a, json_len(map) * sizeof *v);
+    size_t n = 0;
+    for (const struct json *m = v ? json_first(map) : NULL; m; m = json_next(m))
+        if (json_is(m, JSON_STRING)) v[n++] = (struct selector_label){ json_key(m), json_string(m) };
+    return (struct selector_labels){ v, n };
+}
+
+static struct str put(char **to, struct str s)
+{
+    struct str copy = { *to, s.n };
+    if (s.n) memcpy(*to, s.p, s.n);
+    *to += s.n;
+    return copy;
+}
+
+struct selector_labels labels_copy(struct selector_labels in)
+{
+    size_t bytes = in.n * sizeof *in.v;
+    if (!in.n) return (struct selector_labels){ NULL, 0 };
+    for (size_t i = 0; i < in.n; i++) bytes += in.v[i].key.n + in.v[i].value.n;
+    struct selector_label *v = xmalloc(bytes);
+    char *text = (char *)(v + in.n);
+    for (size_t i = 0; i < in.n; i++) {
+        v[i].key = put(&text, in.v[i].key);
+        v[i].value = put(&text, in.v[i].value);
+    }
+    return (struct selector_labels){ v, in.n };
+}
+
+void labels_free(struct selector_labels *l)
+{
+    free((void *)(uintptr_t)l->v);
+    *l = (struct selector_labels){ NULL, 0 };
+}
+
+/* ---- building ---- */
+static struct selector *new_selector(void)
+{
+    struct selector *s = xcalloc(1, sizeof *s);
+    s->arena = (struct arena){ .limit = (size_t)LIMIT_SELECTOR_TEXT * 8, .first = 256 };
+    s->last = &s->terms;
+    return s;
+}
+
+void selector_free(struct selector *s)
+{
+    if (!s) return;
+    arena_reset(&s->arena);
+    free(s);
+}
+
+static struct term *add_term(struct selector *s, enum op op, struct str key, struct kr_err *e)
+{
+    struct term *t = s->n++ < LIMIT_SELECTOR_TERMS ? arena_new(&s->arena, struct term) : NULL;
+    if (!t) return kr_fail(e, KR_BAD_REQUEST, "the selector has more than %d terms", LIMIT_SELECTOR_TERMS), NULL;
+    if (!label_key_ok(key)) return kr_fail(e, KR_BAD_REQUEST, "\"%.*s\" is no label key", CUT(key)), NULL;
+    t->op = op;
+    t->key = arena_str(&s->arena, key);
+    *s->last = t;
+    s->last = &t->next;
+    return t;
+}
+
+static int add_value(struct selector *s, struct term *t, struct str value, struct kr_err *e)
+{
+    if (!label_value_ok(value)) return kr_fail(e, KR_BAD_REQUEST, "\"%.*s\" is no label value", CUT(value));
+    if ((t->n & (t->n - 1)) == 0) {                      /* full at each power of two */
+        struct str *more = arena_alloc(&s->arena, (t->n ? t->n * 2 : 1) * sizeof *more);
+        if (!more) return kr_fail(e, KR_BAD_REQUEST, "the selector is too large");
+        if (t->n) memcpy(more, t->values, t->n * sizeof *more);
+        t->values = more;
+    }
+    t->values[t->n++] = arena_str(&s->arena, value);
+    return 0;
+}
+
+/* ---- the text form ---- */
+struct reader { struct str rest; struct kr_err *e; struct selector *s; };
+
+static void space(struct reader *r)
+{
+    while (r->rest.n && (r->rest.p[0] == ' ' || r->rest.p[0] == '\t')) r->rest = str_from(r->rest, 1);
+}
+static bool take(struct reader *r, const char *z)
+{
+    space(r);
+    if (!str_starts(r->rest, str_of(z))) return false;
+    r->rest = str_from(r->rest, strlen(z));
+    return true;
+}
+static struct str word(struct reader *r)
+{
+    size_t n = 0;
+    space(r);
+    while (n < r->rest.n && r->rest.p[n] && !strchr(" \t,()=!<>", r->rest.p[n])) n++;
+    struct str w = { r->rest.p, n };
+    r->rest = str_from(r->rest, n);
+    return w;
+}
+
+static int value_set(struct reader *r, struct term *t)
+{
+    if (!take(r, "(")) return kr_fail(r->e, KR_BAD_REQUEST, "\"(\" is expected behind \"in\" and \"notin\"");
+    do {
+        if (add_value(r->s, t, word(r), r->e) < 0) return -1;
+    } while (take(r, ","));
+    return take(r, ")") ? 0 : kr_fail(r->e, KR_BAD_REQUEST, "\")\" is expected behind the values of \"%.*s\"", SFMT(t->key));
+}
+
+static int one_term(struct reader *r)
+{
+    bool not = take(r, "!");
+    struct str key = word(r), how = S("");
+    if (not) return add_term(r->s, OP_NOT_EXISTS, key, r->e) ? 0 : -1;
+    bool unequal = take(r, "!="), equal = !unequal && (take(r, "==") || take(r, "="));
+    if (!unequal && !equal) how = word(r);
+    bool in = str_is(how, "in"), out = str_is(how, "notin");
+    if (how.n && !in && !out) return kr_fail(r->e, KR_BAD_REQUEST, "\"%.*s\" is no operator: use =, !=, in or notin", CUT(how));
+    struct term *t = add_term(r->s, unequal || out ? OP_NOT_IN : equal || in ? OP_IN : OP_EXISTS, key, r->e);
+    if (!t) return -1;
+    if (equal || unequal) return add_value(r->s, t, word(r), r->e);
+    return how.n ? value_set(r, t) : 0;
+}
+
+static int all_terms(struct reader *r)
+{
+    for (space(r); r->rest.n; space(r)) {
+        if (one_term(r) < 0) return -1;
+        space(r);
+        if (!r->rest.n) return 0;
+        if (!take(r, ",")) return kr_fail(r->e, KR_BAD_REQUEST, "\",\" is expected before \"%.*s\"", CUT(r->rest));
+        space(r);
+        if (!r->rest.n) return kr_fail(r->e, KR_BAD_REQUEST, "the selector ends behind a \",\"");
+    }
+    return 0;
+}
+
+struct selector *selector_parse(struct str text, struct kr_err *e)
+{
+    if (text.n > LIMIT_SELECTOR_TEXT) return kr_fail(e, KR_BAD_REQUEST, "the selector has %zu bytes, at most %d are allowed", text.n, LIMIT_SELECTOR_TEXT), NULL;
+    struct reader r = { text, e, new_selector() };
+    if (!all_terms(&r)) return r.s;
+    selector_free(r.s);
+    return NULL;
+}
+
+/* ---- the object form ---- */
+static int add_expression(struct selector *s, const struct json *x, struct kr_err *e)
+{
+    static const struct { const char *name; enum op op; bool values; } ops[] = {
+        { "In", OP_IN, true }, { "NotIn", OP_NOT_IN, true }, { "Exists", OP_EXISTS, false }, { "DoesNotExist", OP_NOT_EXISTS, false },
+    };
+    struct str op = json_string(json_get(x, "operator"));
+    const struct json *values = json_get(x, "values");
+    size_t i = 0;
+    while (i < LEN(ops) && !str_is(op, ops[i].name)) i++;
+    if (i == LEN(ops)) return kr_fail(e, KR_BAD_REQUEST, "matchExpressions: \"%.*s\" is no operator: use In, NotIn, Exists or DoesNotExist", CUT(op));
+    if (ops[i].values != (json_len(values) > 0)) return kr_fail(e, KR_BAD_REQUEST, "matchExpressions: operator %s %s values", ops[i].name, ops[i].values ? "needs" : "takes no");
+    struct term *t = add_term(s, ops[i].op, json_string(json_get(x, "key")), e);
+    for (const struct json *v = t ? json_first(values) : NULL; v; v = json_next(v))
+        if (add_value(s, t, json_string(v), e) < 0) return -1;
+    return t ? 0 : -1;
+}
+
+static int add_object(struct selector *s, const struct json *j, struct kr_err *e)
+{
+    for (const struct json *m = json_first(json_get(j, "matchLabels")); m; m = json_next(m)) {
+        struct term *t = add_term(s, OP_IN, json_key(m), e);
+        if (!t || add_value(s, t, json_string(m), e) < 0) return -1;
+    }
+    for (const struct json *x = json_first(json_get(j, "matchExpressions")); x; x = json_next(x))
+        if (add_expression(s, x, e) < 0) return -1;
+    return 0;
+}
+
+struct selector *selector_of_json(const struct json *j, struct kr_err *e)
+{
+    struct selector *s = new_selector();
+    if (!add_object(s, j, e)) return s;
+    selector_free(s);
+    return NULL;
+}
+
+/* ---- asking ---- */
+static bool holds(const struct term *t, const struct selector_labels *l)
+{
+    const struct selector_label *found = NULL;
+    for (size_t i = 0; i < l->n && !found; i++)
+        if (str_eq(l->v[i].key, t->key)) found = &l->v[i];
+    if (t->op == OP_EXISTS || t->op == OP_NOT_EXISTS) return (found != NULL) == (t->op == OP_EXISTS);
+    bool in = false;
+    for (size_t i = 0; found && i < t->n && !in; i++) in = str_eq(found->value, t->values[i]);
+    return in == (t->op == OP_IN);               /* an object without the label is in no set */
+}
+
+bool selector_matches(const struct selector *s, const struct selector_labels *l)
+{
+    for (const struct term *t = s ? s->terms : NULL; t; t = t->next)
+        if (!holds(t, l)) return false;
+    return true;
+}
+
+bool selector_is_empty(const struct selector *s) { return !s || !s->terms; }
+
+static void print_set(struct buf *b, const struct term *t)
+{
+    bool in = t->op == OP_IN;
+    if (t->n == 1) {
+        buf_fmt(b, "%s%.*s", in ? "=" : "!=", SFMT(t->values[0]));
+        return;
+    }
+    for (size_t i = 0; i < t->n; i++) buf_fmt(b, "%s%.*s", i ? "," : in ? " in (" : " notin (", SFMT(t->values[i]));
+    buf_byte(b, ')');
+}
+
+void selector_print(struct buf *b, const struct selector *s)
+{
+    for (const struct term *t = s ? s->terms : NULL; t; t = t->next) {
+        buf_fmt(b, "%s%s%.*s", t == s->terms ? "" : ",", t->op == OP_NOT_EXISTS ? "!" : "", SFMT(t->key));
+        if (t->op == OP_IN || t->op == OP_NOT_IN) print_set(b, t);
+    }
+}
+
+/* ---- fields ---- */
+/* Unescapes in place: the text is a copy of our own. */
+static struct str unescape(struct str s)
+{
+    char *p = (char *)(uintptr_t)s.p;
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (p[i] == '\\' && i + 1 < s.n && (p[i + 1] == ',' || p[i + 1] == '=' || p[i + 1] == '\\')) i++;
+        p[n++] = p[i];
+    }
+    return (struct str){ p, n };
+}
+
+static size_t find_plain(struct str s, char c)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '\\') i++;
+        else if (s.p[i] == c) return i;
+    }
+    return s.n;
+}
+
+static int field_term(struct field_selector *f, struct str term, struct kr_err *e)
+{
+    size_t eq = find_plain(term, '=');
+    if (eq == term.n || !eq || f->n == LIMIT_SELECTOR_TERMS) return kr_fail(e, KR_BAD_REQUEST, "invalid field selector: \"%.*s\" is not field=value or field!=value", CUT(term));
+    bool not = term.p[eq - 1] == '!', twice = !not && eq + 1 < term.n && term.p[eq + 1] == '=';
+    f->v = xrealloc(f->v, (f->n + 1) * sizeof *f->v);
+    f->v[f->n++] = (struct field_term){ str_trim((struct str){ term.p, eq - not }), unescape(str_from(term, eq + 1 + twice)), not };
+    return 0;
+}
+
+int field_selector_parse(struct field_selector *out, struct str text, struct kr_err *e)
+{
+    if (text.n > LIMIT_SELECTOR_TEXT) return kr_fail(e, KR_BAD_REQUEST, "the selector has %zu bytes, at most %d are allowed", text.n, LIMIT_SELECTOR_TEXT);
+    struct field_selector f = { .own = xstrndup(text.p, text.n) };
+    struct str rest = { f.own, text.n };
+    while (rest.n) {
+        size_t end = find_plain(rest, ',');
+        if (field_term(&f, (struct str){ rest.p, end }, e) < 0) {
+            field_selector_free(&f);
+            return -1;
+        }
+        rest = str_from(rest, end + 1);
+    }
+    *out = f;
+    return 0;
+}
+
+void field_selector_free(struct field_selector *f)
+{
+    free(f->v);
+    free(f->own);
+    *f = (struct field_selector){ .n = 0 };
+}
+
+bool field_selector_matches(const struct field_selector *f, struct str (*get)(void *, struct str), void *ctx)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (str_eq(get(ctx, f->v[i].path), f->v[i].value) == f->v[i].not) return false;
+    return true;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "k8s/selector.h"
+#include "tests/kit/test.h"
+#include <stdio.h>
+
+TEST(label_selectors)
+{
+    static const struct selector_label l[] = { { S("app"), S("web") }, { S("tier"), S("") }, { S("example.com/x"), S("1") } };
+    const struct selector_labels labels = { l, LEN(l) };
+    static const struct { const char *text; int want; const char *printed; } T[] = {
+        { "", 1, "" }, { " ", 1, "" }, { "app=web", 1, "app=web" }, { "app==web", 1, "app=web" }, { "app = web", 1, "app=web" }, { "app!=web", 0, "app!=web" }, { "app=db", 0, "app=db" },
+        { "none!=x", 1, "none!=x" }, { "app", 1, "app" }, { "!app", 0, "!app" }, { "none", 0, "none" }, { "! none", 1, "!none" }, { "app in (db, web)", 1, "app in (db,web)" }, { "app in (db)", 0, "app=db" },
+        { "app notin (db,x)", 1, "app notin (db,x)" }, { "app notin (web)", 0, "app!=web" }, { "tier=", 1, "tier=" }, { "tier in (,a)", 1, "tier in (,a)" }, { "example.com/x=1,app=web,!z", 1, "example.com/x=1,app=web,!z" },
+        { "app=web,tier=x", 0, "app=web,tier=x" }, { "app=web,", -1, "" }, { ",app", -1, "" }, { "app in web", -1, "" }, { "app in (web", -1, "" }, { "app is web", -1, "" }, { "app=web tier", -1, "" },
+        { "a/b/c=1", -1, "" }, { "-a=1", -1, "" }, { "a=b c", -1, "" }, { "a=-", -1, "" }, { "=x", -1, "" }, { "!", -1, "" }, { "a in (b,c,),,!x", -1, "" }, { "Example.com/x", -1, "" },
+    };
+    for (size_t i = 0; i < LEN(T); i++) {
+        struct kr_err e = { 0 };
+        AUTO_BUF struct buf b = { .max = 1024 };
+        struct selector *s = selector_parse(str_of(T[i].text), &e);
+        int got = s ? selector_matches(s, &labels) : -1;
+        selector_print(&b, s);
+        if (!CHECK(got == T[i].want && str_is(buf_view(&b), T[i].printed))) printf("    \"%s\" -> %d \"%.*s\" %s\n", T[i].text, got, SFMT(buf_view(&b)), e.msg);
+        selector_free(s);
+    }
+}
+
+TEST(label_selectors_as_objects)
+{
+    static const struct { const char *text, *printed; } T[] = {
+        { "{}", "" }, { "{\"matchLabels\":{\"a\":\"b\"}}", "a=b" }, { "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\",\"values\":[\"x\",\"y\"]},{\"key\":\"b\",\"operator\":\"DoesNotExist\"}]}", "a in (x,y),!b" },
+        { "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\"}]}", "!" }, { "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"Exists\",\"values\":[\"x\"]}]}", "!" },
+        { "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"Like\"}]}", "!" }, { "{\"matchLabels\":{\"a b\":\"b\"}}", "!" },
+    };
+    for (size_t i = 0; i < LEN(T); i++) {
+        AUTO_ARENA struct arena a = { .limit = 65536 };
+        AUTO_BUF struct buf b = { .max = 1024 };
+        struct kr_err e = { 0 };
+        struct selector *s = selector_of_json(json_parse(&a, str_of(T[i].text), &e), &e);
+        if (s) selector_print(&b, s);
+        else buf_lit(&b, "!");
+        CHECK_STR(buf_view(&b), str_of(T[i].printed));
+        selector_free(s);
+    }
+}
+
+static struct str get(void *ctx, struct str path)
+{
+    (void)ctx;
+    return str_is(path, "metadata.name") ? S("x") : str_is(path, "odd") ? S("a,b=c\\d") : S("");
+}
+
+TEST(field_selectors)
+{
+    static const struct { const char *text; int want; } T[] = {
+        { "", 1 }, { "metadata.name=x", 1 }, { "metadata.name==x", 1 }, { "metadata.name!=x", 0 }, { "metadata.name=y", 0 }, { "status.phase=", 1 }, { "status.phase!=Failed", 1 },
+        { "metadata.name=x,status.phase!=Failed", 1 }, { "odd=a\\,b\\=c\\\\d", 1 }, { "name", -1 }, { "=x", -1 }, { "a=b,c", -1 },
+    };
+    for (size_t i = 0; i < LEN(T); i++) {
+        struct field_selector f = { .n = 0 };
+        struct kr_err e = { 0 };
+        int got = field_selector_parse(&f, str_of(T[i].text), &e) < 0 ? -1 : field_selector_matches(&f, get, NULL);
+        if (!CHECK(got == T[i].want)) printf("    \"%s\" -> %d %s\n", T[i].text, got, e.msg);
+        field_selector_free(&f);
+    }
+}
+
+TEST(copies_of_labels_stand_alone)
+{
+    char k[] = "key", v[] = "value";
+    struct selector_label one = { str_of(k), str_of(v) };
+    struct selector_labels copy = labels_copy((struct selector_labels){ &one, 1 });
+    k[0] = v[0] = 'x';
+    CHECK_STR(copy.v[0].key, S("key"));
+    CHECK_STR(copy.v[0].value, S("value"));
+    labels_free(&copy);
+    labels_free(&copy);
+}
