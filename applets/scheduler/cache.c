@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache: names become structs here; what the watch shows of Runs and Runtimes is taken over.
+ *
+ * A Run's news is taken only when it is newer than what is known, our own writes included (each of them was conditional
+ * on the version we knew, so nothing can lie in between). Pods are in pods.c. Tests: tests/unit/applets/scheduler.c
+ */
+#include "applets/scheduler/cache.h"
+#include <stdio.h>
+
+static bool by_order(const struct heap_node *a, const struct heap_node *b)
+{
+    const struct crun *x = container_of(a, struct crun, node), *y = container_of(b, struct crun, node);
+    if (x->order != y->order) return x->order < y->order;
+    if (x->first_version != y->first_version) return x->first_version < y->first_version;
+    return str_cmp(x->name, y->name) < 0;
+}
+
+static bool by_moment(const struct heap_node *a, const struct heap_node *b)
+{
+    return container_of(a, struct crun, node)->moment_us < container_of(b, struct crun, node)->moment_us;
+}
+
+static bool by_notice(const struct heap_node *a, const struct heap_node *b)
+{
+    return container_of(a, struct crun, notice)->notice_us < container_of(b, struct crun, notice)->notice_us;
+}
+
+static bool by_load(const struct heap_node *a, const struct heap_node *b)
+{
+    const struct cpod *x = container_of(a, struct cpod, node), *y = container_of(b, struct cpod, node);
+    return x->load != y->load ? x->load < y->load : str_cmp(x->name, y->name) < 0;
+}
+
+struct sched *sched_new(void)
+{
+    struct sched *s = xcalloc(1, sizeof *s);
+    s->delayed.less = by_moment;
+    s->notices.less = by_notice;
+    sched_resource(s, S("runs"));
+    return s;
+}
+
+uint16_t sched_resource(struct sched *s, struct str name)
+{
+    size_t id = (size_t)(uintptr_t)map_get(&s->resource_ids, name);
+    if (id) return (uint16_t)(id - 1);
+    if (s->nresources == UINT16_MAX) return UINT16_MAX;      /* nobody has it: such a request fits nowhere */
+    s->resources = xrealloc(s->resources, (s->nresources + 1) * sizeof(char *));
+    char *own = s->resources[s->nresources++] = xstrndup(name.p, name.n);
+    map_put(&s->resource_ids, (struct str){ own, name.n }, (void *)(uintptr_t)s->nresources);
+    return (uint16_t)(s->nresources - 1);
+}
+
+struct vec *vec_new(struct sched *s, struct sched_amounts in, int64_t runs_default)
+{
+    size_t n = in.n < 64 ? in.n : 64;
+    struct vec *v = xcalloc(1, sizeof *v + (n + 1) * sizeof v->v[0]);
+    bool has_runs = false;
+    for (size_t i = 0; i <= n; i++) {
+        if (i == n && has_runs) break;
+        uint16_t id = i < n ? sched_resource(s, in.v[i].resource) : 0;
+        int64_t amount = i < n ? in.v[i].n : runs_default;
+        has_runs |= id == 0;
+        size_t at = v->n++;
+        for (; at && v->v[at - 1].resource > id; at--) v->v[at] = v->v[at - 1];
+        v->v[at].resource = id;
+        v->v[at].n = amount;
+    }
+    return v;
+}
+
+int64_t vec_get(const struct vec *v, uint16_t resource)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (v->v[i].resource == resource) return v->v[i].n;
+    return 0;
+}
+
+bool vec_eq(const struct vec *a, const struct vec *b)
+{
+    if (a->n != b->n) return false;
+    for (size_t i = 0; i < a->n; i++)
+        if (a->v[i].resource != b->v[i].resource || a->v[i].n != b->v[i].n) return false;
+    return true;
+}
+
+/* ---- spaces and pools: made when first mentioned, kept (there are as many as namespaces and Runtimes) ---- */
+static struct space *space_of(struct sched *s, struct str ns)
+{
+    struct space *sp = map_get(&s->spaces, ns);
+    if (sp) return sp;
+    sp = xcalloc(1, sizeof *sp);
+    sp->name = (struct str){ xstrndup(ns.p, ns.n), ns.n };
+    map_put(&s->spaces, sp->name, sp);
+    return sp;
+}
+
+struct str sched_key(char *to, size_t size, struct str ns, struct str name)
+{
+    int n = snprintf(to, size, "%.*s/%.*s", SFMT(ns), SFMT(name));
+    return (struct str){ to, (size_t)n < size ? (size_t)n : size - 1 };
+}
+
+struct pool *sched_pool(struct sched *s, struct str ns, struct str runtime)
+{
+    char text[SCHED_KEY];
+    struct str key = sched_key(text, sizeof text, ns, runtime);
+    struct pool *p = map_get(&s->pools, key);
+    if (p) return p;
+    p = xcalloc(1, sizeof *p);
+    p->space = space_of(s, ns);
+    p->key = (struct str){ xstrndup(key.p, key.n), key.n };
+    p->name = str_from(p->key, ns.n + 1);
+    p->ready.less = by_load;
+    map_put(&s->pools, p->key, p);
+    return p;
+}
+
+void sched_touch(struct sched *s, struct pool *p)
+{
+    if (p->dirty) return;
+    p->dirty = true;
+    p->dirty_next = s->dirty;
+    s->dirty = p;
+}
+
+static struct group *group_of(struct pool *p, struct vec *requests)
+{
+    for (struct group *g = p->groups; g; g = g->next)
+        if (vec_eq(g->requests, requests)) {
+            free(requests);
+            g->runs++;
+            return g;
+        }
+    struct group *g = xcalloc(1, sizeof *g);
+    *g = (struct group){ .next = p->groups, .pool = p, .waiting.less = by_order, .requests = requests, .runs = 1 };
+    return p->groups = g;
+}
+
+static void group_leave(struct group *g)
+{
+    if (--g->runs) return;
+    struct group **at = &g->pool->groups;
+    while (*at != g) at = &(*at)->next;
+    *at = g->next;
+    heap_free(&g->waiting);
+    free(g->requests);
+    free(g);
+}
+
+/* ---- Runtimes ---- */
+void sched_set_runtime(struct sched *s, const struct sched_runtime *r)
+{
+    struct pool *p = sched_pool(s, r->ns, r->name);
+    free(p->capacity);
+    p->capacity = vec_new(s, r->capacity, SCHED_RUNS_OF_POD);
+    p->exists = true;
+    p->deleting = r->deleting;
+    sched_touch(s, p);
+}
+
+void sched_del_runtime(struct sched *s, struct str ns, struct str name)
+{
+    struct pool *p = sched_pool(s, ns, name);
+    p->exists = p->deleting = false;
+    sched_touch(s, p);
+}
+
+/* ---- Runs ---- */
+static void terms_free(const struct sched_term *terms, size_t n)
+{
+    for (size_t i = 0; i < n; i++) selector_free(terms[i].selector);
+}
+
+static void run_free(struct sched *s, struct crun *c)
+{
+    queue_remove(s, c);
+    struct pool *p = c->pod ? c->pod->pool : NULL;
+    pod_remove_run(s, c);
+    if (p) sched_touch(s, p);
+    if (c->state == RUN_IN_FLIGHT) s->in_flight--;
+    map_del(&s->runs, c->key);
+    group_leave(c->group);
+    terms_free(c->terms, c->nterms);
+    free(c->terms);
+    labels_free(&c->labels);
+    free(c->refused);
+    free(c);
+}
+
+static struct crun *run_new(struct sched *s, const struct sched_run *r, int64_t now_us)
+{
+    struct crun *c = xcalloc(1, sizeof *c + r->ns.n + 1 + r->name.n + 1 + r->uid.n + 1);
+    char *text = (char *)(c + 1);
+    c->key = sched_key(text, r->ns.n + r->name.n + 2, r->ns, r->name);
+    c->name = str_from(c->key, r->ns.n + 1);
+    memcpy(text + c->key.n + 1, r->uid.p, r->uid.n);
+    c->uid = (struct str){ text + c->key.n + 1, r->uid.n };
+    c->group = group_of(sched_pool(s, r->ns, r->runtime), vec_new(s, r->requests, 1));
+    c->first_version = r->version;
+    c->since_us = now_us;
+    c->nterms = (uint8_t)(r->nterms < 255 ? r->nterms : 255);
+    c->terms = xcalloc(c->nterms, sizeof *c->terms);
+    if (c->nterms) memcpy(c->terms, r->terms, c->nterms * sizeof *c->terms);
+    if (r->told.n) c->told = explain_reason(r->told);
+    if (r->refused.n) c->refused = xstrndup(r->refused.p, r->refused.n);
+    map_put(&s->runs, c->key, c);
+    return c;
+}
+
+/* What the object says now, whatever it said before. The Run is in no queue. */
+static void place(struct sched *s, struct crun *c, const struct sched_run *r, int64_t now_us)
+{
+    if (r->phase == SCHED_ACTIVE) {
+        if (c->state == RUN_IN_FLIGHT) s->in_flight--;
+        c->state = RUN_IDLE;
+        struct cpod *pod = pod_of_uid(s, c->group->pool, r->pod, r->pod_uid);
+        if (c->pod != pod) {
+            pod_remove_run(s, c);
+            pod_add_run(s, pod, c);
+        }
+        return;
+    }
+    if (c->state == RUN_IN_FLIGHT) return;               /* our write is conditional: it fails now, and sched_done queues it again */
+    if (c->pod) {                                        /* handed back, or its pod was lost */
+        sched_touch(s, c->pod->pool);
+        pod_remove_run(s, c);
+        c->since_us = now_us;
+    }
+    queue_add(s, c, now_us);
+}
+
+void sched_set_run(struct sched *s, const struct sched_run *r, int64_t now_us)
+{
+    char text[SCHED_KEY];
+    struct crun *c = map_get(&s->runs, sched_key(text, sizeof text, r->ns, r->name));
+    if (c && !str_eq(c->uid, r->uid)) run_free(s, c), c = NULL;
+    if (r->phase == SCHED_OVER || (c && r->version <= c->version)) {
+        terms_free(r->terms, r->nterms);
+        if (c && r->phase == SCHED_OVER) run_free(s, c);
+        return;
+    }
+    if (!c) c = run_new(s, r, now_us);
+    else terms_free(r->terms, r->nterms), queue_remove(s, c);
+    c->version = r->version;
+    c->cancel = r->cancel;
+    c->failures = 0;
+    c->retry_us = 0;
+    c->not_before_us = r->not_before_us;
+    c->order = r->created_us - (int64_t)r->priority * SCHED_POINT_US;
+    labels_free(&c->labels);
+    c->labels = labels_copy(r->labels);
+    place(s, c, r, now_us);
+}
+
+void sched_del_run(struct sched *s, struct str ns, struct str name)
+{
+    char text[SCHED_KEY];
+    struct crun *c = map_get(&s->runs, sched_key(text, sizeof text, ns, name));
+    if (c) run_free(s, c);
+}
+
+void sched_done(struct sched *s, struct str ns, struct str run, struct str uid, uint64_t version, int64_t now_us)
+{
+    char text[SCHED_KEY];
+    struct crun *c = map_get(&s->runs, sched_key(text, sizeof text, ns, run));
+    if (!c || !str_eq(c->uid, uid) || c->state != RUN_IN_FLIGHT) return;
+    s->in_flight--;
+    c->state = RUN_IDLE;
+    if (version > c->version) c->version = version;
+    if (version && c->decided != SCHED_WAIT) return;     /* bound: it counts against its pod; ended: the watch takes it away */
+    if (!version) {
+        if (c->pod) sched_touch(s, c->pod->pool);
+        pod_remove_run(s, c);
+        /* a newer object ends the wait sooner; without one the same write would fail the same way */
+        c->retry_us = now_us + (SCHED_RETRY_US << (c->failures < 6 ? c->failures++ : 6));
+    }
+    queue_add(s, c, now_us);
+}
+
+/* ---- end ---- */
+void sched_free(struct sched *s)
+{
+    struct crun *c;
+    struct cpod *pod;
+    struct pool *p;
+    struct space *sp;
+    for (size_t i = 0; (c = map_next(&s->runs, &i));) run_free(s, c);
+    for (size_t i = 0; (pod = map_next(&s->pods, &i));) pod_forget(s, pod);
+    for (size_t i = 0; (p = map_next(&s->pools, &i));) {
+        heap_free(&p->ready);
+        free(p->pods);
+        free(p->capacity);
+        free((char *)p->key.p);
+        free(p);
+    }
+    for (size_t i = 0; (sp = map_next(&s->spaces, &i));) {
+        free(sp->active);
+        free((char *)sp->name.p);
+        free(sp);
+    }
+    for (size_t i = 0; i < s->nresources; i++) free(s->resources[i]);
+    map_free(&s->runs), map_free(&s->pods), map_free(&s->pools), map_free(&s->spaces), map_free(&s->resource_ids);
+    heap_free(&s->delayed), heap_free(&s->notices);
+    free(s->resources);
+    free(s->aside);
+    free(s);
+}
+
+struct sched_stats sched_stats(const struct sched *s)
+{
+    struct sched_stats st = { .waiting = s->waiting, .delayed = s->delayed.n, .in_flight = s->in_flight, .active = s->active };
+    const struct pool *p;
+    for (size_t i = 0; (p = map_next(&s->pools, &i));) {
+        st.pools += p->exists;
+        st.pods += p->npods;
+        st.ready += p->ready.n;
+    }
+    return st;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pass: one look at everything that changed, and the decisions that follow.
+ *
+ * Pools are independent of each other. In a pool the first Run in order is taken, over and over, from whichever group
+ * has it; a group whose first does not fit is left for the rest of the pass. Runs that affinity kept out are put aside
+ * one by one and go back afterwards. Tests: tests/unit/applets/scheduler.c, tests/golden/plans/scheduler
+ */
+#include "applets/scheduler/cache.h"
+#include <stdio.h>
+
+struct round { struct sched *s; struct sched_decision *out; size_t n, max; int64_t now_us; };
+
+static struct sched_decision *decide(struct round *r, struct crun *c, enum sched_verdict verdict)
+{
+    queue_remove(r->s, c);
+    c->state = RUN_IN_FLIGHT;
+    c->decided = verdict;
+    r->s->in_flight++;
+    struct sched_decision *d = &r->out[r->n++];
+    *d = (struct sched_decision){ .verdict = verdict, .ns = c->group->pool->space->name, .run = c->name, .uid = c->uid, .version = c->version };
+    return d;
+}
+
+static void bind(struct round *r, struct crun *c, struct cpod *pod)
+{
+    struct sched_decision *d = decide(r, c, SCHED_BIND);
+    d->pod = pod->name;
+    d->pod_uid = pod->uid;
+    pod_add_run(r->s, pod, c);
+    c->told = NULL;
+    c->told_us = 0;
+    snprintf(d->message, sizeof d->message, "least loaded of %zu, now runs %lld/%lld", pod->pool->ready.n,
+             (long long)pod->used[0], (long long)vec_get(pod->capacity, 0));
+}
+
+static bool free_for(const struct round *r, const struct cpod *pod, const struct crun *c)
+{
+    return pod_open(pod) && pod->held_pass != r->s->pass && pod_fits(pod, c->group->requests);
+}
+
+static bool better(const struct cpod *a, double score_a, const struct cpod *b, double score_b)
+{
+    return !b || score_a > score_b || (score_a == score_b && str_cmp(a->name, b->name) < 0);
+}
+
+/* The best pod for c, or NULL and why there is none. */
+static struct cpod *find(struct round *r, const struct crun *c, enum fit *why)
+{
+    struct pool *p = c->group->pool;
+    bool picky = affinity_matters(c);
+    struct heap_node *top = heap_top(&p->ready);
+    *why = FIT_OK;
+    if (!picky && top && free_for(r, container_of(top, struct cpod, node), c)) return container_of(top, struct cpod, node);
+    struct cpod *best = NULL;
+    double best_score = 0;
+    *why = FIT_CAPACITY;
+    for (size_t i = 0; i < p->npods; i++) {
+        struct cpod *pod = p->pods[i];
+        if (!free_for(r, pod, c)) continue;
+        if (picky && !affinity_allows(c, pod)) {
+            *why = FIT_AFFINITY;
+            continue;
+        }
+        double score = 1 - pod->load + (picky ? affinity_score(c, pod) : 0);
+        if (better(pod, score, best, best_score)) best = pod, best_score = score;
+    }
+    if (best) *why = FIT_OK;
+    return best;
+}
+
+/* Small Runs may not keep a big one out for ever: the first in order, once it has waited long, has a pod kept free. */
+static void hold_for(struct round *r, const struct crun *c)
+{
+    struct pool *p = c->group->pool;
+    struct cpod *best = NULL;
+    if (p->hold_pass == r->s->pass || r->now_us - c->since_us < SCHED_HOLD_US) return;
+    for (size_t i = 0; i < p->npods; i++)
+        if (pod_open(p->pods[i]) && pod_could_fit(p->pods[i]->capacity, c->group->requests) && better(p->pods[i], -p->pods[i]->load, best, best ? -best->load : 0))
+            best = p->pods[i];
+    if (!best) return;
+    best->held_pass = r->s->pass;
+    p->hold_pass = r->s->pass;
+}
+
+/* More than any pod of this Runtime has, by its own declaration: waiting would not help. */
+static bool hopeless(const struct pool *p, const struct vec *requests)
+{
+    if (!p->exists || p->deleting || pod_could_fit(p->capacity, requests)) return false;
+    for (size_t i = 0; i < p->npods; i++)
+        if (pod_could_fit(p->pods[i]->capacity, requests)) return false;
+    return true;
+}
+
+static void fail_hopeless(struct round *r, struct crun *c)
+{
+    const struct vec *want = c->group->requests, *have = c->group->pool->capacity;
+    struct sched_decision *d = decide(r, c, SCHED_FAIL);
+    d->reason = "InvalidResources";
+    for (size_t i = 0; i < want->n; i++) {
+        long long offered = vec_get(have, want->v[i].resource);
+        if (want->v[i].n <= offered) continue;
+        snprintf(d->message, sizeof d->message, "requests %lld of \"%s\", a pod of runtime \"%.*s\" offers %lld", (long long)want->v[i].n,
+                 r->s->resources[want->v[i].resource], SFMT(c->group->pool->name), offered);
+        return;
+    }
+}
+
+static struct crun *first_waiting(struct round *r, struct pool *p)
+{
+    struct group *best = NULL;
+    for (struct group *g = p->groups; g; g = g->next) {
+        struct heap_node *top = g->full_pass == r->s->pass ? NULL : heap_top(&g->waiting);
+        if (top && (!best || g->waiting.less(top, heap_top(&best->waiting)))) best = g;
+    }
+    return best ? container_of(heap_top(&best->waiting), struct crun, node) : NULL;
+}
+
+static void set_aside(struct sched *s, struct crun *c)
+{
+    if (s->naside == s->cap_aside) {
+        s->cap_aside = s->cap_aside ? s->cap_aside * 2 : 16;
+        s->aside = xrealloc(s->aside, s->cap_aside * sizeof(struct crun *));
+    }
+    heap_remove(&c->group->waiting, &c->node);
+    s->aside[s->naside++] = c;
+}
+
+/* True when the pool has nothing left to decide in this pass. */
+static bool pass_pool(struct round *r, struct pool *p)
+{
+    struct sched *s = r->s;
+    struct crun *c;
+    p->hold_pass = 0;
+    while (r->n < r->max && (c = first_waiting(r, p))) {
+        enum fit why;
+        struct cpod *pod = p->exists && !p->deleting ? find(r, c, &why) : (why = FIT_CAPACITY, NULL);
+        if (pod) {
+            bind(r, c, pod);
+        } else if (why == FIT_AFFINITY) {
+            set_aside(s, c);
+        } else if (hopeless(p, c->group->requests)) {
+            fail_hopeless(r, c);
+        } else {
+            hold_for(r, c);
+            c->group->full_pass = s->pass;
+        }
+    }
+    while (s->naside) {
+        c = s->aside[--s->naside];
+        heap_push(&c->group->waiting, &c->node);
+    }
+    return r->n < r->max;
+}
+
+static void end_urgent(struct round *r)
+{
+    struct crun *c;
+    while (r->n < r->max && (c = r->s->urgent)) {
+        struct sched_decision *d = decide(r, c, c->cancel ? SCHED_CANCEL : SCHED_FAIL);
+        d->reason = c->cancel ? "Cancelled" : "InvalidResources";
+        snprintf(d->message, sizeof d->message, "%s", c->cancel ? "cancelled before it was assigned to a pod" : c->refused);
+    }
+}
+
+static void tell_waiting(struct round *r)
+{
+    struct sched *s = r->s;
+    struct heap_node *top;
+    if (r->now_us < s->notices_from_us) return;
+    size_t told = 0;
+    while (r->n < r->max && told < SCHED_NOTICES_PER_PASS && (top = heap_top(&s->notices))) {
+        struct crun *c = container_of(top, struct crun, notice);
+        if (c->notice_us > r->now_us) break;
+        char message[256];
+        const char *reason = explain_wait(s, c, message, sizeof message);
+        if (reason == c->told) {
+            c->notice_us = r->now_us + SCHED_RENOTICE_US;
+            heap_fix(&s->notices, top);
+            continue;
+        }
+        struct sched_decision *d = decide(r, c, SCHED_WAIT);
+        d->reason = c->told = reason;
+        memcpy(d->message, message, sizeof d->message);
+        c->told_us = r->now_us;
+        told++;
+    }
+    if (told == SCHED_NOTICES_PER_PASS) s->notices_from_us = r->now_us + 1000000;
+}
+
+size_t sched_pass(struct sched *s, int64_t now_us, struct sched_decision *out, size_t max)
+{
+    struct round r = { .s = s, .out = out, .max = max, .now_us = now_us };
+    struct heap_node *top;
+    s->pass++;
+    while ((top = heap_top(&s->delayed)) && container_of(top, struct crun, node)->moment_us <= now_us) {
+        struct crun *c = container_of(top, struct crun, node);
+        queue_remove(s, c);
+        queue_add(s, c, now_us);
+    }
+    end_urgent(&r);
+    while (s->dirty && pass_pool(&r, s->dirty)) {
+        s->dirty->dirty = false;
+        s->dirty = s->dirty->dirty_next;
+    }
+    if (!s->dirty) tell_waiting(&r);
+    return r.n;
+}
+
+int64_t sched_next_us(const struct sched *s)
+{
+    int64_t next = INT64_MAX;
+    struct heap_node *top = heap_top(&s->delayed);
+    if (top) next = container_of(top, struct crun, node)->moment_us;
+    if ((top = heap_top(&s->notices))) {
+        int64_t at = container_of(top, struct crun, notice)->notice_us;
+        if (at < s->notices_from_us) at = s->notices_from_us;
+        if (at < next) next = at;
+    }
+    return next;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pods: Runtime Pods, and which Runs count against which.
+ *
+ * A pod is known by its UID: a Run that was bound to a pod of the same name but another UID counts against nothing that
+ * exists. A Run may be seen before its pod, or outlive it: then the pod is a bare UID that offers nothing. Pods that may
+ * take Runs are in their pool's heap, the least loaded on top. Tests: tests/unit/applets/scheduler.c
+ */
+#include "applets/scheduler/cache.h"
+
+bool pod_open(const struct cpod *p) { return p->known && p->ready && !p->deleting; }
+
+bool pod_could_fit(const struct vec *capacity, const struct vec *requests)
+{
+    for (size_t i = 0; i < requests->n; i++)
+        if (requests->v[i].n > vec_get(capacity, requests->v[i].resource)) return false;
+    return true;
+}
+
+bool pod_fits(const struct cpod *p, const struct vec *requests)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < requests->n; i++) {           /* both are sorted by resource */
+        if (!requests->v[i].n) continue;
+        while (at < p->capacity->n && p->capacity->v[at].resource < requests->v[i].resource) at++;
+        if (at == p->capacity->n || p->capacity->v[at].resource != requests->v[i].resource) return false;
+        if (requests->v[i].n > p->capacity->v[at].n - p->used[at]) return false;
+    }
+    return true;
+}
+
+void pod_reload(struct cpod *p)
+{
+    p->load = 0;
+    for (size_t i = 0; p->capacity && i < p->capacity->n; i++) {
+        double full = p->capacity->v[i].n ? (double)p->used[i] / (double)p->capacity->v[i].n : p->used[i] ? 2 : 0;
+        if (full > p->load) p->load = full;
+    }
+    if (!pod_open(p)) heap_remove(&p->pool->ready, &p->node);
+    else if (p->node.slot) heap_fix(&p->pool->ready, &p->node);
+    else heap_push(&p->pool->ready, &p->node);
+}
+
+static void use(struct cpod *p, const struct vec *requests, int sign)
+{
+    for (size_t i = 0; p->capacity && i < p->capacity->n; i++)
+        p->used[i] += sign * vec_get(requests, p->capacity->v[i].resource);
+    pod_reload(p);
+}
+
+/* Adds to an array whose members know their index + 1 in `slot`. */
+static void list_add(struct crun ***list, size_t *n, size_t *cap, struct crun *c, uint32_t *slot)
+{
+    if (*n == *cap) {
+        *cap = *cap ? *cap * 2 : 4;
+        *list = xrealloc(*list, *cap * sizeof(struct crun *));
+    }
+    (*list)[(*n)++] = c;
+    *slot = (uint32_t)*n;
+}
+
+static bool has_required_anti(const struct crun *c)
+{
+    for (size_t i = 0; i < c->nterms; i++)
+        if (c->terms[i].anti && !c->terms[i].preferred) return true;
+    return false;
+}
+
+void pod_add_run(struct sched *s, struct cpod *p, struct crun *c)
+{
+    struct space *sp = c->group->pool->space;
+    c->pod = p;
+    list_add(&p->runs, &p->nruns, &p->cap_runs, c, &c->pod_slot);
+    list_add(&sp->active, &sp->nactive, &sp->cap_active, c, &c->active_slot);
+    sp->with_anti += has_required_anti(c);
+    s->active++;
+    use(p, c->group->requests, 1);
+}
+
+void pod_remove_run(struct sched *s, struct crun *c)
+{
+    struct cpod *p = c->pod;
+    struct space *sp = c->group->pool->space;
+    if (!p) return;
+    struct crun *last = p->runs[--p->nruns];
+    p->runs[c->pod_slot - 1] = last;
+    last->pod_slot = c->pod_slot;
+    last = sp->active[--sp->nactive];
+    sp->active[c->active_slot - 1] = last;
+    last->active_slot = c->active_slot;
+    c->pod_slot = c->active_slot = 0;
+    c->pod = NULL;
+    sp->with_anti -= has_required_anti(c);
+    s->active--;
+    use(p, c->group->requests, -1);
+    if (!p->known && !p->nruns) pod_forget(s, p);
+}
+
+struct cpod *pod_of_uid(struct sched *s, struct pool *pool, struct str name, struct str uid)
+{
+    struct cpod *p = map_get(&s->pods, uid);
+    if (p) return p;
+    p = xcalloc(1, sizeof *p);
+    p->pool = pool;
+    p->uid = (struct str){ xstrndup(uid.p, uid.n), uid.n };
+    p->name = (struct str){ xstrndup(name.p, name.n), name.n };
+    p->node_name = (struct str){ xstrndup("", 0), 0 };
+    map_put(&s->pods, p->uid, p);
+    return p;
+}
+
+static void leave_pool(struct cpod *p)
+{
+    struct pool *pool = p->pool;
+    heap_remove(&pool->ready, &p->node);
+    for (size_t i = 0; i < pool->npods; i++)
+        if (pool->pods[i] == p) pool->pods[i--] = pool->pods[--pool->npods];
+    p->known = false;
+}
+
+void pod_forget(struct sched *s, struct cpod *p)
+{
+    leave_pool(p);
+    map_del(&s->pods, p->uid);
+    free((char *)p->uid.p);
+    free((char *)p->name.p);
+    free((char *)p->node_name.p);
+    free(p->capacity);
+    free(p->used);
+    free(p->runs);
+    free(p);
+}
+
+static void enter_pool(struct cpod *p, struct pool *pool)
+{
+    if (p->known && p->pool == pool) return;
+    if (p->known) leave_pool(p);
+    p->pool = pool;
+    p->known = true;
+    if (pool->npods == pool->cap_pods) {
+        pool->cap_pods = pool->cap_pods ? pool->cap_pods * 2 : 8;
+        pool->pods = xrealloc(pool->pods, pool->cap_pods * sizeof(struct cpod *));
+    }
+    pool->pods[pool->npods++] = p;
+}
+
+static void set_capacity(struct sched *s, struct cpod *p, struct sched_amounts capacity)
+{
+    struct vec *v = vec_new(s, capacity, SCHED_RUNS_OF_POD);
+    if (p->capacity && vec_eq(p->capacity, v)) {
+        free(v);
+        return;
+    }
+    free(p->capacity);
+    free(p->used);
+    p->capacity = v;
+    p->used = xcalloc(v->n, sizeof *p->used);
+    for (size_t r = 0; r < p->nruns; r++)
+        for (size_t i = 0; i < v->n; i++) p->used[i] += vec_get(p->runs[r]->group->requests, v->v[i].resource);
+}
+
+void sched_set_pod(struct sched *s, const struct sched_pod *in)
+{
+    struct pool *pool = sched_pool(s, in->ns, in->runtime);
+    struct cpod *p = pod_of_uid(s, pool, in->name, in->uid);
+    enter_pool(p, pool);
+    if (!str_eq(p->node_name, in->node)) {
+        free((char *)p->node_name.p);
+        p->node_name = (struct str){ xstrndup(in->node.p, in->node.n), in->node.n };
+    }
+    p->ready = in->ready;
+    p->deleting = in->deleting;
+    set_capacity(s, p, in->capacity);
+    pod_reload(p);
+    sched_touch(s, pool);
+}
+
+void sched_del_pod(struct sched *s, struct str uid)
+{
+    struct cpod *p = map_get(&s->pods, uid);
+    if (!p) return;
+    sched_touch(s, p->pool);
+    leave_pool(p);
+    if (!p->nruns) pod_forget(s, p);
+}

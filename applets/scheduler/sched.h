@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sched: which Pending Run goes to which Runtime Pod.
+ *
+ * A cache of Runtimes, Pods and Runs that is told of every change, and one pass over it that decides. No I/O: the
+ * decisions are handed out as a list, whoever carries them out reports back with sched_done. Times are arguments.
+ *
+ * The order among waiting Runs is priority, with age counting: a Run gains one point of priority per SCHED_POINT_US it
+ * has waited, so none starves, and as all gain alike the order of two Runs never changes and a plain heap holds it.
+ * Runs that ask for the same thing of the same Runtime wait in one group: when its first doesn't fit, none does, and a
+ * pass costs what it places, not what waits.
+ *
+ * A placed Run counts against its pod from the decision on (reservation): until the bind failed, or the watch has shown
+ * the resourceVersion that the bind wrote, whichever object the watch may show in between.
+ */
+#ifndef APPLETS_SCHEDULER_SCHED_H
+#define APPLETS_SCHEDULER_SCHED_H
+#include "core/kr.h"
+#include "k8s/selector.h"
+
+enum {
+    SCHED_POINT_US = 10 * 1000000,      /* waiting this long is worth one point of priority */
+    SCHED_NOTICE_US = 2 * 1000000,      /* a Run that waits longer is told why, once ... */
+    SCHED_RENOTICE_US = 30 * 1000000,   /* ... and again at most this often, when the reason changed */
+    SCHED_HOLD_US = 30 * 1000000,       /* the first in order, waiting longer than this, has a pod kept free for it */
+    SCHED_NOTICES_PER_PASS = 32,        /* notices are writes too: binds go first */
+};
+
+struct sched;
+
+struct sched_amount { struct str resource; int64_t n; };            /* {"runs", 1} */
+struct sched_amounts { const struct sched_amount *v; size_t n; };
+
+enum sched_topology { SCHED_BY_POD, SCHED_BY_NODE };
+/* Where Runs that `selector` matches run is where this Run wants to be (affinity) or not to be (anti-affinity). */
+struct sched_term {
+    struct selector *selector;          /* owned by the cache once the Run was handed over */
+    enum sched_topology topology;
+    bool anti, preferred;
+    int32_t weight;                     /* preferred terms: 1…100 */
+};
+
+/* What the cache is told. Strings are copied. */
+struct sched_runtime { struct str ns, name; struct sched_amounts capacity; bool deleting; };
+struct sched_pod {
+    struct str ns, name, uid, runtime, node;
+    struct sched_amounts capacity;      /* without "runs": 2 of it */
+    bool ready, deleting;               /* ready: phase Running and condition Ready=True */
+};
+enum sched_phase { SCHED_PENDING, SCHED_ACTIVE, SCHED_OVER };       /* active: Scheduled or Running; over: terminal */
+struct sched_run {
+    struct str ns, name, uid, runtime;
+    uint64_t version;                   /* resourceVersion as a number */
+    enum sched_phase phase;
+    struct str pod, pod_uid;            /* status.assignedPod*, when active */
+    int32_t priority;
+    int64_t created_us, not_before_us;  /* wall clock; not_before: status.nextAttemptTime, 0 when absent */
+    bool cancel;
+    struct sched_amounts requests;      /* without "runs": 1 of it */
+    struct selector_labels labels;
+    struct sched_term *terms; size_t nterms;
+    struct str refused;                 /* not empty: the Run is ended as Failed (InvalidResources) with this message */
+    struct str told;                    /* reason of its Scheduled=False condition, empty when there is none */
+};
+
+struct sched *sched_new(void);
+void sched_free(struct sched *);
+void sched_set_runtime(struct sched *, const struct sched_runtime *);
+void sched_del_runtime(struct sched *, struct str ns, struct str name);
+void sched_set_pod(struct sched *, const struct sched_pod *);
+void sched_del_pod(struct sched *, struct str uid);
+/* Takes the selectors of r->terms (they are freed with the Run, or at once when the object is older than what is known). */
+void sched_set_run(struct sched *, const struct sched_run *r, int64_t now_us);
+void sched_del_run(struct sched *, struct str ns, struct str name);
+
+enum sched_verdict { SCHED_BIND, SCHED_CANCEL, SCHED_FAIL, SCHED_WAIT };
+struct sched_decision {
+    enum sched_verdict verdict;
+    struct str ns, run, uid;            /* these live until the next change of the cache */
+    uint64_t version;                   /* what the decision rests on: the write is conditional on it */
+    struct str pod, pod_uid;            /* BIND */
+    const char *reason;                 /* FAIL, WAIT: CamelCase */
+    char message[256];                  /* BIND: why this pod; FAIL, CANCEL, WAIT: for people */
+};
+/* Decides until nothing more can be decided at this moment or `out` is full (returns how many; when it is full call
+ * again). Each decided Run is left alone until sched_done. now_us is wall-clock time. */
+size_t sched_pass(struct sched *, int64_t now_us, struct sched_decision *out, size_t max);
+/* How a decision ended: version is what the write answered, 0 when it failed (the Run then waits again as the watch shows it). */
+void sched_done(struct sched *, struct str ns, struct str run, struct str uid, uint64_t version, int64_t now_us);
+/* When the next pass has something to do though nothing changes; INT64_MAX: never. Valid after a pass. */
+int64_t sched_next_us(const struct sched *);
+
+/* For metrics and `top`: what is where. */
+struct sched_stats { size_t pools, pods, ready, waiting, delayed, in_flight, active; };
+struct sched_stats sched_stats(const struct sched *);
+#endif

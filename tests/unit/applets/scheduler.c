@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * scheduler: tests/golden/plans/scheduler/NAME.in is a story of events, one a line; `pass` prints what is decided.
+ *
+ *   at SECONDS                               the clock (starts at 1000)
+ *   runtime NAME [runs=N gpu=N…] [deleting]  ns/name is allowed wherever a name is
+ *   runtime-gone NAME
+ *   pod NAME RUNTIME [uid=U] [node=N] [down] [deleting] [runs=N…]
+ *   pod-gone UID
+ *   run NAME RUNTIME [v=N] [uid=U] [prio=N] [created=S] [after=S] [cancel] [on=POD[:UID]] [over] [told=REASON] [refused=TEXT]
+ *                    [runs=N…] [label:K=V…] [near:pod|node:K=V] [apart:…] [prefer-near:WEIGHT:pod|node:K=V] [prefer-apart:…]
+ *   run-gone NAME
+ *   ok NAME v=N | fail NAME                  how the last decision about NAME ended
+ *   pass [max=N]                             decisions, as text
+ */
+#include "applets/scheduler/sched.h"
+#include "tests/kit/test.h"
+#include <dirent.h>
+#include <stdio.h>
+
+struct story { struct sched *s; int64_t now_us; struct buf out; struct arena a; };
+
+static void split_name(struct str word, struct str *ns, struct str *name)
+{
+    ptrdiff_t at = str_chr(word, '/');
+    *ns = at < 0 ? S("default") : (struct str){ word.p, (size_t)at };
+    *name = at < 0 ? word : str_from(word, (size_t)at + 1);
+}
+
+/* "key=value" words behind the names; what has another meaning is taken by the callers first. */
+static bool value(struct str word, const char *key, struct str *out)
+{
+    struct str k = str_of(key);
+    if (!str_starts(word, k)) return false;
+    *out = str_from(word, k.n);
+    return true;
+}
+
+static int64_t number(struct str s)
+{
+    int64_t n = 0;
+    CHECK(str_i64(s, &n));
+    return n;
+}
+
+struct amounts { struct sched_amount v[8]; size_t n; };
+static void amount(struct amounts *a, struct str word)
+{
+    struct str rest = word, name = str_cut(&rest, '=');
+    if (CHECK(a->n < LEN(a->v))) a->v[a->n++] = (struct sched_amount){ name, number(rest) };
+}
+
+static void on_runtime(struct story *t, struct str line)
+{
+    struct sched_runtime r = { 0 };
+    struct amounts cap = { 0 };
+    split_name(str_cut(&line, ' '), &r.ns, &r.name);
+    while (line.n) {
+        struct str w = str_cut(&line, ' ');
+        if (str_is(w, "deleting")) r.deleting = true;
+        else amount(&cap, w);
+    }
+    r.capacity = (struct sched_amounts){ cap.v, cap.n };
+    sched_set_runtime(t->s, &r);
+}
+
+static void on_pod(struct story *t, struct str line)
+{
+    struct sched_pod p = { .ready = true };
+    struct amounts cap = { 0 };
+    split_name(str_cut(&line, ' '), &p.ns, &p.name);
+    p.uid = p.name;
+    p.runtime = str_cut(&line, ' ');
+    while (line.n) {
+        struct str w = str_cut(&line, ' ');
+        if (str_is(w, "down")) p.ready = false;
+        else if (str_is(w, "deleting")) p.deleting = true;
+        else if (!value(w, "uid=", &p.uid) && !value(w, "node=", &p.node)) amount(&cap, w);
+    }
+    p.capacity = (struct sched_amounts){ cap.v, cap.n };
+    sched_set_pod(t->s, &p);
+}
+
+static bool term(struct sched_run *r, struct sched_term *terms, struct str w)
+{
+    struct sched_term t = { 0 };
+    struct str rest = w, kind = str_cut(&rest, ':');
+    struct kr_err e;
+    t.preferred = str_starts(kind, S("prefer-"));
+    if (t.preferred) kind = str_from(kind, 7), t.weight = (int32_t)number(str_cut(&rest, ':'));
+    if (!str_is(kind, "near") && !str_is(kind, "apart")) return false;
+    t.anti = str_is(kind, "apart");
+    t.topology = str_is(str_cut(&rest, ':'), "node") ? SCHED_BY_NODE : SCHED_BY_POD;
+    t.selector = selector_parse(rest, &e);
+    if (CHECK(t.selector) && CHECK(r->nterms < 4)) terms[r->nterms++] = t;
+    return true;
+}
+
+static void on_run(struct story *t, struct str line)
+{
+    struct sched_run r = { .version = 1, .created_us = 900 * 1000000ll };
+    struct amounts req = { 0 };
+    struct sched_term terms[4];
+    struct selector_label labels[4];
+    size_t nlabels = 0;
+    struct str v, rest;
+    split_name(str_cut(&line, ' '), &r.ns, &r.name);
+    r.uid = r.name;
+    r.runtime = str_cut(&line, ' ');
+    while (line.n) {
+        struct str w = str_cut(&line, ' ');
+        if (str_is(w, "cancel")) r.cancel = true;
+        else if (str_is(w, "over")) r.phase = SCHED_OVER;
+        else if (value(w, "v=", &v)) r.version = (uint64_t)number(v);
+        else if (value(w, "uid=", &r.uid) || value(w, "told=", &r.told) || value(w, "refused=", &r.refused)) continue;
+        else if (value(w, "prio=", &v)) r.priority = (int32_t)number(v);
+        else if (value(w, "created=", &v)) r.created_us = number(v) * 1000000;
+        else if (value(w, "after=", &v)) r.not_before_us = number(v) * 1000000;
+        else if (value(w, "on=", &rest)) r.phase = SCHED_ACTIVE, r.pod = str_cut(&rest, ':'), r.pod_uid = rest.n ? rest : r.pod;
+        else if (value(w, "label:", &rest) && CHECK(nlabels < 4)) v = str_cut(&rest, '='), labels[nlabels++] = (struct selector_label){ v, rest };
+        else if (!term(&r, terms, w)) amount(&req, w);
+    }
+    r.requests = (struct sched_amounts){ req.v, req.n };
+    r.labels = (struct selector_labels){ labels, nlabels };
+    r.terms = terms;
+    sched_set_run(t->s, &r, t->now_us);
+}
+
+static void on_pass(struct story *t, struct str line)
+{
+    static const char *const verb[] = { [SCHED_BIND] = "bind", [SCHED_CANCEL] = "cancel", [SCHED_FAIL] = "fail", [SCHED_WAIT] = "wait" };
+    struct sched_decision d[64];
+    struct str max = line;
+    size_t n = sched_pass(t->s, t->now_us, d, value(line, "max=", &max) ? (size_t)number(max) : LEN(d));
+    for (size_t i = 0; i < n; i++) {
+        buf_fmt(&t->out, "  %s %.*s/%.*s v=%llu", verb[d[i].verdict], SFMT(d[i].ns), SFMT(d[i].run), (unsigned long long)d[i].version);
+        if (d[i].verdict == SCHED_BIND) buf_fmt(&t->out, " pod=%.*s uid=%.*s", SFMT(d[i].pod), SFMT(d[i].pod_uid));
+        buf_fmt(&t->out, "  # %s%s%s\n", d[i].reason ? d[i].reason : "", d[i].reason ? ": " : "", d[i].message);
+    }
+    int64_t next = sched_next_us(t->s);
+    if (next == INT64_MAX) buf_lit(&t->out, "  idle\n");
+    else buf_fmt(&t->out, "  next in %.2f s\n", (double)(next - t->now_us) / 1e6);
+}
+
+static void on_done(struct story *t, struct str line, bool ok)
+{
+    struct str ns, name, v = S("0"), uid;
+    split_name(str_cut(&line, ' '), &ns, &name);
+    uid = name;
+    while (line.n) {
+        struct str w = str_cut(&line, ' ');
+        CHECK(value(w, "v=", &v) || value(w, "uid=", &uid));
+    }
+    sched_done(t->s, ns, name, uid, ok ? (uint64_t)number(v) : 0, t->now_us);
+}
+
+static void tell(struct story *t, struct str line)
+{
+    struct str rest = line, verb = str_cut(&rest, ' '), ns, name;
+    if (str_is(verb, "at")) t->now_us = number(rest) * 1000000;
+    else if (str_is(verb, "runtime")) on_runtime(t, rest);
+    else if (str_is(verb, "pod")) on_pod(t, rest);
+    else if (str_is(verb, "run")) on_run(t, rest);
+    else if (str_is(verb, "pod-gone")) sched_del_pod(t->s, rest);
+    else if (str_is(verb, "ok") || str_is(verb, "fail")) on_done(t, rest, str_is(verb, "ok"));
+    else if (str_is(verb, "pass")) on_pass(t, rest);
+    else {
+        split_name(rest, &ns, &name);
+        if (str_is(verb, "runtime-gone")) sched_del_runtime(t->s, ns, name);
+        else if (str_is(verb, "run-gone")) sched_del_run(t->s, ns, name);
+        else CHECK_STR(verb, S("a verb of the list above"));
+    }
+}
+
+static void play(const char *name)
+{
+    char path[300];
+    snprintf(path, sizeof path, "tests/golden/plans/scheduler/%s.in", name);
+    struct story t = { .s = sched_new(), .now_us = 1000 * 1000000ll, .out = { .max = 1 << 20 } };
+    struct str text = test_file(path);
+    while (text.n) {
+        struct str line = str_cut(&text, '\n');
+        buf_fmt(&t.out, "%.*s\n", SFMT(line));
+        ptrdiff_t hash = str_chr(line, '#');
+        if (hash >= 0) line.n = (size_t)hash;
+        line = str_trim(line);
+        if (line.n) tell(&t, line);
+    }
+    snprintf(path, sizeof path, "plans/scheduler/%s.plan", name);
+    test_golden(path, buf_view(&t.out));
+    buf_free(&t.out);
+    sched_free(t.s);
+}
+
+TEST(golden_plans)
+{
+    DIR *dir = opendir("tests/golden/plans/scheduler");
+    int n = 0;
+    CHECK_OR(dir);
+    for (struct dirent *e; (e = readdir(dir));) {
+        char *dot = strrchr(e->d_name, '.');
+        if (!dot || strcmp(dot, ".in")) continue;
+        *dot = 0;
+        play(e->d_name);
+        n++;
+    }
+    closedir(dir);
+    CHECK(n >= 40);
+}
+
+/* Random events and answers; the cache's own count must agree with one made from scratch, and no pod is ever over. */
+TEST(slots_are_never_exceeded)
+{
+    enum { PODS = 5, RUNS = 60 };
+    struct sched *s = sched_new();
+    uint64_t x = test_seed(), version = 1;
+    int on[RUNS], used[PODS] = { 0 }, flight[RUNS];
+    for (int i = 0; i < RUNS; i++) on[i] = -1, flight[i] = -1;
+    sched_set_runtime(s, &(struct sched_runtime){ .ns = S("n"), .name = S("r"), .capacity = { (struct sched_amount[]){ { S("runs"), 4 } }, 1 } });
+    char names[RUNS][16], pods[PODS][16];
+    for (int i = 0; i < PODS; i++) {
+        snprintf(pods[i], sizeof pods[i], "p%d", i);
+        sched_set_pod(s, &(struct sched_pod){ .ns = S("n"), .name = str_of(pods[i]), .uid = str_of(pods[i]), .runtime = S("r"), .ready = true,
+                                              .capacity = { (struct sched_amount[]){ { S("runs"), 4 } }, 1 } });
+    }
+    for (int i = 0; i < RUNS; i++) snprintf(names[i], sizeof names[i], "r%d", i);
+    for (int step = 0; step < 20000; step++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        int i = (int)(x >> 33) % RUNS;
+        struct str name = str_of(names[i]);
+        switch (x >> 20 & 3) {
+        case 0:                                    /* a fresh or unchanged object is shown */
+            if (flight[i] < 0 && on[i] < 0)
+                sched_set_run(s, &(struct sched_run){ .ns = S("n"), .name = name, .uid = name, .runtime = S("r"), .version = ++version }, 1000);
+            break;
+        case 1:                                    /* it ends */
+            if (on[i] < 0) break;
+            used[on[i]]--, on[i] = -1;
+            sched_del_run(s, S("n"), name);
+            break;
+        case 2:                                    /* the write is answered */
+            if (flight[i] < 0) break;
+            if (x >> 25 & 1) on[i] = flight[i], sched_done(s, S("n"), name, name, ++version, 1000);
+            else used[flight[i]]--, sched_done(s, S("n"), name, name, 0, 1000), sched_del_run(s, S("n"), name);
+            flight[i] = -1;
+            break;
+        default: {
+            struct sched_decision d[8];
+            for (size_t n = sched_pass(s, 1000, d, LEN(d)), k = 0; k < n; k++) {
+                int r = (int)strtol(d[k].run.p + 1, NULL, 10), p = (int)strtol(d[k].pod.p + 1, NULL, 10);
+                CHECK_OR(d[k].verdict == SCHED_BIND && on[r] < 0 && flight[r] < 0);
+                flight[r] = p;
+                CHECK_OR(++used[p] <= 4);
+            }
+        }
+        }
+    }
+    sched_free(s);
+}
