@@ -91,8 +91,9 @@ static int scan_string(struct scan *s)
         } else if (c < 0x20) {
             return bad(s, "a control character in a string");
         } else {
-            size_t left = (size_t)(s->end - s->at), n = str_utf8_prefix((struct str){ s->at, left < 4 ? left : 4 });
-            if (!n) return bad(s, "bytes that are not UTF-8");
+            /* One character, not more: what follows may be the closing quote. */
+            size_t n = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
+            if ((size_t)(s->end - s->at) < n || !str_utf8((struct str){ s->at, n })) return bad(s, "bytes that are not UTF-8");
             s->at += n;
         }
     }

@@ -167,3 +167,16 @@ TEST(an_arena_that_is_over_is_a_clean_error)
         CHECK_OR(e.code == KR_TOO_LARGE && limit < 65536);
     }
 }
+
+TEST(json_strings_end_behind_any_character)
+{
+    static const struct { const char *text; bool ok; } rows[] = {
+        { "\"\xC3\xA9\"", true }, { "\"\xE2\x82\xAC\"", true }, { "\"\xF0\x9F\x98\x80\"", true }, { "[\"\xC3\xA9\",\"\"]", true }, { "\"\xC3\xA9\\n\"", true },
+        { "\"\xC3\xA9\\q\"", false }, { "\"\xC3\xA9\n\"", false }, { "\"\xC3\xA9\"x", false }, { "\"\xC3\"", false }, { "\"\xE2\x82\"", false }, { "\"\xC3", false },
+        { "\"\x80\"", false }, { "\"\xED\xA0\x80\"", false },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct kr_err e = { 0 };
+        if (!CHECK_INT(json_scan(str_of(rows[i].text), &e), rows[i].ok ? 0 : -1)) CHECK_Z(rows[i].text, e.msg);
+    }
+}
