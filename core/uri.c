@@ -68,7 +68,8 @@ int uri_decode(struct arena *a, struct str raw, bool plus, struct str *out, stru
 {
     const char *wrong = decode_into(a, raw, plus, out);
     if (!wrong) return 0;
-    return kr_fail(e, a->over ? KR_TOO_LARGE : KR_BAD_REQUEST, "URL part '%.*s': %s", (int)(raw.n < 100 ? raw.n : 100), raw.p ? raw.p : "", wrong);
+    return kr_fail(e, a->over ? KR_TOO_LARGE : KR_BAD_REQUEST, "URL part '%.*s': %s",
+                   (int)(raw.n < 100 ? raw.n : 100), raw.p ? raw.p : "", wrong);
 }
 
 int uri_segments(struct arena *a, struct str path, struct str *out, size_t max, struct kr_err *e)
@@ -80,7 +81,8 @@ int uri_segments(struct arena *a, struct str path, struct str *out, size_t max, 
         struct str raw = str_cut(&rest, '/'), segment;
         if (!raw.n) return kr_fail(e, KR_BAD_REQUEST, "the path has an empty segment");
         if (uri_decode(a, raw, false, &segment, e) < 0) return -1;
-        if (str_is(segment, ".") || str_is(segment, "..")) return kr_fail(e, KR_BAD_REQUEST, "the path has a segment '%.*s'", SFMT(segment));
+        if (str_is(segment, ".") || str_is(segment, ".."))
+            return kr_fail(e, KR_BAD_REQUEST, "the path has a segment '%.*s'", SFMT(segment));
         if (n == max) return kr_fail(e, KR_NOT_FOUND, "the path has more than %zu segments", max);
         out[n++] = segment;
     }

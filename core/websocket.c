@@ -50,7 +50,8 @@ static int check_head(struct ws *w, struct kr_err *e)
     w->opcode = (enum ws_kind)op;
     if (w->head[0] & 0x70) return fail(w, 1002, "a reserved bit is set, but no extension was agreed on", e);
     if (op > WS_PONG || (op > WS_BINARY && op < WS_CLOSE)) return fail(w, 1002, "unknown kind of frame", e);
-    if (masked != (w->role == WS_SERVER)) return fail(w, 1002, masked ? "the server masked a frame" : "the client did not mask a frame", e);
+    if (masked != (w->role == WS_SERVER))
+        return fail(w, 1002, masked ? "the server masked a frame" : "the client did not mask a frame", e);
     if (is_control(w->opcode) && !w->fin) return fail(w, 1002, "a control frame in fragments", e);
     if (is_control(w->opcode) && len > CONTROL_MAX) return fail(w, 1002, "a control frame of more than 125 bytes", e);
     if (!op && !w->message_kind) return fail(w, 1002, "a continuation of nothing", e);
@@ -63,7 +64,8 @@ static int begin_payload(struct ws *w, struct kr_err *e)
     int len = w->head[1] & 0x7F, bytes = len == 126 ? 2 : len == 127 ? 8 : 0;
     uint64_t n = bytes ? 0 : (uint64_t)len;
     for (int i = 0; i < bytes; i++) n = n << 8 | w->head[2 + i];
-    if ((bytes == 2 && n < 126) || (bytes == 8 && (n <= 0xFFFF || n >> 63))) return fail(w, 1002, "a length that is not in its shortest form", e);
+    if ((bytes == 2 && n < 126) || (bytes == 8 && (n <= 0xFFFF || n >> 63)))
+        return fail(w, 1002, "a length that is not in its shortest form", e);
     if (!is_control(w->opcode) && n > w->message.max - w->message.n) return fail(w, 1009, "the message is too large", e);
     memset(w->mask, 0, sizeof w->mask);
     if (w->role == WS_SERVER) memcpy(w->mask, w->head + 2 + bytes, 4);
@@ -194,7 +196,8 @@ static uint32_t rotate(uint32_t x, int n) { return x << n | x >> (32 - n); }
 static void sha1_block(uint32_t h[5], const unsigned char *p)
 {
     uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], f = h[4];
-    for (int i = 0; i < 16; i++) w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
+    for (int i = 0; i < 16; i++)
+        w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
     for (int i = 16; i < 80; i++) w[i] = rotate(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
     for (int i = 0; i < 80; i++) {
         uint32_t mix = i < 20 ? ((b & c) | (~b & d)) + 0x5A827999u : i < 40 ? (b ^ c ^ d) + 0x6ED9EBA1u

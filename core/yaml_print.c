@@ -31,7 +31,8 @@ static uint32_t rune(struct str s, size_t *at)
 /* Must be escaped: controls, what YAML 1.1 takes for line breaks, and the byte order mark. Tab and line feed have a say elsewhere. */
 static bool is_special(uint32_t c)
 {
-    return (c < 0x20 && c != '\t' && c != '\n') || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029 || c == 0xFEFF || (c & 0xFFFE) == 0xFFFE;
+    if ((c < 0x20 && c != '\t' && c != '\n') || (c >= 0x7F && c < 0xA0)) return true;
+    return c == 0x2028 || c == 0x2029 || c == 0xFEFF || (c & 0xFFFE) == 0xFFFE;
 }
 
 static void put_quoted(struct buf *b, struct str s)

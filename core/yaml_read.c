@@ -90,7 +90,8 @@ static int parser_error(struct reader *r)
     bool at_end = at.index >= r->text.n;
     bool tab = !at_end && strstr(p->problem, "cannot start any token") && memchr(r->text.p, '\t', r->text.n)
                && p->buffer.pointer < p->buffer.last && *p->buffer.pointer == '\t';
-    return fail_at(r, KR_BAD_REQUEST, at, "%s%s%s%s", p->problem, p->context ? " " : "", p->context ? p->context : "", hint(p->problem, tab));
+    return fail_at(r, KR_BAD_REQUEST, at, "%s%s%s%s", p->problem, p->context ? " " : "",
+                   p->context ? p->context : "", hint(p->problem, tab));
 }
 
 /* ---- values ---- */
@@ -117,7 +118,10 @@ static int anchor_name(struct reader *r, const yaml_char_t *z, struct str *out, 
     return r->a->over ? no_room(r, at) : 0;
 }
 
-static bool key_is_next(const struct reader *r) { return r->depth && r->frames[r->depth - 1].object && !r->frames[r->depth - 1].value_next; }
+static bool key_is_next(const struct reader *r)
+{
+    return r->depth && r->frames[r->depth - 1].object && !r->frames[r->depth - 1].value_next;
+}
 
 /* Which of the core tags; JSON_ARRAY and JSON_OBJECT stand for !!seq and !!map, -2 for !!float (that is a number as well). */
 enum { TAG_NONE = -1, TAG_FLOAT = -2, TAG_UNKNOWN = -3 };
@@ -240,9 +244,11 @@ static int take_alias(struct reader *r, const yaml_event_t *ev)
     const struct anchor *to = map_get(&r->anchors, name);
     yaml_mark_t at = ev->start_mark;
     if (key_is_next(r)) return fail_at(r, KR_BAD_REQUEST, at, "a key can't be an alias; put a text that begins with '*' in quotes");
-    if (!to) return fail_at(r, KR_BAD_REQUEST, at, "nothing before this has the anchor '&%.*s', or it is not complete yet", cut(name), name.p);
+    if (!to) return fail_at(r, KR_BAD_REQUEST, at, "nothing before this has the anchor '&%.*s', or it is not complete yet",
+                            cut(name), name.p);
     size_t n = to->end - to->start, start = r->out.n;
-    if (r->depth + to->levels > LIMIT_JSON_DEPTH) return fail_at(r, KR_TOO_LARGE, at, "nested more than %d levels deep", LIMIT_JSON_DEPTH);
+    if (r->depth + to->levels > LIMIT_JSON_DEPTH)
+        return fail_at(r, KR_TOO_LARGE, at, "nested more than %d levels deep", LIMIT_JSON_DEPTH);
     r->copied += n;
     if (r->copied > LIMIT_YAML_ALIASED)
         return fail_at(r, KR_TOO_LARGE, at, "the aliases of this file stand for more than %d bytes", LIMIT_YAML_ALIASED);
@@ -256,7 +262,8 @@ static int end_document(struct reader *r, const yaml_event_t *ev)
 {
     struct kr_err why = { 0 };
     if (!r->line) return 0;
-    if (r->ndocs == LIMIT_YAML_DOCUMENTS) return fail_at(r, KR_TOO_LARGE, ev->start_mark, "the file has more than %d documents", LIMIT_YAML_DOCUMENTS);
+    if (r->ndocs == LIMIT_YAML_DOCUMENTS)
+        return fail_at(r, KR_TOO_LARGE, ev->start_mark, "the file has more than %d documents", LIMIT_YAML_DOCUMENTS);
     struct str json = arena_str(r->a, buf_view(&r->out));
     if (r->a->over) return no_room(r, ev->start_mark);
     if (json_scan(json, &why) < 0) return kr_fail(r->e, why.code, "the document at line %zu: %s", r->line, why.msg);
@@ -332,7 +339,8 @@ static int take_json(struct str text, struct arena *a, struct yaml_docs *out, st
     if (!body.n || (body.p[0] != '{' && body.p[0] != '[') || json_scan_keys(body, note_twice, &twice, &why) < 0) return 0;
     size_t before = (size_t)(body.p - text.p);
     if (twice.seen)
-        return kr_fail(e, KR_BAD_REQUEST, "line %zu: the key '%.*s' is there already", line_of(text, before + twice.offset), cut(twice.key), twice.key.p);
+        return kr_fail(e, KR_BAD_REQUEST, "line %zu: the key '%.*s' is there already", line_of(text, before + twice.offset),
+                       cut(twice.key), twice.key.p);
     struct yaml_doc doc = { arena_str(a, body), line_of(text, before) }, *docs = arena_copy(a, &doc, sizeof doc);
     if (!docs) return kr_fail(e, KR_TOO_LARGE, "the file needs more memory than is allowed");
     *out = (struct yaml_docs){ docs, 1 };

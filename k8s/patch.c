@@ -2,8 +2,8 @@
 /*
  * patch: merge patches (RFC 7396) and JSON patches (RFC 6902).
  *
- * The one idea: work on a clone, and let two budgets bound everything: the arena for memory, LIMIT_JSON_DEPTH for depth. A
- * pointer is resolved to (parent, last token); each operation is then one edit of that parent.
+ * The one idea: work on a clone, and let three budgets bound everything: the arena for memory, LIMIT_JSON_DEPTH for depth,
+ * LIMIT_PATCH_WORK for time. A pointer is resolved to (parent, last token); each operation is then one edit of that parent.
  *
  * The whole document is kept as the only item of an array of our own, so that the pointer "" has a parent like any other.
  *
@@ -17,6 +17,7 @@ struct run {
     struct json *root;          /* array of one: the document */
     const char *why;            /* what went wrong with the operation at hand */
     enum patch_failure failure;
+    int64_t work;               /* values that may still be looked at */
 };
 
 /* Where a pointer leads: the parent and what is named in it. */
@@ -43,6 +44,19 @@ static bool fail(struct run *r, enum patch_failure f, const char *why)
     r->failure = f;
     r->why = why;
     return false;
+}
+
+static int64_t count(const struct json *j)
+{
+    int64_t n = 1;
+    for (const struct json *k = json_first(j); k; k = json_next(k)) n += count(k);
+    return n;
+}
+
+static bool charge(struct run *r, int64_t n)
+{
+    r->work -= n;
+    return r->work >= 0 || fail(r, PATCH_TOO_LARGE, "the patch takes too long on this document");
 }
 
 /* ---- pointers ---- */
@@ -115,6 +129,7 @@ static bool resolve(struct run *r, struct str pointer, struct place *out, int *l
             return fail(r, PATCH_MALFORMED, "'~' in a path is followed by 0 or 1");
         }
         if (++*level > LIMIT_JSON_DEPTH) return fail(r, PATCH_NO_TARGET, "no such path");
+        if (!charge(r, (int64_t)json_len(at))) return false;     /* members and items are found one by one */
         if (last) return place_in(r, at, token, out);
         at = step(at, token);
         if (!at) return fail(r, PATCH_NO_TARGET, "no such path");
@@ -154,6 +169,7 @@ static bool put(struct run *r, const struct place *at, struct json *value, int l
 
 static struct json *clone(struct run *r, const struct json *j)
 {
+    if (!charge(r, count(j))) return NULL;
     struct json *copy = json_clone(r->a, j);
     if (!r->a->over) return copy;
     fail(r, PATCH_TOO_LARGE, "out of memory budget");
@@ -224,6 +240,7 @@ static bool op_test(struct run *r, struct str path, const struct json *value)
     if (!resolve(r, path, &at, &level))
         return r->failure == PATCH_NO_TARGET ? fail(r, PATCH_TEST_FAILED, "there is no such path") : false;
     if (!at.child) return fail(r, PATCH_TEST_FAILED, "there is no such member");
+    if (!charge(r, count(value))) return false;
     return json_equal(at.child, value) || fail(r, PATCH_TEST_FAILED, "the value is another");
 }
 
@@ -268,7 +285,7 @@ static struct json *give_up(enum patch_failure f, enum patch_failure *why)
 
 struct json *patch_json(struct arena *a, const struct json *target, const struct json *ops, enum patch_failure *why, struct kr_err *e)
 {
-    struct run r = { .a = a, .root = json_new_array(a) };
+    struct run r = { .a = a, .root = json_new_array(a), .work = LIMIT_PATCH_WORK };
     if (!json_is(ops, JSON_ARRAY)) {
         kr_fail(e, KR_BAD_REQUEST, "a JSON patch is an array of operations");
         return give_up(PATCH_MALFORMED, why);

@@ -191,6 +191,24 @@ TEST(patch_of_too_many_operations_is_refused)
     }
 }
 
+TEST(patch_that_takes_too_long_is_refused)
+{
+    AUTO_ARENA struct arena a = { .limit = 64 << 20 };
+    AUTO_BUF struct buf b = { .max = 1 << 20 };
+    struct kr_err e = { 0 };
+    enum patch_failure why = PATCH_OK;
+    repeat(&b, "0", 10000);
+    struct json *doc = json_parse(&a, buf_view(&b), &e);
+    buf_clear(&b);
+    repeat(&b, "{\"op\":\"test\",\"path\":\"/-\",\"value\":0}", 1);
+    CHECK(!patch_json(&a, doc, json_parse(&a, buf_view(&b), &e), &why, &e));
+    CHECK_INT(why, PATCH_TEST_FAILED);
+    buf_clear(&b);
+    repeat(&b, "{\"op\":\"test\",\"path\":\"/9999\",\"value\":0}", 5000);
+    CHECK(!patch_json(&a, doc, json_parse(&a, buf_view(&b), &e), &why, &e));
+    CHECK_INT(why, PATCH_TOO_LARGE);
+}
+
 TEST(patch_pointers_of_rfc_6901)
 {
     static const struct { const char *pointer, *want; } rows[] = {
