@@ -10,7 +10,8 @@
 #include "core/model_check.h"
 #include <stdio.h>
 
-static void check(struct model_checker *, const struct model_node *, const struct json *, const struct json *old, const struct model_place *);
+static void check(struct model_checker *, const struct model_node *, const struct json *, const struct json *old,
+                  const struct model_place *);
 
 /* ---- words ------------------------------------------------------------------------------------------------------- */
 
@@ -130,7 +131,8 @@ static void wrong_type(struct model_checker *c, const struct model_place *at, co
 }
 
 /* "should be at least 1 chars long": a bound that was passed, of the value or of its size. */
-static void passed(struct model_checker *c, const struct model_place *at, struct str value, const char *head, int64_t bound, const char *tail)
+static void passed(struct model_checker *c, const struct model_place *at, struct str value, const char *head, int64_t bound,
+                   const char *tail)
 {
     AUTO_BUF struct buf b = { .max = 1 << 15 };
     invalid_head(&b, at, value);
@@ -378,8 +380,8 @@ int model_check(const struct model_type *t, struct arena *a, const struct json *
     else
         check_object(&c, root, object, old, NULL);
     if (c.blocked)
-        model_cause_add(errors, a, "FieldValueInvalid", S("<nil>"), "Invalid value: null: some validation rules were not checked because the"
-                        " object was invalid; correct the existing errors to complete validation");
+        model_cause_add(errors, a, "FieldValueInvalid", S("<nil>"), "Invalid value: null: some validation rules were not checked"
+                        " because the object was invalid; correct the existing errors to complete validation");
     else if (json_is(object, JSON_OBJECT))
         model_check_rules(&c, root, object, old, NULL);
     return a->over ? kr_fail(e, KR_TOO_LARGE, "checking the object needs more than %zu bytes of memory", a->limit) : 0;

@@ -20,7 +20,8 @@ TEST(workflow_crd) { fresh(&type_workflow); }
 TEST(reference_page)
 {
     AUTO_BUF struct buf b = { .max = 1 << 20 };
-    buf_lit(&b, "# API reference\n\n<!-- Generated from crds/*.def; do not edit. -->\n\nEvery field of our kinds, as the server checks it.\n");
+    buf_lit(&b, "# API reference\n\n<!-- Generated from crds/*.def; do not edit. -->\n\n"
+                "Every field of our kinds, as the server checks it.\n");
     for (const struct model_type *const *t = crd_types; *t; t++) {
         buf_byte(&b, '\n');
         model_crd_markdown(*t, &b);
