@@ -30,9 +30,12 @@ static void report_error(struct model_checker *c, const struct model_rule *r, co
                          const struct kr_err *e)
 {
     AUTO_BUF struct buf path = { .max = LIMIT_MODEL_PATH };
+    struct str why = str_of(e->msg), rest = why;
+    if (str_starts(why, S("at ")) && (str_cut(&rest, ':'), rest.n > 1))        /* a position in a rule nobody sees */
+        why = str_from(rest, 1);
     model_place_print(&path, at, true);
-    model_cause_add(c->errors, c->arena, "FieldValueInvalid", buf_view(&path), "Invalid value: \"%s\": %s evaluating rule: %s",
-                    model_json_type(v), e->msg, r->message);
+    model_cause_add(c->errors, c->arena, "FieldValueInvalid", buf_view(&path), "Invalid value: \"%s\": %.*s evaluating rule: %s",
+                    model_json_type(v), SFMT(why), r->message);
 }
 
 static void run_rule(struct model_checker *c, const struct model_node *n, const struct model_compiled_rule *r, const struct json *v,

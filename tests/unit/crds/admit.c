@@ -108,6 +108,14 @@ TEST(what_does_not)
 #define STEPS(a, b) "{\"spec\":{\"failFast\":true,\"jobs\":{\"a\":{\"runs-on\":\"b\",\"steps\":[" \
     "{\"name\":\"" a "\",\"run\":\"true\"},{\"name\":\"" b "\",\"run\":\"true\"}]}}}}"
 
+TEST(a_rule_without_an_answer)
+{
+    run_is("{\"runtime\":\"b\",\"retryPolicy\":{\"backoff\":\"x\"}}",
+           "[spec.retryPolicy.backoff: Invalid value: \"x\": spec.retryPolicy.backoff in body should match"
+           " '^([0-9]+(\\.[0-9]+)?(ns|us|\xc2\xb5s|ms|s|m|h))+$', spec.retryPolicy.backoff: Invalid value: \"string\":"
+           " duration(): not a duration evaluating rule: must be 1ms to 60s]");
+}
+
 TEST(from_one_version_to_the_next)
 {
     const char *old = "{\"spec\":{\"runtime\":\"b\",\"args\":[\"1\"],\"priority\":0,\"cancelRequested\":true},"
@@ -128,7 +136,8 @@ TEST(unchanged_is_not_checked_again)
 {
     const char *old = "{\"spec\":{\"runtime\":\"b\",\"priority\":5000,\"env\":[{\"name\":\"A B\"}]}}";
     admitted(&type_run, "{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"runtime\":\"b\",\"priority\":5000,"
-        "\"env\":[{\"name\":\"A B\"}],\"cancelRequested\":true}}", old, "{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"runtime\":\"b\",\"priority\":5000,"
+        "\"env\":[{\"name\":\"A B\"}],\"cancelRequested\":true}}", old,
+        "{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"runtime\":\"b\",\"priority\":5000,"
         "\"env\":[{\"name\":\"A B\"}],\"cancelRequested\":true}}");
     admitted(&type_run, "{\"spec\":{\"runtime\":\"b\",\"priority\":5001,\"env\":[{\"name\":\"A B\"}]}}", old,
         "[spec.priority: Invalid value: 5001: spec.priority in body should be less than or equal to 1000,"
