@@ -368,13 +368,23 @@ static void check(struct model_checker *c, const struct model_node *n, const str
         check_words(c, s, v, at);
 }
 
+/* Also what was found elsewhere before (metadata) keeps rules from being run. */
+static bool blocks(const struct model_errors *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->v[i].reason, "FieldValueInvalid") && strcmp(l->v[i].reason, "FieldValueDuplicate")
+            && strcmp(l->v[i].reason, "FieldValueForbidden"))
+            return true;
+    return false;
+}
+
 int model_check(const struct model_type *t, struct arena *a, const struct json *object, const struct json *old,
                 struct model_errors *errors, struct kr_err *e)
 {
     struct model_node *root = model_compile(t, e);
     if (!root)
         return -1;
-    struct model_checker c = { .arena = a, .errors = errors, .cost_left = LIMIT_RULES_COST };
+    struct model_checker c = { .arena = a, .errors = errors, .cost_left = LIMIT_RULES_COST, .blocked = blocks(errors) };
     if (!json_is(object, JSON_OBJECT))
         model_cause_add(errors, a, "FieldValueTypeInvalid", S(""), "Invalid value: \"%s\": must be an object", model_json_type(object));
     else
