@@ -55,8 +55,8 @@ static const char *const demands[] = {
         " alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
     [META_PATH] = "may not be '.' or '..', and may not contain '/' or '%'",
 };
-#define VALUE_DEMAND "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end" \
-    " with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is" \
+#define VALUE_DEMAND "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and" \
+    " end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is" \
     " '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 #define KEY_DEMAND "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric" \
     " character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')," \

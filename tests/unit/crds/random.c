@@ -107,6 +107,17 @@ static void same_as_struct(const struct model_type *t, struct arena *a, struct j
         CHECK_STR(buf_view(&again), buf_view(&text));
 }
 
+/* What is refused is decoded all the same, with less memory than it may need: an answer or an error, nothing else. */
+static void decoded_or_not(struct maker *m, const struct model_type *t, const struct json *v)
+{
+    AUTO_BUF struct buf text = { .max = 1 << 20 };
+    AUTO_ARENA struct arena small = { .limit = 1024 + rnd_below(&m->rnd, 16384) };
+    struct kr_err e = { .msg = "" };
+    json_print(&text, v);
+    CHECK_INT(json_scan(buf_view(&text), &e), 0);
+    CHECK((model_decode_object(t->object, buf_view(&text), &small, &e) == NULL) == (e.msg[0] != 0));
+}
+
 static size_t let_through(const struct model_type *t, unsigned wrong)
 {
     size_t good = 0;
@@ -127,6 +138,8 @@ static size_t let_through(const struct model_type *t, unsigned wrong)
             same_as_struct(t, &a, v);
             CHECK_INT(model_admit(t, &a, v, before, &errors, &unknown, &e), 0);
             CHECK(errors.n == 0 && unknown.n == 0 && json_equal(v, before));
+        } else {
+            decoded_or_not(&m, t, v);
         }
         arena_reset(&a);
     }
