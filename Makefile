@@ -48,7 +48,7 @@ use-arm64 := $(filter arm64 build/arm64/%,$(goals))
 $(foreach f,musl dev arm64,$(if $(use-$f),$(eval include build/$f/deps.mk)))
 
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 -Wundef \
-        -Wpointer-arith -Wwrite-strings -Werror
+        -Wpointer-arith -Wwrite-strings -Wno-missing-field-initializers -Werror
 BASE := -std=gnu11 -D_GNU_SOURCE -I. -MMD -MP -fno-common $(WARN)
 HARD := -fPIE -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero -fno-plt \
         -ffunction-sections -fdata-sections

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * link: a socket, and TLS over it when asked for. States go one way: RESOLVING → CONNECTING → HANDSHAKE → OPEN → DEAD.
+ *
+ * TLS works on memory: what the socket gives is fed to the session, what the session makes waits in it until the socket
+ * takes it. So a write never has to be repeated with the same bytes, and plain and TLS differ in four places only.
+ */
+#include "core/link.h"
+#include "core/resolve.h"
+#include "core/tls_session.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum link_state { LINK_RESOLVING, LINK_CONNECTING, LINK_HANDSHAKE, LINK_OPEN, LINK_DEAD };
+enum { TLS_OUT_HIGH = 65536 };
+
+struct link {
+    struct loop *loop;
+    struct fdsrc src;
+    struct link_user user;
+    struct defer kick;                            /* ready is to be called though the socket says nothing */
+    enum link_state state;
+    struct tls_session *tls;
+    struct resolve *resolve;
+    struct resolved addrs; size_t next_addr;
+    char *host;
+    bool want_write, paused, peer_closed, busy, closed;
+    struct kr_err e;
+    char peer[64];
+};
+
+static void on_event(struct loop *loop, struct fdsrc *src, unsigned got);
+
+static void call_ready(struct link *l)
+{
+    l->busy = true;
+    l->user.ready(l, l->user.ctx);
+    l->busy = false;
+    if (l->closed)
+        free(l);
+}
+
+static void kicked(struct loop *loop, struct defer *d)
+{
+    (void)loop;
+    call_ready(container_of(d, struct link, kick));
+}
+
+static void rewatch(struct link *l)
+{
+    if (l->src.fd < 0 || l->closed)
+        return;
+    unsigned want = 0;
+    if (l->state == LINK_CONNECTING || (l->tls && tls_session_pending(l->tls).n) || (l->want_write && l->state == LINK_OPEN))
+        want |= LOOP_OUT;
+    if (l->state == LINK_HANDSHAKE || (l->state == LINK_OPEN && !l->paused && !l->peer_closed))
+        want |= LOOP_IN;
+    loop_watch(l->loop, &l->src, want);
+}
+
+static void die(struct link *l)
+{
+    l->state = LINK_DEAD;
+    if (l->src.fd >= 0) {
+        loop_unwatch(l->loop, &l->src);
+        close(l->src.fd);
+        l->src.fd = -1;
+    }
+}
+
+/* ---- TLS beneath ------------------------------------------------------------------------------------------------- */
+
+static void tls_flush(struct link *l)
+{
+    for (struct str out; l->src.fd >= 0 && (out = tls_session_pending(l->tls)).n;) {
+        ptrdiff_t n = send(l->src.fd, out.p, out.n, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n < 0) {
+            if (!l->e.code)
+                kr_fail_sys(&l->e, KR_UNAVAILABLE, errno, "%s: write", l->peer);
+            die(l);
+            break;
+        }
+        tls_session_sent(l->tls, (size_t)n);
+    }
+    rewatch(l);
+}
+
+/* False when the socket has nothing now. */
+static bool tls_fill(struct link *l)
+{
+    char chunk[16384];
+    ptrdiff_t n;
+    do
+        n = recv(l->src.fd, chunk, sizeof chunk, 0);
+    while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        tls_session_feed(l->tls, chunk, (size_t)n);
+        return true;
+    }
+    if (n < 0 && errno == EAGAIN)
+        return false;
+    if (n < 0 && !l->e.code)
+        kr_fail_sys(&l->e, KR_UNAVAILABLE, errno, "%s: read", l->peer);
+    l->peer_closed = true;
+    tls_session_eof(l->tls);
+    rewatch(l);
+    return true;
+}
+
+static void handshake(struct link *l)
+{
+    for (;;) {
+        int rc = tls_session_handshake(l->tls, &l->e);
+        tls_flush(l);
+        if (l->state == LINK_DEAD)
+            break;
+        if (rc < 0) {
+            kr_wrap(&l->e, "%s", l->host ? l->host : l->peer);
+            die(l);
+            break;
+        }
+        if (rc > 0) {
+            l->state = LINK_OPEN;
+            rewatch(l);
+            break;
+        }
+        if (!tls_fill(l))
+            return;
+    }
+    loop_defer(l->loop, &l->kick);
+}
+
+static void begin_tls(struct link *l)
+{
+    if (!l->tls) {
+        l->state = LINK_OPEN;
+        rewatch(l);
+        loop_defer(l->loop, &l->kick);
+        return;
+    }
+    l->state = LINK_HANDSHAKE;
+    handshake(l);
+    rewatch(l);
+}
+
+/* ---- connecting -------------------------------------------------------------------------------------------------- */
+
+static void connect_next(struct link *l)
+{
+    while (l->next_addr < l->addrs.n) {
+        size_t i = l->next_addr++;
+        int fd = socket(l->addrs.addr[i].ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
+        resolve_text(&l->addrs.addr[i], l->peer);
+        if (fd < 0) {
+            kr_fail_sys(&l->e, KR_UNAVAILABLE, errno, "%s: socket", l->peer);
+            continue;
+        }
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        if (connect(fd, (struct sockaddr *)&l->addrs.addr[i], l->addrs.len[i]) < 0 && errno != EINPROGRESS && errno != EAGAIN) {
+            kr_fail_sys(&l->e, KR_UNAVAILABLE, errno, "%s: connect", l->peer);
+            close(fd);
+            continue;
+        }
+        l->src.fd = fd;
+        l->state = LINK_CONNECTING;
+        rewatch(l);
+        return;
+    }
+    l->state = LINK_DEAD;
+    if (!l->e.code)
+        kr_fail(&l->e, KR_UNAVAILABLE, "%s: no address to connect to", l->host);
+    loop_defer(l->loop, &l->kick);
+}
+
+static void connected(struct link *l)
+{
+    int why = 0;
+    socklen_t n = sizeof why;
+    getsockopt(l->src.fd, SOL_SOCKET, SO_ERROR, &why, &n);
+    if (why) {
+        kr_fail_sys(&l->e, KR_UNAVAILABLE, why, "%s: connect", l->peer);
+        loop_unwatch(l->loop, &l->src);
+        close(l->src.fd);
+        l->src.fd = -1;
+        connect_next(l);
+        return;
+    }
+    l->e = (struct kr_err){ 0 };
+    begin_tls(l);
+}
+
+static void resolved(void *ctx, const struct resolved *r, const struct kr_err *e)
+{
+    struct link *l = ctx;
+    l->resolve = NULL;
+    if (e) {
+        l->e = *e;
+        l->state = LINK_DEAD;
+        loop_defer(l->loop, &l->kick);
+        return;
+    }
+    l->addrs = *r;
+    connect_next(l);
+}
+
+/* The session is made at once: the configuration need not live until the connection is there. */
+static struct link *link_new(struct loop *loop, struct link_user user, const struct tls *tls, struct str name)
+{
+    struct link *l = xcalloc(1, sizeof *l);
+    *l = (struct link){ .loop = loop, .src = { .fd = -1, .ready = on_event }, .user = user, .kick = { .run = kicked } };
+    if (tls && !(l->tls = tls_session_new(tls, name, &l->e))) {
+        l->state = LINK_DEAD;
+        loop_defer(loop, &l->kick);
+    }
+    return l;
+}
+
+static bool unix_address(struct str path, struct resolved *r)
+{
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+    *r = (struct resolved){ .n = 1 };
+    if (path.n >= sizeof un.sun_path)
+        return false;
+    memcpy(un.sun_path, path.p, path.n);
+    memcpy(&r->addr[0], &un, sizeof un);
+    r->len[0] = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.n + 1);
+    return true;
+}
+
+struct link *link_connect(struct loop *loop, const struct link_target *t, struct link_user user)
+{
+    struct link *l = link_new(loop, user, t->tls, t->server_name.n ? t->server_name : t->host);
+    l->host = xstrndup(t->host.p, t->host.n);
+    snprintf(l->peer, sizeof l->peer, "%.*s:%u", t->host.n < 50 ? (int)t->host.n : 50, t->host.p, t->port);
+    if (l->state == LINK_DEAD)
+        return l;
+    if (str_starts(t->host, S("unix:"))) {
+        if (!unix_address(str_from(t->host, 5), &l->addrs)) {
+            l->addrs.n = 0;
+            kr_fail(&l->e, KR_INVALID, "the path \"%s\" is too long for a socket", l->host);
+        }
+        connect_next(l);
+    } else if (resolve_literal(t->host, t->port, &l->addrs)) {
+        connect_next(l);
+    } else {
+        l->resolve = resolve_start(loop, t->host, t->port, resolved, l);
+    }
+    return l;
+}
+
+struct link *link_accept(struct loop *loop, int fd, const struct tls *tls, struct link_user user)
+{
+    struct link *l = link_new(loop, user, tls, S(""));
+    struct sockaddr_storage a = { 0 };
+    socklen_t n = sizeof a;
+    int one = 1;
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    l->src.fd = fd;
+    if (getpeername(fd, (struct sockaddr *)&a, &n) == 0)
+        resolve_text(&a, l->peer);
+    if (l->state != LINK_DEAD)
+        begin_tls(l);
+    return l;
+}
+
+void link_pair(struct loop *loop, struct link *out[2], struct link_user a, struct link_user b)
+{
+    int fd[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
+        abort();
+    out[0] = link_accept(loop, fd[0], NULL, a);
+    out[1] = link_accept(loop, fd[1], NULL, b);
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+static void on_event(struct loop *loop, struct fdsrc *src, unsigned got)
+{
+    (void)loop;
+    struct link *l = container_of(src, struct link, src);
+    if (l->state == LINK_CONNECTING) {
+        connected(l);
+        return;
+    }
+    if (l->tls && (got & LOOP_OUT))
+        tls_flush(l);
+    if (l->state == LINK_HANDSHAKE) {
+        handshake(l);
+        return;
+    }
+    if ((got & LOOP_HUP) && !(got & LOOP_IN) && l->paused && l->state == LINK_OPEN) {
+        if (!l->want_write)                       /* nobody reads now: HUP would come again and again */
+            loop_unwatch(l->loop, &l->src);
+    }
+    call_ready(l);
+}
+
+/* ---- what owners call -------------------------------------------------------------------------------------------- */
+
+static ptrdiff_t plain_read(struct link *l, void *p, size_t n)
+{
+    ptrdiff_t got;
+    do
+        got = recv(l->src.fd, p, n, 0);
+    while (got < 0 && errno == EINTR);
+    if (got > 0)
+        return got;
+    if (got < 0 && errno == EAGAIN)
+        return 0;
+    if (got < 0)
+        kr_fail_sys(&l->e, KR_UNAVAILABLE, errno, "%s: read", l->peer);
+    l->peer_closed = true;
+    rewatch(l);
+    return -1;
+}
+
+ptrdiff_t link_read(struct link *l, void *p, size_t n)
+{
+    if (l->state == LINK_DEAD)
+        return -1;
+    if (l->state != LINK_OPEN || !n)
+        return 0;
+    if (!l->tls)
+        return plain_read(l, p, n);
+    for (;;) {
+        ptrdiff_t got = tls_session_read(l->tls, p, n, &l->e);
+        if (got != 0) {
+            if (got > 0 && tls_session_has_input(l->tls) && !l->paused)
+                loop_defer(l->loop, &l->kick);
+            return got;
+        }
+        if (l->peer_closed)
+            return -1;
+        if (!tls_fill(l))
+            return 0;
+    }
+}
+
+ptrdiff_t link_write(struct link *l, const void *p, size_t n)
+{
+    if (l->state == LINK_DEAD)
+        return -1;
+    if (l->state != LINK_OPEN || !n)
+        return 0;
+    if (l->tls) {
+        if (tls_session_pending(l->tls).n > TLS_OUT_HIGH)
+            tls_flush(l);
+        if (l->state == LINK_DEAD)
+            return -1;
+        if (tls_session_pending(l->tls).n > TLS_OUT_HIGH)
+            return 0;
+        ptrdiff_t took = tls_session_write(l->tls, p, n, &l->e);
+        tls_flush(l);
+        return took;
+    }
+    ptrdiff_t took;
+    do
+        took = send(l->src.fd, p, n, MSG_NOSIGNAL);
+    while (took < 0 && errno == EINTR);
+    if (took < 0 && errno == EAGAIN)
+        return 0;
+    if (took < 0)
+        kr_fail_sys(&l->e, KR_UNAVAILABLE, errno, "%s: write", l->peer);
+    return took;
+}
+
+bool link_is_open(const struct link *l) { return l->state == LINK_OPEN; }
+struct str link_alpn(const struct link *l) { return l->tls && l->state == LINK_OPEN ? tls_session_alpn(l->tls) : (struct str){ 0 }; }
+const struct kr_err *link_error(const struct link *l) { return &l->e; }
+struct str link_peer(const struct link *l) { return str_of(l->peer); }
+struct str link_client_cn(const struct link *l, struct arena *a) { return l->tls ? tls_session_peer_cn(l->tls, a) : (struct str){ 0 }; }
+
+void link_want_write(struct link *l, bool on)
+{
+    if (l->want_write == on)
+        return;
+    l->want_write = on;
+    rewatch(l);
+}
+
+void link_pause_read(struct link *l, bool on)
+{
+    if (l->paused == on)
+        return;
+    l->paused = on;
+    rewatch(l);
+    if (!on && l->state == LINK_OPEN && l->tls)
+        loop_defer(l->loop, &l->kick);
+}
+
+void link_close(struct link *l)
+{
+    if (!l || l->closed)
+        return;
+    if (l->tls && l->state == LINK_OPEN) {
+        tls_session_close(l->tls);
+        tls_flush(l);
+    }
+    l->closed = true;
+    resolve_cancel(l->resolve);
+    loop_defer_cancel(l->loop, &l->kick);
+    die(l);
+    tls_session_free(l->tls);
+    free(l->host);
+    if (!l->busy)
+        free(l);
+}

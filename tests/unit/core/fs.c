@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/fs.h"
+#include "tests/kit/test.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+TEST(a_file_is_written_whole_and_read_with_a_limit)
+{
+    struct kr_err e = { 0 };
+    char path[300];
+    snprintf(path, sizeof path, "%s/a", test_tmpdir());
+    CHECK_INT(fs_write(path, S("hello"), 0600, true, &e), 0);
+    struct stat st;
+    CHECK_INT(stat(path, &st), 0);
+    CHECK_INT(st.st_mode & 0777, 0600);
+    AUTO_BUF struct buf b = { .max = 5 };
+    CHECK_INT(fs_read(path, &b, &e), 0);
+    CHECK_STR(buf_view(&b), S("hello"));
+    AUTO_BUF struct buf small = { .max = 4 };
+    CHECK_INT(fs_read(path, &small, &e), -1);
+    CHECK_INT(e.code, KR_TOO_LARGE);
+    CHECK_INT(small.n, 0);
+    CHECK_INT(fs_read("/nowhere/at/all", &small, &e), -1);
+}
+
+TEST(files_below_a_base_never_leave_it)
+{
+    struct kr_err e = { 0 };
+    const char *dir = test_tmpdir();
+    AUTO_CLOSE int base = open(dir, O_RDONLY | O_DIRECTORY);
+    CHECK_INT(fs_write_at(base, S("a/b/c.txt"), S("x"), 0644, &e), 0);
+    static const char *const bad[] = { "", "/etc/x", "../x", "a/../x", "a//x", "./x", "a/b/", "a/b/c.txt", "a/b", "a/b/c.txt/d" };
+    for (size_t i = 0; i < LEN(bad); i++) {
+        e = (struct kr_err){ 0 };
+        CHECK_INT(fs_write_at(base, str_of(bad[i]), S("x"), 0644, &e), -1);
+        CHECK_INT(e.code, KR_INVALID);
+    }
+    CHECK_INT(symlinkat("/tmp", base, "link"), 0);
+    CHECK_INT(fs_write_at(base, S("link/x"), S("x"), 0644, &e), -1);
+    CHECK_INT(symlinkat("/tmp/kr-not-made", base, "file"), 0);
+    CHECK_INT(fs_write_at(base, S("file"), S("x"), 0644, &e), -1);
+    CHECK(!fs_exists("/tmp/kr-not-made"));
+}
+
+TEST(a_tree_is_removed_without_following_symlinks)
+{
+    struct kr_err e = { 0 };
+    char keep[300], tree[300], link[320], closed[320];
+    snprintf(keep, sizeof keep, "%s/keep", test_tmpdir());
+    snprintf(tree, sizeof tree, "%s/tree", test_tmpdir());
+    CHECK_INT(fs_make_dir(keep, 0700, &e), 0);
+    snprintf(closed, sizeof closed, "%s/x/closed", tree);
+    CHECK_INT(fs_make_dir(closed, 0700, &e), 0);
+    snprintf(link, sizeof link, "%s/x/closed/link", tree);
+    CHECK_INT(symlink(keep, link), 0);
+    CHECK_INT(chmod(closed, 0), 0);
+    CHECK_INT(fs_remove_tree(tree, &e), 0);
+    CHECK(!fs_exists(tree));
+    CHECK(fs_exists(keep));
+    CHECK_INT(fs_remove_tree(tree, &e), 0);
+}
