@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * applet: from argv to the one function that does the work, and from what it answers to an exit status. All output goes
+ * through stdio's stdout and is checked at the end: a full disk or a closed pipe is a failure, not a silence.
+ */
+#include "core/applet.h"
+#include "core/version.h"
+#include <errno.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static const struct applet *const *table;
+
+const struct applet *const *applet_all(void) { return table; }
+
+const struct applet *applet_find(const struct applet *const *list, struct str name)
+{
+    for (; list && *list; list++) {
+        if (str_is(name, (*list)->name))
+            return *list;
+        for (const char *const *alias = (*list)->aliases; alias && *alias; alias++)
+            if (str_is(name, *alias))
+                return *list;
+    }
+    return NULL;
+}
+
+void applet_tables(const struct applet *a, const struct opt *out[APPLET_TABLES + 1])
+{
+    size_t n = 0;
+    if (a->opts)
+        out[n++] = a->opts;
+    for (size_t i = 0; a->shared && a->shared[i] && n < APPLET_TABLES; i++)
+        out[n++] = a->shared[i];
+    out[n] = NULL;
+}
+
+int applet_print(struct str text, struct kr_err *e)
+{
+    if (fwrite(text.p, 1, text.n, stdout) == text.n && fflush(stdout) == 0)
+        return 0;
+    return kr_fail_sys(e, KR_SYSTEM, errno, "write to stdout");
+}
+
+static size_t terminal_width(void)
+{
+    struct winsize w;
+    if (ioctl(1, TIOCGWINSZ, &w) == 0 && w.ws_col >= 60)
+        return w.ws_col < 110 ? w.ws_col : 110;
+    return 100;
+}
+
+static int print_help(const struct applet *a, const char *prog, struct kr_err *e)
+{
+    AUTO_BUF struct buf b = { .max = 262144 };
+    applet_help(a, prog, terminal_width(), &b);
+    return applet_print(buf_view(&b), e);
+}
+
+static int finish(int rc, const char *prog, const struct kr_err *e, int fail_exit)
+{
+    if (rc >= 0 && (fflush(stdout) != 0 || ferror(stdout))) {
+        fprintf(stderr, "%s: what was printed did not arrive: stdout can't be written\n", prog);
+        return kr_codes[KR_SYSTEM].exit;
+    }
+    if (rc >= 0)
+        return rc;
+    fprintf(stderr, "%s: %s\n", prog, e->msg);
+    if (e->code == KR_USAGE)
+        fprintf(stderr, "try: %s --help\n", prog);
+    return fail_exit ? fail_exit : kr_codes[e->code].exit;
+}
+
+static int no_such(const struct applet *const *list, struct str word, const char *what, struct kr_err *e)
+{
+    const char *words[128];
+    size_t n = 0;
+    for (; *list && n < LEN(words); list++)
+        if (!(*list)->hidden)
+            words[n++] = (*list)->name;
+    const char *near = opt_nearest(word, words, n);
+    if (near)
+        return kr_fail(e, KR_USAGE, "there is no %s \"%.*s\": did you mean %s?", what, SFMT(word), near);
+    return kr_fail(e, KR_USAGE, "there is no %s \"%.*s\"", what, SFMT(word));
+}
+
+static bool is_help(const char *word) { return !strcmp(word, "--help") || !strcmp(word, "-h"); }
+
+/* --help anywhere among the options, before "--" (and, for commands that run others, before the first argument). */
+static bool asks_for_help(const struct applet *a, int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--"); i++) {
+        if (is_help(argv[i]))
+            return true;
+        if (a->raw && argv[i][0] != '-')
+            return false;
+    }
+    return false;
+}
+
+static int check_args(const struct applet *a, const struct opt_args *args, struct kr_err *e)
+{
+    if (!a->args && args->n)
+        return kr_fail(e, KR_USAGE, "\"%.*s\" is not expected: it takes no arguments", SFMT(args->v[0]));
+    if (a->args && args->n < a->min_args)
+        return kr_fail(e, KR_USAGE, "an argument is missing: %s", a->args);
+    if (a->args && a->max_args && args->n > a->max_args)
+        return kr_fail(e, KR_USAGE, "\"%.*s\" is one argument too many: %s", SFMT(args->v[a->max_args]), a->args);
+    return 0;
+}
+
+static int run(const struct applet *a, const char *prog, int argc, char **argv)
+{
+    struct kr_err e = { 0 };
+    char longer[256];
+    if (a->verbs) {
+        if (!argc || is_help(argv[0]) || !strcmp(argv[0], "help")) {
+            int rc = print_help(a, prog, &e);
+            return finish(rc < 0 ? rc : !argc, prog, &e, 0);
+        }
+        const struct applet *verb = applet_find(a->verbs, str_of(argv[0]));
+        if (!verb)
+            return finish(no_such(a->verbs, str_of(argv[0]), "verb", &e), prog, &e, 0);
+        snprintf(longer, sizeof longer, "%s %s", prog, verb->name);
+        return run(verb, longer, argc - 1, argv + 1);
+    }
+    if (asks_for_help(a, argc, argv))
+        return finish(print_help(a, prog, &e), prog, &e, 0);
+    const struct opt *tables[APPLET_TABLES + 1];
+    struct opt_args args = { 0 };
+    struct applet_call call = { .prog = prog };
+    applet_tables(a, tables);
+    int rc = opt_parse(tables, argc, argv, a->raw ? OPT_STOP_AT_ARG : 0, &args, &e);
+    if (rc == 0)
+        rc = check_args(a, &args, &e);
+    if (rc == 0) {
+        call.args = args.v;
+        call.nargs = args.n;
+        call.dash = args.dash;
+        rc = a->main(&call, &e);
+    }
+    opt_args_free(&args);
+    return finish(rc, prog, &e, call.fail_exit);
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+int applet_run(const struct applet *const *all, int argc, char **argv)
+{
+    struct kr_err e = { 0 };
+    const char *name = argc > 0 && argv[0] ? base_name(argv[0]) : "kruntimes";
+    char prog[256];
+    table = all;
+    const struct applet *self = applet_find(all, str_of(name));
+    if (self)
+        return run(self, name, argc - 1, argv + 1);
+    const char *shown = !strcmp(name, "kubectl-kruntimes") ? "kubectl kruntimes" : !strcmp(name, "krt") ? "krt" : "kruntimes";
+    argc--;
+    argv++;
+    if (argc > 0 && !strcmp(argv[0], "--version")) {
+        printf("%s\n", kr_version);
+        return finish(0, shown, &e, 0);
+    }
+    if (argc <= 0 || is_help(argv[0]) || (!strcmp(argv[0], "help") && argc == 1)) {
+        int rc = print_help(NULL, shown, &e);
+        return finish(rc < 0 ? rc : argc <= 0 ? kr_codes[KR_USAGE].exit : 0, shown, &e, 0);
+    }
+    bool help = !strcmp(argv[0], "help");
+    argc -= help;
+    argv += help;
+    const struct applet *a = applet_find(all, str_of(argv[0]));
+    if (!a)
+        return finish(no_such(all, str_of(argv[0]), "applet", &e), shown, &e, 0);
+    snprintf(prog, sizeof prog, "%s %s", shown, a->name);
+    if (!help)
+        return run(a, prog, argc - 1, argv + 1);
+    if (argc > 1 && a->verbs && applet_find(a->verbs, str_of(argv[1]))) {
+        a = applet_find(a->verbs, str_of(argv[1]));
+        snprintf(prog + strlen(prog), sizeof prog - strlen(prog), " %s", a->name);
+    }
+    return finish(print_help(a, prog, &e), prog, &e, 0);
+}
