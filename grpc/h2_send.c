@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * h2_send: what users want sent. Header blocks go out at once (the compression state is the connection's, so their order
+ * is their moment); data waits in its stream and is cut into frames by turns when the output has room, as far as both
+ * windows allow. Trailers wait behind the data.
+ */
+#include "grpc/h2_conn.h"
+
+static size_t queued(const struct h2_stream *s) { return s->out.n - s->out_at; }
+
+static void put_block(struct h2 *c, uint32_t stream, struct http_fields fields, bool end)
+{
+    AUTO_BUF struct buf block = { .max = SIZE_MAX / 2 };
+    hpack_encode(&c->encoder, fields, &block);
+    struct str rest = buf_view(&block);
+    bool first = true;
+    do {
+        struct str part = { rest.p, rest.n < c->peer_max_frame ? rest.n : c->peer_max_frame };
+        rest = str_from(rest, part.n);
+        unsigned flags = (rest.n ? 0 : FLAG_END_HEADERS) | (first && end ? FLAG_END_STREAM : 0);
+        h2_frame_head(&c->out, part.n, first ? FRAME_HEADERS : FRAME_CONTINUATION, flags, stream);
+        buf_str(&c->out, part);
+        first = false;
+    } while (rest.n);
+}
+
+static void we_ended(struct h2 *c, struct h2_stream *s)
+{
+    s->ended_local = true;
+    h2_maybe_closed(c, s);
+}
+
+bool h2_can_open(const struct h2 *c)
+{
+    return !c->dead && !c->goaway_seen && !c->goaway_sent && c->local_streams < c->our_max && c->next_local <= STREAM_MAX;
+}
+
+uint32_t h2_open(struct h2 *c, struct http_fields fields, bool end, void *user)
+{
+    if (!h2_can_open(c))
+        return 0;
+    uint32_t id = c->next_local;
+    c->next_local += 2;
+    struct h2_stream *s = h2_stream_new(c, id, false);
+    s->user = user;
+    for (size_t i = 0; i < fields.n; i++)
+        if (str_is(fields.v[i].name, ":method"))
+            s->head_request = str_is(fields.v[i].value, "HEAD");
+    put_block(c, id, fields, end);
+    s->ended_local = end;
+    return id;
+}
+
+/* Fields as one text, for trailers that wait: name, NUL, value, NUL. Neither may have a NUL. */
+static void keep_trailers(struct h2_stream *s, struct http_fields fields)
+{
+    for (size_t i = 0; i < fields.n; i++) {
+        buf_str(&s->trailers, fields.v[i].name);
+        buf_byte(&s->trailers, '\0');
+        buf_str(&s->trailers, fields.v[i].value);
+        buf_byte(&s->trailers, '\0');
+    }
+    s->has_trailers = true;
+}
+
+static void put_trailers(struct h2 *c, struct h2_stream *s)
+{
+    struct http_field v[64];
+    size_t n = 0;
+    struct str rest = buf_view(&s->trailers);
+    while (rest.n && n < LEN(v)) {
+        v[n].name = str_cut(&rest, '\0');
+        v[n++].value = str_cut(&rest, '\0');
+    }
+    put_block(c, s->id, (struct http_fields){ v, n }, true);
+}
+
+bool h2_headers(struct h2 *c, uint32_t id, struct http_fields fields, bool end)
+{
+    struct h2_stream *s = h2_find(c, id);
+    if (!s || c->dead || s->ended_local || s->end_queued)
+        return false;
+    if (end && queued(s)) {
+        keep_trailers(s, fields);
+        s->end_queued = true;
+        return true;
+    }
+    put_block(c, id, fields, end);
+    if (end)
+        we_ended(c, s);
+    return true;
+}
+
+void h2_make_ready(struct h2 *c, struct h2_stream *s)
+{
+    bool empty_end = s->end_queued && !queued(s);
+    if (s->ready || s->ended_local || (!empty_end && (!queued(s) || s->send_window <= 0)))
+        return;
+    s->ready = true;
+    s->ready_next = NULL;
+    *c->ready_tail = s;
+    c->ready_tail = &s->ready_next;
+}
+
+bool h2_data(struct h2 *c, uint32_t id, struct str bytes, bool end)
+{
+    struct h2_stream *s = h2_find(c, id);
+    if (!s || c->dead || s->ended_local || s->end_queued)
+        return false;
+    if (s->out_at == s->out.n || s->out_at > OUT_HIGH) {
+        buf_drop(&s->out, s->out_at);
+        s->out_at = 0;
+    }
+    buf_str(&s->out, bytes);
+    if (s->out.failed) {
+        h2_stream_fail(c, id, H2_INTERNAL_ERROR);
+        return false;
+    }
+    s->end_queued = end;
+    h2_make_ready(c, s);
+    return true;
+}
+
+size_t h2_queued(const struct h2 *c, uint32_t id)
+{
+    const struct h2_stream *s = h2_find(c, id);
+    return s ? queued(s) : 0;
+}
+
+/* One DATA frame of s. */
+static void put_data(struct h2 *c, struct h2_stream *s)
+{
+    size_t n = queued(s);
+    if (n > c->peer_max_frame)
+        n = c->peer_max_frame;
+    if (n > MAX_FRAME)
+        n = MAX_FRAME;                           /* larger ones would let one stream hold up the others */
+    if ((int64_t)n > s->send_window)
+        n = s->send_window > 0 ? (size_t)s->send_window : 0;
+    if ((int64_t)n > c->send_window)
+        n = c->send_window > 0 ? (size_t)c->send_window : 0;
+    bool last = n == queued(s), end = last && s->end_queued && !s->has_trailers;
+    if (!n && !end && !(last && s->has_trailers))
+        return;
+    if (n || end) {
+        h2_frame_head(&c->out, n, FRAME_DATA, end ? FLAG_END_STREAM : 0, s->id);
+        buf_add(&c->out, s->out.p + s->out_at, n);
+    }
+    s->out_at += n;
+    s->send_window -= (int64_t)n;
+    c->send_window -= (int64_t)n;
+    if (!last)
+        return;
+    buf_clear(&s->out);
+    s->out_at = 0;
+    h2_event_add(c, (struct h2_event){ .type = H2_WRITABLE, .stream = s->id, .user = s->user });
+    if (s->has_trailers)
+        put_trailers(c, s);
+    if (s->end_queued)
+        we_ended(c, s);
+}
+
+struct str h2_pending(struct h2 *c)
+{
+    while (c->out.n < OUT_HIGH && c->ready_head && !c->dead) {
+        struct h2_stream *s = c->ready_head;
+        uint32_t id = s->id;
+        if (c->send_window <= 0 && queued(s))
+            break;
+        c->ready_head = s->ready_next;
+        if (!c->ready_head)
+            c->ready_tail = &c->ready_head;
+        s->ready = false;
+        put_data(c, s);
+        s = h2_find(c, id);                      /* it may have ended */
+        if (s)
+            h2_make_ready(c, s);
+    }
+    return buf_view(&c->out);
+}
+
+void h2_sent(struct h2 *c, size_t n)
+{
+    buf_drop(&c->out, n);
+    if (!c->out.n && c->out.cap > 4 * OUT_HIGH)
+        buf_free(&c->out);
+}
+
+/* ---- the other direction's windows ------------------------------------------------------------------------------- */
+
+static void put_window(struct h2 *c, uint32_t stream, uint32_t n)
+{
+    h2_frame_head(&c->out, 4, FRAME_WINDOW_UPDATE, 0, stream);
+    h2_put_u32(&c->out, n);
+}
+
+void h2_return_window(struct h2 *c, struct h2_stream *s, uint32_t n)
+{
+    c->conn_unreturned += n;
+    if (c->conn_unreturned >= c->conn_window / 2) {
+        put_window(c, 0, c->conn_unreturned);
+        c->recv_window += c->conn_unreturned;
+        c->conn_unreturned = 0;
+    }
+    if (!s || s->ended_remote)
+        return;
+    s->unreturned += n;
+    if (s->unreturned >= c->our_initial / 2) {
+        put_window(c, s->id, s->unreturned);
+        s->recv_window += s->unreturned;
+        s->unreturned = 0;
+    }
+}
+
+void h2_consume(struct h2 *c, uint32_t id, size_t n)
+{
+    if (n && !c->dead)
+        h2_return_window(c, h2_find(c, id), (uint32_t)n);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hpack_encode: fields to header blocks. What comes again on the same connection goes into the dynamic table; paths and
+ * lengths, which hardly do, don't. Strings are Huffman-coded when that is shorter.
+ */
+#include "grpc/hpack.h"
+
+void hpack_encoder_init(struct hpack_encoder *e) { *e = (struct hpack_encoder){ .table = { .max = HPACK_TABLE }, .peer_max = HPACK_TABLE }; }
+void hpack_encoder_free(struct hpack_encoder *e) { hpack_table_free(&e->table); }
+
+void hpack_encoder_limit(struct hpack_encoder *e, size_t peer_max)
+{
+    size_t max = peer_max < HPACK_TABLE ? peer_max : HPACK_TABLE;
+    e->peer_max = peer_max;
+    if (max == e->table.max)
+        return;
+    hpack_resize(&e->table, max);
+    e->resize = true;
+}
+
+static void put_int(struct buf *b, unsigned prefix, unsigned top, uint64_t v)
+{
+    uint64_t max = (1u << prefix) - 1;
+    if (v < max) {
+        buf_byte(b, (char)(top | v));
+        return;
+    }
+    buf_byte(b, (char)(top | max));
+    for (v -= max; v >= 128; v >>= 7)
+        buf_byte(b, (char)((v & 127) | 128));
+    buf_byte(b, (char)v);
+}
+
+static void put_string(struct buf *b, struct str s)
+{
+    size_t coded = huffman_length(s);
+    if (coded < s.n) {
+        put_int(b, 7, 0x80, coded);
+        huffman_encode(b, s);
+    } else {
+        put_int(b, 7, 0, s.n);
+        buf_str(b, s);
+    }
+}
+
+/* Index of the whole field, or 0 and *by_name (0 when not even the name is there). */
+static uint64_t find(const struct hpack_table *t, const struct http_field *f, uint64_t *by_name)
+{
+    struct str name, value;
+    *by_name = 0;
+    for (uint64_t i = HPACK_STATIC + 1; i <= HPACK_STATIC + t->n; i++) {
+        hpack_at(t, i, &name, &value);
+        if (name.n != f->name.n || !str_eq(name, f->name))
+            continue;
+        if (str_eq(value, f->value))
+            return i;
+        *by_name = i;
+    }
+    for (uint64_t i = 1; i <= HPACK_STATIC; i++) {
+        if (hpack_static[i].name.n != f->name.n || !str_eq(hpack_static[i].name, f->name))
+            continue;
+        if (str_eq(hpack_static[i].value, f->value))
+            return i;
+        if (!*by_name || *by_name > HPACK_STATIC)
+            *by_name = i;
+    }
+    return 0;
+}
+
+static bool comes_again(const struct http_field *f)
+{
+    return f->name.n + f->value.n < HPACK_TABLE / 4 && !str_is(f->name, ":path") && !str_is(f->name, "content-length") &&
+           !str_is(f->name, "grpc-timeout") && !str_is(f->name, "grpc-message") && !str_is(f->name, "warning");
+}
+
+void hpack_encode(struct hpack_encoder *e, struct http_fields fields, struct buf *out)
+{
+    if (e->resize)
+        put_int(out, 5, 0x20, e->table.max);
+    e->resize = false;
+    for (size_t i = 0; i < fields.n; i++) {
+        const struct http_field *f = &fields.v[i];
+        uint64_t by_name, index = find(&e->table, f, &by_name);
+        if (index) {
+            put_int(out, 7, 0x80, index);
+            continue;
+        }
+        bool add = comes_again(f);
+        put_int(out, add ? 6 : 4, add ? 0x40 : 0, by_name);
+        if (!by_name)
+            put_string(out, f->name);
+        put_string(out, f->value);
+        if (add)
+            hpack_add(&e->table, f->name, f->value);
+    }
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to http_client*.c: calls, the connections that carry them, and the queue in between.
+ *
+ * A call is in one of three places: waiting in httpc's queue, on a connection, or over (its memory goes in the next
+ * deferred turn, so that a callback may cancel any call, its own too).
+ */
+#ifndef GRPC_HTTP_CLIENT_H
+#define GRPC_HTTP_CLIENT_H
+#include "grpc/h2.h"
+#include "grpc/http.h"
+
+struct hcall {
+    struct hcall *next, **at;             /* httpc's queue, a connection's calls, or those that are over */
+    struct httpc *h;
+    struct cconn *c;                      /* NULL: waits */
+    struct hcall_user user;
+    struct str method, path, authority;
+    struct http_field *fields; size_t nfields;
+    struct buf out;                       /* body not yet handed to a connection */
+    uint32_t stream;
+    int tries;
+    size_t held;
+    struct timer deadline;
+    bool more, finished, upgrade, head_seen, answered, paused, over, want_writable, upgraded, sent;
+};
+struct cconn {
+    struct cconn *next, **at;
+    struct httpc *h;
+    struct link *link;
+    struct h2 *h2;                        /* NULL: HTTP/1.1, or not known yet */
+    struct http1 h1;
+    struct buf out;                       /* HTTP/1.1 */
+    struct hcall *calls;
+    size_t ncalls;
+    struct defer turn;
+    struct timer timer;                   /* connecting, then keepalive */
+    int64_t heard_us;
+    bool open, h1_mode, pinged, dead, retiring, for_upgrade, used;
+    struct kr_err why;
+};
+struct httpc {
+    struct loop *loop;
+    struct httpc_config config;
+    char *host, *server_name;
+    enum http_version version;            /* ANY until ALPN has spoken */
+    struct hcall *queue, **queue_end;
+    struct hcall *over;
+    struct cconn *conns;
+    size_t ncalls;
+    struct defer turn;                    /* frees what is over, starts what waits */
+    bool closing;
+};
+
+/* ---- http_client.c */
+void hcall_leave(struct hcall *);                            /* off its list */
+void hcall_over(struct hcall *);                             /* no further callback */
+void hcall_fail(struct hcall *, const struct kr_err *);
+void hcall_again(struct hcall *);                            /* back into the queue: the server has not processed it */
+void cconn_turn(struct cconn *);
+void cconn_lost(struct cconn *, const struct kr_err *why);   /* dead from now on; freed in its turn */
+/* ---- http_client_h2.c, http_client_h1.c */
+void h2_call_begin(struct cconn *);
+void h2_call_read(struct cconn *, struct str in);
+void h2_call_events(struct cconn *);                          /* those that sending made */
+bool h2_call_send(struct cconn *, struct hcall *);           /* false: no room, let it wait */
+void h2_call_body(struct hcall *);
+void h1_call_begin(struct cconn *);
+void h1_call_read(struct cconn *, struct str in);
+void h1_call_eof(struct cconn *);
+bool h1_call_send(struct cconn *, struct hcall *);
+void h1_call_body(struct hcall *);
+#endif

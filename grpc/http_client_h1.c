@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * http_client_h1: one call at a time on an HTTP/1.1 connection, which is kept for the next one where both sides allow it.
+ * After 101 the connection carries raw bytes for its call until either side closes (RFC 9110 section 7.8).
+ */
+#include "grpc/http_client.h"
+
+void h1_call_begin(struct cconn *c)
+{
+    c->h1_mode = true;
+    http1_init(&c->h1, HTTP1_CLIENT);
+}
+
+static void on_end(struct cconn *c, struct hcall *k, struct http_fields trailers)
+{
+    if (!k->finished || !c->h1.head.keep_alive)
+        c->retiring = true;
+    c->used = true;
+    hcall_over(k);
+    k->user.end(k, trailers);
+}
+
+static void on_event(struct cconn *c, const struct http1_event *ev)
+{
+    struct hcall *k = c->calls;
+    struct kr_err e = { 0 };
+    if (ev->type == HTTP1_ERROR || !k) {
+        kr_fail(&e, KR_PROTOCOL, "%.*s:%u: %s", SFMT(c->h->config.target.host), c->h->config.target.port,
+                ev->type == HTTP1_ERROR ? ev->text : "bytes nobody asked for");
+        cconn_lost(c, &e);
+        return;
+    }
+    if (ev->type == HTTP1_HEAD && ev->head->status < 200 && ev->head->status != 101)
+        return;
+    if (ev->type == HTTP1_HEAD) {
+        k->head_seen = true;
+        k->upgraded = ev->head->status == 101;
+        if (k->user.head)
+            k->user.head(k, ev->head->status, ev->head->fields);
+    } else if (ev->type == HTTP1_DATA) {
+        if (k->user.data)
+            k->user.data(k, ev->data);
+    } else if (!k->upgraded) {
+        on_end(c, k, ev->trailers);
+    }
+}
+
+void h1_call_read(struct cconn *c, struct str in)
+{
+    struct http1_event ev;
+    while (!c->dead && in.n) {
+        if (c->calls && c->calls->upgraded) {
+            if (c->calls->user.data)
+                c->calls->user.data(c->calls, in);
+            return;
+        }
+        bool any = false;
+        while (!c->dead && http1_next(&c->h1, &in, &ev)) {
+            any = true;
+            on_event(c, &ev);
+        }
+        if (c->dead || (c->calls && c->calls->upgraded))
+            continue;
+        if (http1_is_complete(&c->h1)) {
+            http1_restart(&c->h1);
+            if (in.n && !c->calls)
+                c->retiring = true;
+            if (!c->calls)
+                return;
+        } else if (!any) {
+            return;
+        }
+    }
+    if (!c->dead && http1_is_complete(&c->h1) && !(c->calls && c->calls->upgraded))
+        http1_restart(&c->h1);
+}
+
+void h1_call_eof(struct cconn *c)
+{
+    struct http1_event ev;
+    if (c->calls && c->calls->upgraded) {
+        struct hcall *k = c->calls;
+        hcall_over(k);
+        k->user.end(k, (struct http_fields){ 0 });
+        return;
+    }
+    if (c->calls && http1_eof(&c->h1, &ev) && ev.type == HTTP1_END)
+        on_event(c, &ev);
+}
+
+bool h1_call_send(struct cconn *c, struct hcall *k)
+{
+    http1_put_request(&c->out, k->method, k->path, k->authority);
+    for (size_t i = 0; i < k->nfields; i++)
+        http1_put_field(&c->out, k->fields[i].name, k->fields[i].value);
+    if (k->more && !k->upgrade)
+        http1_put_field(&c->out, S("transfer-encoding"), S("chunked"));
+    else if (k->out.n || str_is(k->method, "POST") || str_is(k->method, "PUT") || str_is(k->method, "PATCH"))
+        buf_fmt(&c->out, "content-length: %zu\r\n", k->out.n);
+    http1_put_end(&c->out);
+    http1_expect_head(&c->h1, str_is(k->method, "HEAD"));
+    k->sent = true;
+    h1_call_body(k);
+    return true;
+}
+
+void h1_call_body(struct hcall *k)
+{
+    struct buf *out = &k->c->out;
+    if (k->upgrade || !k->more) {
+        buf_str(out, buf_view(&k->out));
+    } else {
+        http1_put_chunk(out, buf_view(&k->out));
+        if (k->finished)
+            http1_put_last_chunk(out, (struct http_fields){ 0 });
+    }
+    if (k->more)
+        buf_clear(&k->out);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * http_client_h2: calls on one HTTP/2 connection. A stream that the server refused before it did anything (RFC 9113
+ * section 8.7) goes back into the queue; a GOAWAY retires the connection, and what waits goes to a new one.
+ */
+#include "grpc/http_client.h"
+
+void h2_call_begin(struct cconn *c) { c->h2 = h2_new(&(struct h2_config){ .role = H2_CLIENT }); }
+
+static void on_head(struct hcall *k, const struct h2_event *ev)
+{
+    int64_t status = 0;
+    size_t i = 0;
+    for (; i < ev->fields.n && ev->fields.v[i].name.n && ev->fields.v[i].name.p[0] == ':'; i++)
+        if (str_is(ev->fields.v[i].name, ":status"))
+            str_i64(ev->fields.v[i].value, &status);
+    struct http_fields rest = { ev->fields.v + i, ev->fields.n - i };
+    k->head_seen = true;
+    if (k->user.head)
+        k->user.head(k, (int)status, rest);
+}
+
+static void on_end(struct hcall *k, struct http_fields trailers)
+{
+    if (k->over)
+        return;
+    k->answered = true;
+    if (!k->finished && k->c)
+        h2_reset(k->c->h2, k->stream, H2_NO_ERROR);     /* answered before all was sent: the rest is of no use */
+    hcall_over(k);
+    k->user.end(k, trailers);
+}
+
+static void on_reset(struct hcall *k, const struct h2_event *ev)
+{
+    struct kr_err e = { 0 };
+    if (ev->code == H2_REFUSED_STREAM) {
+        hcall_again(k);
+        return;
+    }
+    kr_fail(&e, ev->by_peer ? KR_UNAVAILABLE : KR_PROTOCOL, "%.*s:%u: the stream was reset %s, code %d", SFMT(k->h->config.target.host),
+            k->h->config.target.port, ev->by_peer ? "by the server" : "for what the server sent", (int)ev->code);
+    if (ev->by_peer && ev->code == H2_CANCEL)
+        e.code = KR_CANCELLED;
+    hcall_fail(k, &e);
+}
+
+static void on_event(struct cconn *c, const struct h2_event *ev)
+{
+    struct hcall *k = ev->user;
+    if (k && k->over)
+        k = NULL;
+    switch (ev->type) {
+    case H2_HEADERS:
+        if (k)
+            on_head(k, ev);
+        if (k && ev->end)
+            on_end(k, (struct http_fields){ 0 });
+        break;
+    case H2_DATA:
+        if (k && ev->data.n && k->user.data)
+            k->user.data(k, ev->data);
+        if (k && k->paused && !k->over)
+            k->held += ev->data.n;
+        else
+            h2_consume(c->h2, ev->stream, ev->data.n);
+        if (k && ev->end)
+            on_end(k, (struct http_fields){ 0 });
+        break;
+    case H2_TRAILERS:
+        if (k)
+            on_end(k, ev->fields);
+        break;
+    case H2_RESET:
+        if (k)
+            on_reset(k, ev);
+        break;
+    case H2_GOAWAY_SEEN:
+        c->retiring = true;
+        break;
+    case H2_DEAD: {
+        struct kr_err e = { 0 };
+        kr_fail(&e, KR_PROTOCOL, "%.*s:%u: %s", SFMT(c->h->config.target.host), c->h->config.target.port, ev->text ? ev->text : "connection lost");
+        cconn_lost(c, &e);
+        break;
+    }
+    default:
+        break;
+    }
+}
+
+void h2_call_events(struct cconn *c)
+{
+    struct h2_event ev;
+    while (!c->dead && h2_next(c->h2, &ev))
+        on_event(c, &ev);
+}
+
+void h2_call_read(struct cconn *c, struct str in)
+{
+    h2_feed(c->h2, in, loop_now_us(c->h->loop));
+    h2_call_events(c);
+}
+
+bool h2_call_send(struct cconn *c, struct hcall *k)
+{
+    struct http_field few[20], *v = k->nfields + 4 <= LEN(few) ? few : xmalloc((k->nfields + 4) * sizeof *v);
+    v[0] = (struct http_field){ S(":method"), k->method };
+    v[1] = (struct http_field){ S(":scheme"), c->h->config.target.tls ? S("https") : S("http") };
+    v[2] = (struct http_field){ S(":authority"), k->authority };
+    v[3] = (struct http_field){ S(":path"), k->path };
+    for (size_t i = 0; i < k->nfields; i++)
+        v[i + 4] = k->fields[i];
+    bool end = k->finished && !k->out.n;
+    k->stream = h2_open(c->h2, (struct http_fields){ v, k->nfields + 4 }, end, k);
+    if (v != few)
+        free(v);
+    if (!k->stream)
+        return false;
+    k->sent = true;
+    if (!end)
+        h2_call_body(k);
+    return true;
+}
+
+/* The bytes stay until the call was answered or had more to send: a refused stream is sent again from them. */
+void h2_call_body(struct hcall *k)
+{
+    h2_data(k->c->h2, k->stream, buf_view(&k->out), k->finished);
+    if (k->more)
+        buf_clear(&k->out);
+}

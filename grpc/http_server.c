@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * http_server: accepts, finds out which version a connection speaks, keeps exchanges and their one end each, watches
+ * the clock (slow heads, idle and stalled connections), and writes once per turn of the loop.
+ *
+ * On a plain port HTTP/2 is known by its preface (RFC 9113 section 3.3); under TLS by ALPN. Tested in
+ * tests/unit/grpc/http.c for both versions.
+ */
+#include "grpc/http_server.h"
+#include <stdio.h>
+
+enum { HEAD_US = 10000000, STALL_US = 60000000 };
+static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/* ---- exchanges --------------------------------------------------------------------------------------------------- */
+
+static void hreq_unlink(struct hreq *r)
+{
+    *r->at = r->next;
+    if (r->next)
+        r->next->at = r->at;
+}
+
+static void hreq_link_in(struct hreq *r, struct hreq **head)
+{
+    r->next = *head;
+    r->at = head;
+    if (*head)
+        (*head)->at = &r->next;
+    *head = r;
+}
+
+static struct str put(char **at, struct str s)
+{
+    char *p = *at;
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    p[s.n] = '\0';
+    *at += s.n + 1;
+    return (struct str){ p, s.n };
+}
+
+struct hreq *hreq_new(struct hconn *c, struct str method, struct str path, struct str authority, struct http_fields f)
+{
+    size_t bytes = method.n + path.n + authority.n + 3;
+    for (size_t i = 0; i < f.n; i++)
+        bytes += f.v[i].name.n + f.v[i].value.n + 2;
+    struct hreq *r = xmalloc(sizeof *r + f.n * sizeof *f.v + bytes);
+    *r = (struct hreq){ .c = c, .fields = (struct http_field *)(r + 1), .nfields = f.n };
+    char *at = (char *)(r->fields + f.n);
+    r->method = put(&at, method);
+    r->path = put(&at, path);
+    r->authority = put(&at, authority);
+    for (size_t i = 0; i < f.n; i++)
+        r->fields[i] = (struct http_field){ put(&at, f.v[i].name), put(&at, f.v[i].value) };
+    hreq_link_in(r, &c->reqs);
+    c->nreqs++;
+    c->d->nreqs++;
+    return r;
+}
+
+void hreq_over(struct hreq *r)
+{
+    if (r->over)
+        return;
+    r->over = true;
+    if (r->c->mode == HCONN_H2)
+        h2_set_user(r->c->h2, r->stream, NULL);
+    hreq_unlink(r);
+    hreq_link_in(r, &r->c->ending);
+    r->c->nreqs--;
+    r->c->d->nreqs--;
+    if (r->c->h1_req == r)
+        r->c->h1_req = NULL;
+    hconn_turn(r->c);
+}
+
+static void hreq_free(struct hreq *r)
+{
+    hreq_unlink(r);
+    buf_free(&r->body);
+    free(r);
+}
+
+static void collect_failed(struct hreq *r)
+{
+    struct kr_err e = { 0 };
+    kr_fail(&e, KR_TOO_LARGE, "the request body is larger than %zu bytes", r->body.max);
+    r->full = true;
+    if (!r->started)
+        hreq_respond(r, 413, (struct http_fields){ 0 }, S("the request body is too large\n"));
+    r->got(r, (struct str){ 0 }, &e);
+}
+
+void hreq_body(struct hreq *r, struct str bytes)
+{
+    if (r->over || r->full)
+        return;
+    if (!r->got) {
+        if (r->c->d->user.data)
+            r->c->d->user.data(r, bytes);
+        return;
+    }
+    buf_str(&r->body, bytes);
+    if (r->body.failed)
+        collect_failed(r);
+}
+
+void hreq_body_end(struct hreq *r)
+{
+    r->got_end = true;
+    if (r->over || r->full)
+        return;
+    if (r->got)
+        r->got(r, buf_view(&r->body), NULL);
+    else if (r->c->d->user.end)
+        r->c->d->user.end(r);
+}
+
+/* ---- connections ------------------------------------------------------------------------------------------------- */
+
+void hconn_turn(struct hconn *c) { loop_defer(c->d->loop, &c->turn); }
+
+void hconn_kill(struct hconn *c)
+{
+    c->dead = true;
+    hconn_turn(c);
+}
+
+static void hconn_free(struct hconn *c)
+{
+    while (c->reqs)
+        hreq_over(c->reqs);
+    while (c->ending) {
+        struct hreq *r = c->ending;
+        c->d->user.gone(r);
+        hreq_free(r);
+    }
+    loop_timer_stop(c->d->loop, &c->timer);
+    loop_defer_cancel(c->d->loop, &c->turn);
+    link_close(c->link);
+    if (c->mode == HCONN_H1)
+        http1_done(&c->h1);
+    h2_free(c->h2);
+    buf_free(&c->in);
+    buf_free(&c->out);
+    *c->at = c->next;
+    if (c->next)
+        c->next->at = c->at;
+    free(c);
+}
+
+static struct str pending(struct hconn *c) { return c->mode == HCONN_H2 ? h2_pending(c->h2) : buf_view(&c->out); }
+
+static void flush(struct hconn *c)
+{
+    bool moved = false, waits = false;
+    for (struct str out; !c->dead && (out = pending(c)).n;) {
+        ptrdiff_t n = link_write(c->link, out.p, out.n);
+        if (n < 0) {
+            c->dead = true;
+            return;
+        }
+        if (n == 0) {
+            waits = true;
+            break;
+        }
+        moved = true;
+        if (c->mode == HCONN_H2)
+            h2_sent(c->h2, (size_t)n);
+        else
+            buf_drop(&c->out, (size_t)n);
+    }
+    if (waits && (moved || !c->stalled))
+        c->since_us = loop_now_us(c->d->loop);
+    c->stalled = waits;
+    link_want_write(c->link, waits);
+}
+
+static void tell_writable(struct hconn *c)
+{
+    for (struct hreq *r = c->reqs, *next; r; r = next) {
+        next = r->next;
+        if (r->want_writable && hreq_queued(r) < HTTP_LOW_WATER) {
+            r->want_writable = false;
+            if (c->d->user.writable)
+                c->d->user.writable(r);
+        }
+    }
+}
+
+/* What the connection waits for decides about its one timer. */
+static void rearm(struct hconn *c)
+{
+    int64_t at = 0;
+    if (c->stalled)
+        at = c->since_us + STALL_US;
+    else if (!c->nreqs)
+        at = c->since_us + (c->mode == HCONN_NEW || c->reading_head ? HEAD_US : c->d->idle_us);
+    if (at)
+        loop_timer_at(c->d->loop, &c->timer, at);
+    else
+        loop_timer_stop(c->d->loop, &c->timer);
+}
+
+static void turn(struct loop *loop, struct defer *defer)
+{
+    struct hconn *c = container_of(defer, struct hconn, turn);
+    while (c->ending) {
+        struct hreq *r = c->ending;
+        c->d->user.gone(r);
+        hreq_free(r);
+        if (!c->nreqs)
+            c->since_us = loop_now_us(loop);
+    }
+    if (!c->dead && c->mode == HCONN_H1)
+        h1_serve_more(c);
+    flush(c);
+    if (!c->dead && c->mode == HCONN_H2)
+        h2_serve_events(c);
+    if (!c->dead)
+        tell_writable(c);
+    if (c->mode == HCONN_H2 && h2_is_done(c->h2))
+        c->dead = true;
+    if (c->mode == HCONN_H1 && c->close_after && !c->out.n && !c->nreqs)
+        c->dead = true;
+    if (c->dead && !c->turn.queued && !c->ending) {
+        hconn_free(c);
+        return;
+    }
+    rearm(c);
+}
+
+static void take(struct hconn *c, struct str in)
+{
+    if (c->mode == HCONN_NEW && link_alpn(c->link).n) {
+        if (str_is(link_alpn(c->link), "h2"))
+            h2_serve_begin(c);
+        else
+            h1_serve_begin(c);
+    } else if (c->mode == HCONN_NEW) {
+        buf_str(&c->in, in);
+        size_t n = c->in.n < sizeof preface - 1 ? c->in.n : sizeof preface - 1;
+        if (memcmp(c->in.p, preface, n) == 0 && n < sizeof preface - 1)
+            return;
+        AUTO_BUF struct buf all = c->in;
+        c->in = (struct buf){ .max = LIMIT_HTTP_PIPELINE };
+        if (n == sizeof preface - 1 && memcmp(all.p, preface, n) == 0)
+            h2_serve_begin(c);
+        else
+            h1_serve_begin(c);
+        take(c, buf_view(&all));
+        return;
+    }
+    if (c->mode == HCONN_H2)
+        h2_serve_read(c, in);
+    else
+        h1_serve_read(c, in);
+}
+
+/* Reads what is there, but not for ever: others wait too, and epoll tells again. */
+static void ready(struct link *l, void *ctx)
+{
+    struct hconn *c = ctx;
+    char chunk[16384];
+    for (int i = 0; i < 16 && !c->dead; i++) {
+        ptrdiff_t n = link_read(l, chunk, sizeof chunk);
+        if (n < 0) {
+            c->dead = true;
+            break;
+        }
+        if (n == 0)
+            break;
+        take(c, (struct str){ chunk, (size_t)n });
+    }
+    hconn_turn(c);
+}
+
+static void expired(struct loop *loop, struct timer *t)
+{
+    struct hconn *c = container_of(t, struct hconn, timer);
+    if (c->mode == HCONN_H2 && !c->stalled && !c->nreqs && !c->drain) {
+        c->drain = true;
+        h2_goaway(c->h2, H2_NO_ERROR, true);
+        c->since_us = loop_now_us(loop);
+        hconn_turn(c);
+        return;
+    }
+    hconn_kill(c);
+}
+
+static void adopt(struct httpd *d, int fd)
+{
+    struct hconn *c = xcalloc(1, sizeof *c);
+    *c = (struct hconn){ .next = d->conns, .at = &d->conns, .d = d, .since_us = loop_now_us(d->loop),
+                         .in = { .max = LIMIT_HTTP_PIPELINE }, .out = { .max = LIMIT_HTTP_OUT } };
+    c->turn.run = turn;
+    c->timer.fire = expired;
+    if (d->conns)
+        d->conns->at = &c->next;
+    d->conns = c;
+    c->link = link_accept(d->loop, fd, d->tls, (struct link_user){ ready, c });
+    rearm(c);
+}
+
+/* ---- server ------------------------------------------------------------------------------------------------------ */
+
+static void accepted(void *ctx, int fd) { adopt(ctx, fd); }
+void httpd_serve_fd(struct httpd *d, int fd) { adopt(d, fd); }
+
+static void drain_over(struct loop *loop, struct timer *t)
+{
+    (void)loop;
+    struct httpd *d = container_of(t, struct httpd, drain);
+    for (struct hconn *c = d->conns; c; c = c->next)
+        hconn_kill(c);
+}
+
+struct httpd *httpd_new(struct loop *loop, const struct httpd_config *config, struct kr_err *e)
+{
+    struct httpd *d = xcalloc(1, sizeof *d);
+    *d = (struct httpd){ .loop = loop, .user = config->user, .tls = config->tls,
+                         .idle_us = config->idle_us ? config->idle_us : INT64_C(300000000), .drain = { .fire = drain_over } };
+    if (config->host.n) {
+        d->listener = str_starts(config->host, S("unix:")) ? listen_unix(loop, str_from(config->host, 5), accepted, d, e)
+                                                           : listen_tcp(loop, config->host, config->port, accepted, d, e);
+        if (!d->listener) {
+            free(d);
+            return NULL;
+        }
+    }
+    return d;
+}
+
+uint16_t httpd_port(const struct httpd *d) { return d->listener ? listener_port(d->listener) : 0; }
+bool httpd_is_idle(const struct httpd *d) { return d->nreqs == 0; }
+
+void httpd_drain(struct httpd *d, int64_t deadline_us)
+{
+    if (d->draining)
+        return;
+    d->draining = true;
+    listener_close(d->listener);
+    d->listener = NULL;
+    for (struct hconn *c = d->conns; c; c = c->next) {
+        if (c->mode == HCONN_H2) {
+            c->drain = true;
+            h2_goaway(c->h2, H2_NO_ERROR, true);
+        } else if (!c->nreqs) {
+            c->dead = true;
+        } else {
+            c->close_after = true;
+        }
+        hconn_turn(c);
+    }
+    loop_timer_at(d->loop, &d->drain, deadline_us);
+}
+
+void httpd_free(struct httpd *d)
+{
+    if (!d)
+        return;
+    listener_close(d->listener);
+    while (d->conns)
+        hconn_free(d->conns);
+    loop_timer_stop(d->loop, &d->drain);
+    free(d);
+}
+
+/* ---- what users call ----------------------------------------------------------------------------------------------- */
+
+struct str hreq_method(const struct hreq *r) { return r->method; }
+struct str hreq_path(const struct hreq *r) { return r->path; }
+struct str hreq_authority(const struct hreq *r) { return r->authority; }
+struct http_fields hreq_fields(const struct hreq *r) { return (struct http_fields){ r->fields, r->nfields }; }
+bool hreq_is_h2(const struct hreq *r) { return r->c->mode == HCONN_H2; }
+struct link *hreq_link(const struct hreq *r) { return r->c->link; }
+struct loop *hreq_loop(const struct hreq *r) { return r->c->d->loop; }
+void hreq_set_user(struct hreq *r, void *user) { r->user = user; }
+void *hreq_user(const struct hreq *r) { return r->user; }
+
+void hreq_collect(struct hreq *r, size_t max, void (*got)(struct hreq *, struct str, const struct kr_err *))
+{
+    r->body.max = max;
+    r->got = got;
+    struct str length = http_get(hreq_fields(r), "content-length");
+    uint64_t n;
+    if (r->expect_continue && str_u64(length, &n) && n > max)
+        r->expect_continue = false;          /* no 100: the refusal comes with the first byte, or as the client gives up */
+}
+
+void hreq_respond(struct hreq *r, int status, struct http_fields f, struct str body)
+{
+    if (r->over || r->started)
+        return;
+    r->started = true;
+    if (r->c->mode == HCONN_H2) {
+        bool head = str_is(r->method, "HEAD");
+        h2_serve_start(r, status, f, !body.n || head);
+        if (body.n && !head)
+            h2_serve_write(r, body, true);
+        r->finished = true;
+        h2_serve_finish(r, (struct http_fields){ 0 });
+    } else {
+        h1_serve_start(r, status, f, true, body.n);
+        h1_serve_write(r, body);
+        r->finished = true;
+        h1_serve_finish(r, (struct http_fields){ 0 });
+    }
+    hconn_turn(r->c);
+}
+
+void hreq_start(struct hreq *r, int status, struct http_fields f)
+{
+    if (r->over || r->started)
+        return;
+    r->started = true;
+    if (r->c->mode == HCONN_H2)
+        h2_serve_start(r, status, f, false);
+    else
+        h1_serve_start(r, status, f, false, 0);
+    hconn_turn(r->c);
+}
+
+void hreq_write(struct hreq *r, struct str bytes)
+{
+    if (r->over || r->finished || !r->started || !bytes.n)
+        return;
+    if (r->c->mode == HCONN_H2)
+        h2_serve_write(r, bytes, false);
+    else
+        h1_serve_write(r, bytes);
+    r->want_writable = true;
+    hconn_turn(r->c);
+}
+
+void hreq_finish(struct hreq *r, struct http_fields trailers)
+{
+    if (r->over || r->finished || !r->started)
+        return;
+    if (r->c->mode == HCONN_H2) {
+        if (trailers.n)
+            h2_headers(r->c->h2, r->stream, trailers, true);
+        else
+            h2_serve_write(r, (struct str){ 0 }, true);
+        r->finished = true;
+        h2_serve_finish(r, trailers);
+    } else {
+        r->finished = true;
+        h1_serve_finish(r, trailers);
+    }
+    hconn_turn(r->c);
+}
+
+size_t hreq_queued(const struct hreq *r)
+{
+    if (r->over)
+        return 0;
+    return r->c->mode == HCONN_H2 ? h2_queued(r->c->h2, r->stream) : r->c->out.n;
+}
+
+void hreq_reset(struct hreq *r, uint32_t code)
+{
+    if (r->over)
+        return;
+    if (r->c->mode == HCONN_H2)
+        h2_reset(r->c->h2, r->stream, code);
+    else
+        r->c->dead = true;
+    hreq_over(r);
+}
+
+void hreq_pause(struct hreq *r, bool on)
+{
+    if (r->over || r->paused == on)
+        return;
+    r->paused = on;
+    if (r->c->mode == HCONN_H2) {
+        if (!on && r->held) {
+            h2_consume(r->c->h2, r->stream, r->held);
+            r->held = 0;
+        }
+    } else {
+        link_pause_read(r->c->link, on);
+    }
+    hconn_turn(r->c);
+}
+
+void hreq_upgrade(struct hreq *r, struct http_fields f)
+{
+    if (r->over || r->started || r->c->mode != HCONN_H1)
+        return;
+    r->started = true;
+    h1_serve_upgrade(r, f);
+    hconn_turn(r->c);
+}

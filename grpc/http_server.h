@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to http_server*.c: a server connection and its exchanges. What both versions share is in http_server.c; how a
+ * version reads, writes and ends an exchange stands behind the functions below.
+ *
+ * Nothing a user calls calls the user back: an exchange that ends on our side is put on `ending` and gets its `gone` in
+ * the connection's deferred turn, after which its output is flushed.
+ */
+#ifndef GRPC_HTTP_SERVER_H
+#define GRPC_HTTP_SERVER_H
+#include "grpc/h2.h"
+#include "grpc/http.h"
+
+enum hconn_mode { HCONN_NEW, HCONN_H1, HCONN_H2 };
+struct hconn {
+    struct hconn *next, **at;             /* list of the server */
+    struct httpd *d;
+    struct link *link;
+    enum hconn_mode mode;
+    struct h2 *h2;
+    struct http1 h1;
+    struct buf in;                        /* bytes not yet looked at: before the version is known, and pipelined requests */
+    struct buf out;                       /* HTTP/1.1 only; HTTP/2 keeps its own */
+    struct hreq *reqs;                    /* open exchanges */
+    struct hreq *ending;                  /* over on our side, `gone` is due */
+    size_t nreqs;
+    struct hreq *h1_req;                  /* the exchange whose request is being read or answered */
+    struct defer turn;
+    struct timer timer;
+    int64_t since_us;                     /* begin of what the timer watches: idleness, a head, a write that stalls */
+    bool reading_head, stalled, drain, dead, upgraded, close_after;
+};
+struct hreq {
+    struct hreq *next, **at;              /* reqs or ending */
+    struct hconn *c;
+    uint32_t stream;                      /* HTTP/2 */
+    struct str method, path, authority;
+    struct http_field *fields; size_t nfields;
+    void *user;
+    struct buf body;                      /* hreq_collect */
+    void (*got)(struct hreq *, struct str, const struct kr_err *);
+    size_t held;                          /* window not given back while paused */
+    bool got_end;                         /* the request is complete */
+    bool started, finished;               /* response: head sent, end sent */
+    bool chunked, no_body, keep_alive, expect_continue;     /* HTTP/1.1 */
+    bool paused, full, want_writable, over;
+};
+struct httpd {
+    struct loop *loop;
+    struct listener *listener;
+    struct httpd_user user;
+    const struct tls *tls;
+    int64_t idle_us;
+    struct hconn *conns;
+    struct timer drain;
+    bool draining;
+    size_t nreqs;
+};
+
+/* ---- http_server.c */
+struct hreq *hreq_new(struct hconn *, struct str method, struct str path, struct str authority, struct http_fields);
+void hreq_over(struct hreq *);                       /* gone is due in the next turn */
+void hreq_body(struct hreq *, struct str bytes);     /* to the user, or to what is collected */
+void hreq_body_end(struct hreq *);
+void hconn_turn(struct hconn *);                     /* asks for the deferred turn */
+void hconn_kill(struct hconn *);                     /* the connection is over: freed in the next turn */
+
+/* ---- http_server_h1.c, http_server_h2.c */
+void h1_serve_begin(struct hconn *);
+void h1_serve_read(struct hconn *, struct str in);
+void h1_serve_more(struct hconn *);                  /* an exchange ended: the next request, if it is there already */
+void h1_serve_start(struct hreq *, int status, struct http_fields, bool whole, size_t length);
+void h1_serve_write(struct hreq *, struct str);
+void h1_serve_finish(struct hreq *, struct http_fields trailers);
+void h1_serve_upgrade(struct hreq *, struct http_fields);
+void h2_serve_begin(struct hconn *);
+void h2_serve_read(struct hconn *, struct str in);
+void h2_serve_events(struct hconn *);                 /* those that sending made */
+void h2_serve_start(struct hreq *, int status, struct http_fields, bool end);
+void h2_serve_write(struct hreq *, struct str, bool end);
+void h2_serve_finish(struct hreq *, struct http_fields trailers);
+#endif
