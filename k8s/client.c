@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client: one struct per call holds the request until it is answered, so that it can be sent again after a 429, and the
+ * answer's bytes as they come. Streams are calls whose body is handed out line by line.
+ *
+ * The bearer token is read from its file at most once a minute and after a 401 (tokens rotate: KEP-1205). Not here: a
+ * client-side rate limit; the server's priority and fairness decides. Tested in tests/unit/k8s/client.c.
+ */
+#include "k8s/client.h"
+#include "core/fs.h"
+#include "core/json.h"
+#include "core/metrics.h"
+#include "core/tls.h"
+#include "core/uri.h"
+#include "core/version.h"
+#include <stdio.h>
+
+enum { TIMEOUT_US = 30000000, TOKEN_US = 60000000, MAX_WAITS = 5, MAX_RETRY_AFTER_S = 30 };
+
+struct kube {
+    struct loop *loop;
+    struct tls *tls, *tls_h1;
+    struct httpc *calls, *streams, *upgrades;
+    char *host, *server_name, *prefix, *token, *token_file, *ns, *server, *agent;
+    struct buf authority;
+    int64_t token_at_us;
+    struct kube_call *open;
+};
+struct kube_call {
+    struct kube_call *next, **at;
+    struct kube *k;
+    struct kube_user user;
+    struct hcall *call;
+    char *method, *path, *content_type, *accept;
+    struct buf body, answer;
+    int64_t deadline_us;
+    struct timer again;
+    int status, waits, retry_after_s;
+    bool reauthorized;
+};
+struct kube_stream {
+    struct kube *k;
+    struct kube_stream_user user;
+    struct hcall *call;
+    struct buf line;
+    int status;
+    bool busy, closed;                            /* busy: lines are being handed out; closed meanwhile: freed after */
+};
+
+/* ---- the client itself ------------------------------------------------------------------------------------------- */
+
+static char *copy(struct str s) { return s.n ? xstrndup(s.p, s.n) : NULL; }
+
+static struct httpc *connect_with(struct kube *k, const struct kube_config *c, const struct tls *tls, enum http_version v, size_t max)
+{
+    struct httpc_config hc = { .target = { .host = str_of(k->host), .port = c->port, .tls = tls,
+                                           .server_name = k->server_name ? str_of(k->server_name) : S("") },
+                               .version = v, .max_calls = max };
+    return httpc_new(k->loop, &hc);
+}
+
+struct kube *kube_new(struct loop *loop, const struct kube_config *c, const char *user_agent, struct kr_err *e)
+{
+    static const char *const both[] = { "h2", "http/1.1", NULL }, *const h1[] = { "http/1.1", NULL };
+    struct kube *k = xcalloc(1, sizeof *k);
+    k->loop = loop;
+    struct tls_config tc = { .ca = c->ca, .cert = c->cert, .key = c->key, .alpn = both, .skip_verify = c->insecure };
+    struct tls_config tc1 = tc;
+    tc1.alpn = h1;
+    if (c->tls && (!(k->tls = tls_client_new(&tc, e)) || !(k->tls_h1 = tls_client_new(&tc1, e)))) {
+        kr_wrap(e, "%.*s", SFMT(c->source));
+        kube_free(k);
+        return NULL;
+    }
+    k->host = copy(c->host);
+    k->server_name = copy(c->server_name);
+    k->prefix = copy(c->path);
+    k->token = copy(c->token);
+    k->token_file = copy(c->token_file);
+    k->ns = copy(c->ns.n ? c->ns : S("default"));
+    k->server = copy(c->server);
+    k->agent = xstrndup(user_agent, strlen(user_agent));
+    k->token_at_us = INT64_MIN / 2;
+    k->authority.max = 1024;
+    if (str_chr(c->host, ':') >= 0)
+        buf_fmt(&k->authority, "[%.*s]:%u", SFMT(c->host), c->port);
+    else
+        buf_fmt(&k->authority, "%.*s:%u", SFMT(c->host), c->port);
+    enum http_version v = c->tls ? HTTP_ANY : HTTP_2;
+    k->calls = connect_with(k, c, k->tls, v, 0);
+    k->streams = connect_with(k, c, k->tls, v, 0);
+    k->upgrades = connect_with(k, c, k->tls_h1, HTTP_11, 64);
+    return k;
+}
+
+static void call_unlink(struct kube_call *q)
+{
+    *q->at = q->next;
+    if (q->next)
+        q->next->at = q->at;
+    loop_timer_stop(q->k->loop, &q->again);
+    hcall_cancel(TAKE(q->call));
+}
+
+static void call_free(struct kube_call *q)
+{
+    free(q->method);
+    free(q->path);
+    free(q->content_type);
+    free(q->accept);
+    buf_free(&q->body);
+    buf_free(&q->answer);
+    free(q);
+}
+
+void kube_free(struct kube *k)
+{
+    if (!k)
+        return;
+    while (k->open) {
+        struct kr_err e = { 0 };
+        struct kube_call *q = k->open;
+        struct kube_user user = q->user;
+        call_unlink(q);
+        call_free(q);
+        kr_fail(&e, KR_CANCELLED, "the client was closed");
+        user.done(user.ctx, &(struct kube_result){ .error = &e });
+    }
+    httpc_free(k->calls);
+    httpc_free(k->streams);
+    httpc_free(k->upgrades);
+    tls_free(k->tls);
+    tls_free(k->tls_h1);
+    free(k->host);
+    free(k->server_name);
+    free(k->prefix);
+    free(k->token);
+    free(k->token_file);
+    free(k->ns);
+    free(k->server);
+    free(k->agent);
+    buf_free(&k->authority);
+    free(k);
+}
+
+struct str kube_namespace(const struct kube *k) { return str_of(k->ns); }
+struct loop *kube_loop(const struct kube *k) { return k->loop; }
+struct str kube_server(const struct kube *k) { return str_of(k->server); }
+
+/* ---- authorization ----------------------------------------------------------------------------------------------- */
+
+static void read_token(struct kube *k, bool now)
+{
+    struct kr_err e = { 0 };
+    AUTO_BUF struct buf b = { .max = LIMIT_TOKEN };
+    if (!k->token_file || (!now && loop_now_us(k->loop) - k->token_at_us < TOKEN_US))
+        return;
+    k->token_at_us = loop_now_us(k->loop);
+    if (fs_read(k->token_file, &b, &e) < 0)
+        return;                                   /* the old one may still be good; a 401 will say */
+    struct str t = str_trim(buf_view(&b));
+    free(k->token);
+    k->token = copy(t);
+}
+
+/* Fills f (room for 6) with what every request has. */
+static size_t common_fields(struct kube *k, struct http_field *f, struct buf *auth, const char *accept)
+{
+    size_t n = 0;
+    read_token(k, false);
+    f[n++] = (struct http_field){ S("user-agent"), str_of(k->agent) };
+    f[n++] = (struct http_field){ S("accept"), str_of(accept) };
+    if (k->token) {
+        buf_lit(auth, "Bearer ");
+        buf_lit(auth, k->token);
+        f[n++] = (struct http_field){ S("authorization"), buf_view(auth) };
+    }
+    return n;
+}
+
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
+
+void kube_status_error(int status, struct str body, struct kr_err *e, bool *causes)
+{
+    AUTO_ARENA struct arena a = { .limit = 262144 };
+    struct kr_err ignored = { 0 };
+    bool is_json = json_scan(body, &ignored) == 0;
+    struct str message = is_json ? json_str_of(json_find(body, "message"), &a) : (struct str){ 0 };
+    struct str reason = is_json ? json_str_of(json_find(body, "reason"), &a) : (struct str){ 0 };
+    struct str details = is_json ? json_find(body, "details") : (struct str){ 0 };
+    enum kr_code code = kr_code_of_http(status);
+    for (int i = 1; reason.n && i < KR_CODE_COUNT; i++)
+        if (kr_codes[i].http == status && str_is(reason, kr_codes[i].reason)) {
+            code = (enum kr_code)i;
+            break;
+        }
+    int64_t seconds = 0;
+    if (details.p) {
+        struct str causes_text = json_find(details, "causes"), after = json_find(details, "retryAfterSeconds");
+        if (causes)
+            *causes = causes_text.n > 2;
+        if (after.p && str_i64(after, &seconds))
+            e->retry_after_s = seconds > MAX_RETRY_AFTER_S ? MAX_RETRY_AFTER_S : (int)seconds;
+    }
+    if (message.n)
+        kr_fail(e, code, "%.*s", (int)str_utf8_prefix((struct str){ message.p, message.n < 460 ? message.n : 460 }), message.p);
+    else
+        kr_fail(e, code, "the API server answered %d %s", status, http_reason(status));
+}
+
+/* ---- calls ------------------------------------------------------------------------------------------------------- */
+
+static void start(struct kube_call *q);
+
+static void finish(struct kube_call *q, const struct kube_result *r)
+{
+    struct kube_user user = q->user;
+    metric_add(METRIC_KUBE_REQUESTS, metric_word(METRIC_KUBE_REQUESTS, !r->error ? S("ok") : r->status ? S("refused") : S("failed")), 1);
+    call_unlink(q);                               /* the result points into q, and the callback may close the client */
+    user.done(user.ctx, r);
+    call_free(q);
+}
+
+static void fail(struct kube_call *q, const struct kr_err *e) { finish(q, &(struct kube_result){ .error = e }); }
+
+static void again_fired(struct loop *loop, struct timer *t)
+{
+    (void)loop;
+    start(container_of(t, struct kube_call, again));
+}
+
+/* True when the call was put off instead of ending. */
+static bool put_off(struct kube_call *q)
+{
+    if (q->status == 401 && q->k->token_file && !q->reauthorized) {
+        q->reauthorized = true;
+        read_token(q->k, true);
+        start(q);
+        return true;
+    }
+    if ((q->status != 429 && q->status != 503) || !q->retry_after_s || q->waits >= MAX_WAITS)
+        return false;
+    int64_t at = loop_now_us(q->k->loop) + q->retry_after_s * INT64_C(1000000);
+    if (at >= q->deadline_us)
+        return false;
+    q->waits++;
+    loop_timer_at(q->k->loop, &q->again, at);
+    return true;
+}
+
+static void on_head(struct hcall *h, int status, struct http_fields f)
+{
+    struct kube_call *q = hcall_ctx(h);
+    int64_t seconds;
+    q->status = status;
+    q->retry_after_s = 0;
+    if (str_i64(http_get(f, "retry-after"), &seconds) && seconds > 0)
+        q->retry_after_s = seconds > MAX_RETRY_AFTER_S ? MAX_RETRY_AFTER_S : (int)seconds;
+}
+
+static void on_data(struct hcall *h, struct str bytes)
+{
+    struct kube_call *q = hcall_ctx(h);
+    buf_str(&q->answer, bytes);
+}
+
+static void on_end(struct hcall *h, struct http_fields trailers)
+{
+    (void)trailers;
+    struct kube_call *q = hcall_ctx(h);
+    struct kr_err e = { 0 };
+    struct kube_result r = { .status = q->status, .body = buf_view(&q->answer) };
+    q->call = NULL;
+    if (q->answer.failed)
+        kr_fail(&e, KR_TOO_LARGE, "the answer is larger than %zu bytes", q->answer.max);
+    else if (q->status >= 400 && put_off(q))
+        return;
+    else if (q->status >= 400)
+        kube_status_error(q->status, r.body, &e, &r.causes);
+    else if (!strcmp(q->accept, "application/json") && json_scan(r.body, &e) < 0)
+        kr_wrap(&e, "the API server's answer");
+    if (e.code)
+        r.error = &e;
+    finish(q, &r);
+}
+
+static void on_failed(struct hcall *h, const struct kr_err *e)
+{
+    struct kube_call *q = hcall_ctx(h);
+    q->call = NULL;
+    q->status = 0;
+    fail(q, e);
+}
+
+static void start(struct kube_call *q)
+{
+    struct kube *k = q->k;
+    struct http_field f[8];
+    AUTO_BUF struct buf auth = { .max = LIMIT_TOKEN + 16 };
+    size_t n = common_fields(k, f, &auth, q->accept);
+    buf_clear(&q->answer);
+    if (q->body.n)
+        f[n++] = (struct http_field){ S("content-type"), str_of(q->content_type) };
+    struct httpc_request hr = { .method = str_of(q->method), .path = str_of(q->path), .authority = buf_view(&k->authority),
+                                .fields = { f, n }, .body = buf_view(&q->body), .deadline_us = q->deadline_us };
+    q->call = httpc_call(k->calls, &hr, (struct hcall_user){ .head = on_head, .data = on_data, .end = on_end, .failed = on_failed, .ctx = q });
+}
+
+static char *full_path(struct kube *k, struct str path)
+{
+    AUTO_BUF struct buf b = { .max = LIMIT_HTTP1_START_LINE };
+    if (k->prefix)
+        buf_lit(&b, k->prefix);
+    buf_str(&b, path);
+    return xstrndup(b.n ? b.p : "", b.n);
+}
+
+struct kube_call *kube_send(struct kube *k, const struct kube_request *r, struct kube_user user)
+{
+    struct kube_call *q = xcalloc(1, sizeof *q);
+    *q = (struct kube_call){ .next = k->open, .at = &k->open, .k = k, .user = user, .body = { .max = LIMIT_API_BODY },
+                             .answer = { .max = LIMIT_KUBE_ANSWER }, .again = { .fire = again_fired } };
+    if (k->open)
+        k->open->at = &q->next;
+    k->open = q;
+    q->method = xstrndup(r->method, strlen(r->method));
+    q->path = full_path(k, r->path);
+    const char *type = r->content_type ? r->content_type : "application/json", *accept = r->accept ? r->accept : "application/json";
+    q->content_type = xstrndup(type, strlen(type));
+    q->accept = xstrndup(accept, strlen(accept));
+    q->deadline_us = loop_now_us(k->loop) + (r->timeout_us ? r->timeout_us : TIMEOUT_US);
+    buf_str(&q->body, r->body);
+    start(q);
+    return q;
+}
+
+void kube_cancel(struct kube_call *q)
+{
+    if (!q)
+        return;
+    call_unlink(q);
+    call_free(q);
+}
+
+static struct kube_call *send_to(struct kube *k, const char *method, struct str path, struct str body, const char *type, struct kube_user user)
+{
+    return kube_send(k, &(struct kube_request){ .method = method, .path = path, .body = body, .content_type = type }, user);
+}
+
+struct kube_call *kube_get(struct kube *k, const struct kube_resource *r, struct str ns, struct str name, struct kube_user user)
+{
+    AUTO_BUF struct buf p = { .max = 4096 };
+    kube_path(&p, r, ns, name, NULL);
+    return send_to(k, "GET", buf_view(&p), (struct str){ 0 }, NULL, user);
+}
+
+struct kube_call *kube_create(struct kube *k, const struct kube_resource *r, struct str ns, struct str object, struct kube_user user)
+{
+    AUTO_BUF struct buf p = { .max = 4096 };
+    kube_path(&p, r, ns, (struct str){ 0 }, NULL);
+    return send_to(k, "POST", buf_view(&p), object, NULL, user);
+}
+
+struct kube_call *kube_merge_patch(struct kube *k, const struct kube_resource *r, struct str ns, struct str name, const char *sub, struct str patch,
+                                   struct kube_user user)
+{
+    AUTO_BUF struct buf p = { .max = 4096 };
+    kube_path(&p, r, ns, name, sub);
+    return send_to(k, "PATCH", buf_view(&p), patch, "application/merge-patch+json", user);
+}
+
+struct kube_call *kube_json_patch(struct kube *k, const struct kube_resource *r, struct str ns, struct str name, const char *sub, struct str patch,
+                                  struct kube_user user)
+{
+    AUTO_BUF struct buf p = { .max = 4096 };
+    kube_path(&p, r, ns, name, sub);
+    return send_to(k, "PATCH", buf_view(&p), patch, "application/json-patch+json", user);
+}
+
+struct kube_call *kube_apply(struct kube *k, const struct kube_resource *r, struct str ns, struct str name, const char *manager, struct str object,
+                             struct kube_user user)
+{
+    AUTO_BUF struct buf p = { .max = 4096 };
+    kube_path(&p, r, ns, name, NULL);
+    uri_put_param(&p, "fieldManager", str_of(manager));
+    uri_put_param(&p, "force", S("true"));
+    return send_to(k, "PATCH", buf_view(&p), object, "application/apply-patch+yaml", user);
+}
+
+struct kube_call *kube_delete(struct kube *k, const struct kube_resource *r, struct str ns, struct str name, struct str uid, int64_t grace_s,
+                              struct kube_user user)
+{
+    AUTO_BUF struct buf p = { .max = 4096 }, body = { .max = 1024 };
+    kube_path(&p, r, ns, name, NULL);
+    jw_begin(&body, '{');
+    jw_kstr(&body, "kind", S("DeleteOptions"));
+    jw_kstr(&body, "apiVersion", S("v1"));
+    if (grace_s >= 0)
+        jw_kint(&body, "gracePeriodSeconds", grace_s);
+    if (uid.n) {
+        jw_kbegin(&body, "preconditions", '{');
+        jw_kstr(&body, "uid", uid);
+        jw_end(&body, '}');
+    }
+    jw_end(&body, '}');
+    return send_to(k, "DELETE", buf_view(&p), buf_view(&body), NULL, user);
+}
+
+/* ---- streams ----------------------------------------------------------------------------------------------------- */
+
+static void stream_head(struct hcall *h, int status, struct http_fields f)
+{
+    (void)f;
+    struct kube_stream *s = hcall_ctx(h);
+    s->status = status;
+    if (status == 200 && s->user.opened)
+        s->user.opened(s->user.ctx);
+}
+
+static void stream_ended(struct kube_stream *s, const struct kr_err *e)
+{
+    struct kube_stream_user user = s->user;
+    int status = s->status;
+    s->call = NULL;
+    buf_free(&s->line);
+    free(s);
+    user.ended(user.ctx, status, e);
+}
+
+static void stream_lines(struct kube_stream *s, struct str bytes)
+{
+    while (bytes.n && !s->closed) {
+        ptrdiff_t nl = str_chr(bytes, '\n');
+        if (nl < 0) {
+            buf_str(&s->line, bytes);
+            break;
+        }
+        struct str part = { bytes.p, (size_t)nl };
+        bytes = str_from(bytes, (size_t)nl + 1);
+        if (!s->line.n) {
+            s->user.line(s->user.ctx, part);
+            continue;
+        }
+        buf_str(&s->line, part);
+        AUTO_BUF struct buf whole = s->line;
+        s->line = (struct buf){ .max = LIMIT_KUBE_LINE };
+        if (!whole.failed)
+            s->user.line(s->user.ctx, buf_view(&whole));
+    }
+}
+
+static void stream_data(struct hcall *h, struct str bytes)
+{
+    struct kube_stream *s = hcall_ctx(h);
+    if (s->status != 200) {
+        buf_str(&s->line, bytes);
+        return;
+    }
+    s->busy = true;
+    stream_lines(s, bytes);
+    s->busy = false;
+    if (s->closed) {
+        kube_close_stream(s);
+    } else if (s->line.failed) {
+        struct kr_err e = { 0 };
+        kr_fail(&e, KR_TOO_LARGE, "a line of the watch is longer than %d bytes", LIMIT_KUBE_LINE);
+        hcall_cancel(s->call);
+        stream_ended(s, &e);
+    }
+}
+
+static void stream_end(struct hcall *h, struct http_fields t)
+{
+    (void)t;
+    struct kube_stream *s = hcall_ctx(h);
+    struct kr_err e = { 0 };
+    if (s->status == 200) {
+        stream_ended(s, NULL);
+        return;
+    }
+    if (s->status == 401)
+        read_token(s->k, true);
+    kube_status_error(s->status, buf_view(&s->line), &e, NULL);
+    stream_ended(s, &e);
+}
+
+static void stream_failed(struct hcall *h, const struct kr_err *e) { stream_ended(hcall_ctx(h), e); }
+
+struct kube_stream *kube_open_stream(struct kube *k, struct str path, struct kube_stream_user user)
+{
+    struct kube_stream *s = xcalloc(1, sizeof *s);
+    struct http_field f[8];
+    AUTO_BUF struct buf auth = { .max = LIMIT_TOKEN + 16 };
+    size_t n = common_fields(k, f, &auth, "application/json");
+    AUTO_FREE char *full = full_path(k, path);
+    *s = (struct kube_stream){ .k = k, .user = user, .line = { .max = LIMIT_KUBE_LINE } };
+    struct httpc_request hr = { .method = S("GET"), .path = str_of(full), .authority = buf_view(&k->authority), .fields = { f, n } };
+    s->call = httpc_call(k->streams, &hr,
+                         (struct hcall_user){ .head = stream_head, .data = stream_data, .end = stream_end, .failed = stream_failed, .ctx = s });
+    return s;
+}
+
+void kube_close_stream(struct kube_stream *s)
+{
+    if (!s)
+        return;
+    hcall_cancel(TAKE(s->call));
+    s->closed = true;
+    if (s->busy)
+        return;
+    buf_free(&s->line);
+    free(s);
+}
+
+struct hcall *kube_upgrade(struct kube *k, struct str path, struct http_fields extra, struct hcall_user user)
+{
+    struct http_field f[24];
+    AUTO_BUF struct buf auth = { .max = LIMIT_TOKEN + 16 };
+    size_t n = common_fields(k, f, &auth, "*/*");
+    AUTO_FREE char *full = full_path(k, path);
+    for (size_t i = 0; i < extra.n && n < LEN(f); i++)
+        f[n++] = extra.v[i];
+    struct httpc_request hr = { .method = S("GET"), .path = str_of(full), .authority = buf_view(&k->authority), .fields = { f, n }, .more = true,
+                                .upgrade = true };
+    return httpc_call(k->upgrades, &hr, user);
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * informer: states LISTING → WATCHING → (WAITING →) WATCHING or LISTING. A watch that ends is opened again from the last
+ * version seen; only a 410, a version that can't be used, or an event that isn't one makes a new list.
+ *
+ * Waiting after trouble doubles from 50 ms to 10 s with jitter, and starts over when something arrives. Tested in
+ * tests/unit/k8s/informer.c against a server in the same loop.
+ */
+#include "k8s/informer.h"
+#include "core/json.h"
+#include "core/map.h"
+#include "core/metrics.h"
+#include "core/uri.h"
+#include <stdio.h>
+
+enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 10000000, PAGE = 500, WATCH_S = 600 };
+
+struct known { struct str key; char *own, *version; uint64_t seen; };
+struct informer {
+    struct kube *k;
+    struct loop *loop;
+    struct rnd *rnd;
+    const struct kube_resource *r;
+    char *ns, *labels, *fields, *fallback;
+    struct informer_user user;
+    struct map known;
+    uint64_t generation;                          /* of the list in progress; known entries below it are gone after it */
+    struct kube_call *list;
+    struct kube_stream *watch;
+    struct timer wait;
+    int64_t wait_us, list_began_us, listed_at_us;
+    struct buf version, cont;
+    bool synced, live, relist, use_fallback, always_relist;
+};
+
+static void begin(struct informer *inf);
+
+/* ---- what is known ----------------------------------------------------------------------------------------------- */
+
+static void known_free(struct known *n)
+{
+    free(n->own);
+    free(n->version);
+    free(n);
+}
+
+static struct str key_of(struct str meta, struct arena *a, bool namespaced)
+{
+    struct str name = json_str_of(json_find(meta, "name"), a), ns = json_str_of(json_find(meta, "namespace"), a);
+    return namespaced && ns.n ? arena_fmt(a, "%.*s/%.*s", SFMT(ns), SFMT(name)) : name;
+}
+
+static void keep_version(struct informer *inf, struct str version)
+{
+    if (!version.n)
+        return;
+    buf_clear(&inf->version);
+    buf_str(&inf->version, version);
+}
+
+static void set(struct informer *inf, struct str json, struct str meta, struct arena *a)
+{
+    struct str key = key_of(meta, a, inf->r->namespaced), version = json_str_of(json_find(meta, "resourceVersion"), a);
+    struct known *n = map_get(&inf->known, key);
+    if (!key.n)
+        return;
+    if (n && n->version && str_is(version, n->version)) {
+        n->seen = inf->generation;                /* the list shows what is known already */
+        return;
+    }
+    if (!n) {
+        n = xcalloc(1, sizeof *n);
+        n->own = xstrndup(key.p, key.n);
+        n->key = (struct str){ n->own, key.n };
+        map_put(&inf->known, n->key, n);
+    }
+    free(n->version);
+    n->version = xstrndup(version.p ? version.p : "", version.n);
+    n->seen = inf->generation;
+    inf->user.set(inf->user.ctx, n->key, json);
+}
+
+static void gone(struct informer *inf, struct str key, struct str json)
+{
+    struct known *n = map_del(&inf->known, key);
+    if (!n)
+        return;
+    inf->user.gone(inf->user.ctx, n->key, json);
+    known_free(n);
+}
+
+static void drop_unseen(struct informer *inf)
+{
+    struct known *n;
+    for (size_t i = 0; (n = map_next(&inf->known, &i));)
+        if (n->seen != inf->generation)
+            gone(inf, n->key, (struct str){ 0 });
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
+
+static void wait_fired(struct loop *loop, struct timer *t)
+{
+    (void)loop;
+    begin(container_of(t, struct informer, wait));
+}
+
+static void wait_some(struct informer *inf, const struct kr_err *e)
+{
+    inf->live = false;
+    inf->relist |= inf->always_relist;
+    if (e && inf->user.trouble)
+        inf->user.trouble(inf->user.ctx, e);
+    int64_t us = inf->wait_us + (int64_t)rnd_below(inf->rnd, (uint64_t)inf->wait_us / 2 + 1);
+    if (e && e->retry_after_s)
+        us = e->retry_after_s * INT64_C(1000000);
+    inf->wait_us = inf->wait_us * 2 > WAIT_MAX_US ? WAIT_MAX_US : inf->wait_us * 2;
+    loop_timer_in(inf->loop, &inf->wait, us);
+}
+
+/* ---- watch ------------------------------------------------------------------------------------------------------- */
+
+static void on_line(void *ctx, struct str line)
+{
+    struct informer *inf = ctx;
+    struct kr_err e = { 0 };
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    if (json_scan(line, &e) < 0) {
+        inf->relist = true;
+        kube_close_stream(TAKE(inf->watch));
+        wait_some(inf, &e);
+        return;
+    }
+    struct str type = json_str_of(json_find(line, "type"), &a), object = json_find(line, "object"), meta = json_find(object, "metadata");
+    if (str_is(type, "ERROR")) {
+        int64_t code = 0;
+        str_i64(json_find(object, "code"), &code);
+        kube_status_error((int)code, object, &e, NULL);
+        inf->relist = true;
+        kube_close_stream(TAKE(inf->watch));
+        if (code == 410)
+            begin(inf);
+        else
+            wait_some(inf, &e);
+        return;
+    }
+    inf->wait_us = WAIT_MIN_US;
+    keep_version(inf, json_str_of(json_find(meta, "resourceVersion"), &a));
+    if (str_is(type, "ADDED") || str_is(type, "MODIFIED"))
+        set(inf, object, meta, &a);
+    else if (str_is(type, "DELETED"))
+        gone(inf, key_of(meta, &a, inf->r->namespaced), object);
+}
+
+static void on_opened(void *ctx) { ((struct informer *)ctx)->live = true; }
+
+static void on_ended(void *ctx, int status, const struct kr_err *e)
+{
+    struct informer *inf = ctx;
+    inf->watch = NULL;
+    if (e && e->code == KR_EXPIRED) {
+        inf->relist = true;
+        begin(inf);
+    } else if (e) {
+        if (status >= 400 && status != 401 && status != 429 && status < 500)
+            inf->relist = true;
+        wait_some(inf, e);
+    } else {
+        begin(inf);                               /* the server's own time limit: go on at once */
+    }
+}
+
+static void put_selectors(struct informer *inf, struct buf *p)
+{
+    const char *fields = inf->use_fallback ? inf->fallback : inf->fields;
+    kube_path(p, inf->r, str_of(inf->ns), (struct str){ 0 }, NULL);
+    if (*inf->labels)
+        uri_put_param(p, "labelSelector", str_of(inf->labels));
+    if (*fields)
+        uri_put_param(p, "fieldSelector", str_of(fields));
+}
+
+static void watch(struct informer *inf)
+{
+    AUTO_BUF struct buf p = { .max = LIMIT_HTTP1_START_LINE };
+    char seconds[24];
+    put_selectors(inf, &p);
+    uri_put_param(&p, "watch", S("true"));
+    uri_put_param(&p, "allowWatchBookmarks", S("true"));
+    uri_put_param(&p, "resourceVersion", buf_view(&inf->version));
+    snprintf(seconds, sizeof seconds, "%d", WATCH_S + (int)rnd_below(inf->rnd, WATCH_S));
+    uri_put_param(&p, "timeoutSeconds", str_of(seconds));
+    inf->watch = kube_open_stream(inf->k, buf_view(&p), (struct kube_stream_user){ on_opened, on_line, on_ended, inf });
+}
+
+/* ---- list -------------------------------------------------------------------------------------------------------- */
+
+static void list_page(struct informer *inf);
+
+static void listed(struct informer *inf)
+{
+    drop_unseen(inf);
+    inf->relist = false;
+    inf->synced = true;
+    inf->listed_at_us = inf->list_began_us;
+    inf->wait_us = WAIT_MIN_US;
+    if (inf->user.synced)
+        inf->user.synced(inf->user.ctx);
+    watch(inf);
+}
+
+static void on_list(void *ctx, const struct kube_result *r)
+{
+    struct informer *inf = ctx;
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    inf->list = NULL;
+    if (r->error) {
+        buf_clear(&inf->cont);
+        if (r->status == 400 && inf->fallback && !inf->use_fallback) {
+            inf->use_fallback = true;
+            list_page(inf);
+        } else {
+            wait_some(inf, r->error);
+        }
+        return;
+    }
+    struct json_cur cur = json_begin(json_find(r->body, "items"));
+    if (cur.at && json_kind(&cur) == JSON_ARRAY) {
+        json_enter(&cur);
+        while (json_item(&cur)) {
+            AUTO_ARENA struct arena item = { .limit = 65536 };
+            struct str json = json_raw(&cur);
+            set(inf, json, json_find(json, "metadata"), &item);
+        }
+    }
+    struct str meta = json_find(r->body, "metadata");
+    keep_version(inf, json_str_of(json_find(meta, "resourceVersion"), &a));
+    struct str cont = json_str_of(json_find(meta, "continue"), &a);
+    buf_clear(&inf->cont);
+    buf_str(&inf->cont, cont);
+    if (cont.n)
+        list_page(inf);
+    else
+        listed(inf);
+}
+
+static void list_page(struct informer *inf)
+{
+    AUTO_BUF struct buf p = { .max = LIMIT_HTTP1_START_LINE };
+    char limit[16];
+    put_selectors(inf, &p);
+    snprintf(limit, sizeof limit, "%d", PAGE);
+    uri_put_param(&p, "limit", str_of(limit));
+    if (inf->cont.n) {
+        uri_put_param(&p, "continue", buf_view(&inf->cont));
+    } else {
+        inf->generation++;
+        inf->list_began_us = loop_now_us(inf->loop);
+        metric_add(METRIC_KUBE_RELISTS, 0, 1);
+    }
+    inf->list = kube_send(inf->k, &(struct kube_request){ .method = "GET", .path = buf_view(&p), .timeout_us = 60000000 },
+                          (struct kube_user){ on_list, inf });
+}
+
+static void begin(struct informer *inf)
+{
+    if (inf->synced && !inf->relist && inf->version.n) {
+        watch(inf);
+        return;
+    }
+    buf_clear(&inf->cont);
+    list_page(inf);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static char *copy(struct str s) { return xstrndup(s.p ? s.p : "", s.n); }
+
+struct informer *informer_new(struct kube *k, const struct informer_config *c, struct rnd *rnd)
+{
+    struct informer *inf = xcalloc(1, sizeof *inf);
+    *inf = (struct informer){ .k = k, .loop = kube_loop(k), .rnd = rnd, .r = c->resource, .ns = copy(c->ns), .labels = copy(c->labels),
+                              .fields = copy(c->fields), .fallback = c->fallback_fields.p ? copy(c->fallback_fields) : NULL, .user = c->user, .always_relist = c->relist_after_trouble,
+                              .wait = { .fire = wait_fired }, .wait_us = WAIT_MIN_US, .version = { .max = 1024 }, .cont = { .max = 65536 } };
+    begin(inf);
+    return inf;
+}
+
+void informer_free(struct informer *inf)
+{
+    struct known *n;
+    if (!inf)
+        return;
+    kube_cancel(inf->list);
+    kube_close_stream(inf->watch);
+    loop_timer_stop(inf->loop, &inf->wait);
+    for (size_t i = 0; (n = map_next(&inf->known, &i));)
+        known_free(n);
+    map_free(&inf->known);
+    buf_free(&inf->version);
+    buf_free(&inf->cont);
+    free(inf->ns);
+    free(inf->labels);
+    free(inf->fields);
+    free(inf->fallback);
+    free(inf);
+}
+
+bool informer_is_synced(const struct informer *inf) { return inf->synced; }
+bool informer_is_live(const struct informer *inf) { return inf->synced && inf->live; }
+int64_t informer_listed_at(const struct informer *inf) { return inf->listed_at_us; }
+size_t informer_count(const struct informer *inf) { return inf->known.n; }
+bool informer_uses_fallback(const struct informer *inf) { return inf->use_fallback; }

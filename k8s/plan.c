@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plan: operations as data, and their executor. A precondition that fails (409 Conflict, 422 without causes, 404) is told
+ * from a refusal: the world has moved on and the next look decides. Tested in tests/unit/k8s/plan.c.
+ */
+#include "k8s/plan.h"
+#include "core/json.h"
+
+struct plan_run {
+    struct kube *k;
+    struct plan plan;
+    size_t at;
+    struct kube_call *call;
+    struct defer next;
+    struct kr_err e;
+    bool failed, stop;
+    void (*done)(void *, const struct kr_err *);
+    void *ctx;
+};
+
+struct plan_op *plan_add(struct plan *p, enum plan_verb verb, const struct kube_resource *r, struct str ns, struct str name)
+{
+    if (!p->arena.limit)
+        p->arena.limit = LIMIT_PLAN_BYTES;
+    if (p->n == p->cap) {
+        p->cap = p->cap ? p->cap * 2 : 4;
+        p->ops = xrealloc(p->ops, p->cap * sizeof *p->ops);
+    }
+    struct plan_op *op = &p->ops[p->n++];
+    *op = (struct plan_op){ .verb = verb, .resource = r, .ns = arena_str(&p->arena, ns), .name = arena_str(&p->arena, name) };
+    return op;
+}
+
+void plan_free(struct plan *p)
+{
+    arena_reset(&p->arena);
+    free(p->ops);
+    *p = (struct plan){ 0 };
+}
+
+static const char *const verbs[] = { "create", "merge-patch", "json-patch", "delete" };
+
+void plan_print(const struct plan *p, struct buf *b)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const struct plan_op *op = &p->ops[i];
+        buf_fmt(b, "%s %s%s%s %.*s%s%.*s", verbs[op->verb], op->resource->plural, op->sub ? "/" : "", op->sub ? op->sub : "", SFMT(op->ns),
+                op->ns.n ? "/" : "", SFMT(op->name));
+        if (op->body.n)
+            buf_fmt(b, " %.*s", SFMT(op->body));
+        if (op->uid.n)
+            buf_fmt(b, " if uid=%.*s", SFMT(op->uid));
+        if (op->why)
+            buf_fmt(b, "  # %s", op->why);
+        buf_byte(b, '\n');
+    }
+    if (p->look_again_us) {
+        char when[TIME_TEXT];
+        time_print_micro(when, p->look_again_us);
+        buf_fmt(b, "look again at %s\n", when);
+    }
+}
+
+static bool is_fine(const struct plan_op *op, const struct kube_result *r, bool *stop)
+{
+    enum kr_code c = r->error->code;
+    if (op->exists_is_fine && c == KR_EXISTS)
+        return true;
+    if (op->missing_is_fine && c == KR_NOT_FOUND)
+        return true;
+    bool stale = c == KR_CONFLICT || c == KR_NOT_FOUND || (c == KR_INVALID && op->verb == PLAN_JSON_PATCH && !r->causes);
+    *stop = op->stale_is_fine && stale;
+    return *stop;
+}
+
+static void answered(void *ctx, const struct kube_result *r)
+{
+    struct plan_run *run = ctx;
+    const struct plan_op *op = &run->plan.ops[run->at];
+    run->call = NULL;
+    if (r->error && !is_fine(op, r, &run->stop)) {
+        run->e = *r->error;
+        kr_wrap(&run->e, "%s %s \"%.*s\"", verbs[op->verb], op->resource->plural, SFMT(op->name));
+        run->failed = true;
+    }
+    run->at++;
+    loop_defer(kube_loop(run->k), &run->next);
+}
+
+static void send_op(struct plan_run *run)
+{
+    const struct plan_op *op = &run->plan.ops[run->at];
+    struct kube_user user = { answered, run };
+    switch (op->verb) {
+    case PLAN_CREATE:
+        run->call = kube_create(run->k, op->resource, op->ns, op->body, user);
+        break;
+    case PLAN_MERGE_PATCH:
+        run->call = kube_merge_patch(run->k, op->resource, op->ns, op->name, op->sub, op->body, user);
+        break;
+    case PLAN_JSON_PATCH:
+        run->call = kube_json_patch(run->k, op->resource, op->ns, op->name, op->sub, op->body, user);
+        break;
+    case PLAN_DELETE:
+        run->call = kube_delete(run->k, op->resource, op->ns, op->name, op->uid, -1, user);
+        break;
+    }
+}
+
+static void next(struct loop *loop, struct defer *d)
+{
+    (void)loop;
+    struct plan_run *run = container_of(d, struct plan_run, next);
+    if (!run->failed && !run->stop && run->at < run->plan.n) {
+        send_op(run);
+        return;
+    }
+    struct kr_err e = run->e;
+    bool failed = run->failed;
+    void (*done)(void *, const struct kr_err *) = run->done;
+    void *ctx = run->ctx;
+    plan_free(&run->plan);
+    free(run);
+    done(ctx, failed ? &e : NULL);
+}
+
+struct plan_run *plan_execute(struct kube *k, struct plan *p, void (*done)(void *, const struct kr_err *), void *ctx)
+{
+    struct plan_run *run = xcalloc(1, sizeof *run);
+    *run = (struct plan_run){ .k = k, .plan = *p, .next = { .run = next }, .done = done, .ctx = ctx };
+    *p = (struct plan){ 0 };
+    loop_defer(kube_loop(k), &run->next);
+    return run;
+}
+
+void plan_cancel(struct plan_run *run)
+{
+    if (!run)
+        return;
+    kube_cancel(run->call);
+    loop_defer_cancel(kube_loop(run->k), &run->next);
+    plan_free(&run->plan);
+    free(run);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plan: what a reconcile wants done: a list of operations, made without I/O, printed as text for tests and logs, and
+ * carried out in order by plan_execute (operations of one plan one after another, plans of many keys side by side).
+ */
+#ifndef K8S_PLAN_H
+#define K8S_PLAN_H
+#include "k8s/client.h"
+
+enum plan_verb { PLAN_CREATE, PLAN_MERGE_PATCH, PLAN_JSON_PATCH, PLAN_DELETE };
+struct plan_op {
+    enum plan_verb verb;
+    const struct kube_resource *resource;
+    struct str ns, name;
+    const char *sub;                              /* "status" or NULL */
+    struct str body;                              /* JSON */
+    struct str uid;                               /* PLAN_DELETE: precondition */
+    const char *why;                              /* constant, for people */
+    bool exists_is_fine, missing_is_fine;         /* 409 AlreadyExists of a create, 404 of the others count as done */
+    bool stale_is_fine;                           /* a failed precondition ends the plan without failure: the watch brings a new look */
+};
+struct plan {
+    struct arena arena;                           /* what ops point to may live here */
+    struct plan_op *ops; size_t n, cap;
+    int64_t look_again_us;                        /* wall clock µs at which the key wants a look without being asked; 0: none */
+};
+struct plan_op *plan_add(struct plan *, enum plan_verb, const struct kube_resource *, struct str ns, struct str name);
+void plan_free(struct plan *);
+/* One line an operation: "merge-patch runs/status ns/name {…}  # why", then "look again at …". */
+void plan_print(const struct plan *, struct buf *);
+
+/* Takes the plan over (moves it). done comes once, never from inside this call. error NULL: all done. */
+struct plan_run;
+struct plan_run *plan_execute(struct kube *, struct plan *, void (*done)(void *ctx, const struct kr_err *error), void *ctx);
+void plan_cancel(struct plan_run *);              /* no callback */
+#endif
