@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api: from path and method to the function that carries the call out, and Status objects for what goes wrong.
+ *
+ * Texts and reasons are those of a kube-apiserver, since people, kubectl and client libraries know them.
+ */
+#include "applets/apiserver/api.h"
+#include "core/uri.h"
+#include <stdio.h>
+
+void api_reply_free(struct api_reply *r)
+{
+    buf_free(&r->body);
+    buf_free(&r->warnings);
+    if (r->watch)
+        filter_free(&r->start.filter);
+}
+
+struct str api_query(struct api_call *c, const char *name)
+{
+    struct str v = uri_query_get(c->q->query, name, &c->arena);
+    return v.p ? v : S("");
+}
+
+bool api_query_bool(struct api_call *c, const char *name)
+{
+    struct str v = api_query(c, name);
+    return str_is(v, "true") || str_is(v, "1") || str_is(v, "t") || str_is(v, "T") || str_is(v, "TRUE") || str_is(v, "True");
+}
+
+struct str api_resource_name(const struct resource *r, struct arena *a)
+{
+    return *r->group ? arena_fmt(a, "%s.%s", r->plural, r->group) : str_of(r->plural);
+}
+
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
+
+int api_fail_not_found(struct api_call *c, struct str name)
+{
+    c->about = name;
+    return kr_fail(&c->e, KR_NOT_FOUND, "%.*s \"%.*s\" not found", SFMT(api_resource_name(c->path.r, &c->arena)), SFMT(name));
+}
+
+int api_fail_conflict(struct api_call *c, struct str name, const char *why)
+{
+    c->about = name;
+    return kr_fail(&c->e, KR_CONFLICT, "Operation cannot be fulfilled on %.*s \"%.*s\": %s",
+                   SFMT(api_resource_name(c->path.r, &c->arena)), SFMT(name), why);
+}
+
+void api_add_cause(struct api_call *c, const char *reason, struct str message, struct str field)
+{
+    if (c->ncauses == c->causes_cap) {
+        c->causes_cap = c->causes_cap ? c->causes_cap * 2 : 8;
+        c->causes = xrealloc(c->causes, c->causes_cap * sizeof *c->causes);
+    }
+    c->causes[c->ncauses++] = (struct api_cause){ arena_str(&c->arena, str_of(reason)), arena_str(&c->arena, message),
+                                                 arena_str(&c->arena, field) };
+}
+
+int api_fail_invalid(struct api_call *c, struct str name)
+{
+    const struct resource *r = c->path.r;
+    AUTO_BUF struct buf all = { .max = LIMIT_ERR_MESSAGE };
+    for (size_t i = 0; i < c->ncauses; i++)
+        buf_fmt(&all, "%s%.*s%s%.*s", i ? ", " : c->ncauses > 1 ? "[" : "", SFMT(c->causes[i].field), c->causes[i].field.n ? ": " : "",
+                SFMT(c->causes[i].message));
+    if (c->ncauses > 1)
+        buf_byte(&all, ']');
+    c->about = name;
+    c->about_kind = true;
+    return kr_fail(&c->e, KR_INVALID, "%s%s%s \"%.*s\" is invalid: %.*s", r->kind, *r->group ? "." : "", r->group, SFMT(name),
+                   SFMT(buf_view(&all)));
+}
+
+void api_warn(struct api_call *c, struct str text)
+{
+    if (c->reply->warnings.n > 4096)
+        return;
+    buf_str(&c->reply->warnings, text);
+    buf_byte(&c->reply->warnings, '\n');
+}
+
+/* The whole text of a message with many causes, which struct kr_err would cut. */
+static struct str full_message(struct api_call *c)
+{
+    if (c->ncauses < 2)
+        return str_of(c->e.msg);
+    const struct resource *r = c->path.r;
+    AUTO_BUF struct buf b = { .max = LIMIT_OBJECT_BYTES };
+    buf_fmt(&b, "%s%s%s \"%.*s\" is invalid: [", r->kind, *r->group ? "." : "", r->group, SFMT(c->about));
+    for (size_t i = 0; i < c->ncauses; i++)
+        buf_fmt(&b, "%s%.*s%s%.*s", i ? ", " : "", SFMT(c->causes[i].field), c->causes[i].field.n ? ": " : "", SFMT(c->causes[i].message));
+    buf_byte(&b, ']');
+    return arena_str(&c->arena, buf_view(&b));
+}
+
+static void write_details(struct api_call *c, struct buf *b)
+{
+    const struct resource *r = c->path.r;
+    struct str name = c->about.n ? c->about : c->path.name;
+    jw_kbegin(b, "details", '{');
+    if (name.n)
+        jw_kstr(b, "name", name);
+    if (r && *r->group)
+        jw_kstr(b, "group", str_of(r->group));
+    if (r)
+        jw_kstr(b, "kind", str_of(c->about_kind ? r->kind : r->plural));
+    if (c->ncauses) {
+        jw_kbegin(b, "causes", '[');
+        for (size_t i = 0; i < c->ncauses; i++) {
+            jw_begin(b, '{');
+            jw_kstr(b, "reason", c->causes[i].reason);
+            jw_kstr(b, "message", c->causes[i].message);
+            jw_kstr(b, "field", c->causes[i].field);
+            jw_end(b, '}');
+        }
+        jw_end(b, ']');
+    }
+    if (c->e.retry_after_s)
+        jw_kint(b, "retryAfterSeconds", c->e.retry_after_s);
+    jw_end(b, '}');
+}
+
+static void write_status(struct buf *b, const struct kr_err *e, struct str message)
+{
+    jw_begin(b, '{');
+    jw_kstr(b, "kind", S("Status"));
+    jw_kstr(b, "apiVersion", S("v1"));
+    jw_kraw(b, "metadata", S("{}"));
+    jw_kstr(b, "status", S("Failure"));
+    jw_kstr(b, "message", message);
+    jw_kstr(b, "reason", str_of(kr_codes[e->code].reason));
+}
+
+void api_status_reply(struct api_call *c)
+{
+    struct api_reply *r = c->reply;
+    buf_free(&r->body);
+    r->body.max = LIMIT_API_BODY;
+    write_status(&r->body, &c->e, full_message(c));
+    if (c->path.r)
+        write_details(c, &r->body);
+    r->status = kr_codes[c->e.code].http;
+    jw_kint(&r->body, "code", r->status);
+    jw_end(&r->body, '}');
+    r->content_type = "application/json";
+    r->retry_after_s = c->e.retry_after_s;
+}
+
+void api_reply_error(struct api_reply *r, const struct kr_err *e)
+{
+    if (r->watch)
+        filter_free(&r->start.filter);
+    r->watch = false;
+    buf_free(&r->body);
+    r->body.max = LIMIT_API_BODY;
+    write_status(&r->body, e, str_of(e->msg));
+    r->status = kr_codes[e->code].http;
+    jw_kint(&r->body, "code", r->status);
+    jw_end(&r->body, '}');
+    r->content_type = "application/json";
+    r->retry_after_s = e->code == KR_NO_SPACE ? 1 : e->retry_after_s;
+}
+
+/* ---- dispatch ---------------------------------------------------------------------------------------------------- */
+
+static int check_sub(struct api_call *c)
+{
+    const struct api_path *p = &c->path;
+    if (!p->sub.n || (str_is(p->sub, "status") && (p->r->flags & RES_STATUS)))
+        return 0;
+    if (str_is(p->sub, "scale") && (p->r->flags & RES_SCALE))
+        return kr_fail(&c->e, KR_UNSUPPORTED, "the subresource scale is not offered by this server: patch spec.replicas");
+    return kr_fail(&c->e, KR_NOT_FOUND, "the server could not find the requested resource");
+}
+
+static int refuse_method(struct api_call *c)
+{
+    return kr_fail(&c->e, KR_METHOD, "the server does not allow this method on the requested resource");
+}
+
+static int dispatch(struct api_call *c)
+{
+    struct str m = c->q->method, dry = api_query(c, "dryRun");
+    if (api_path_parse(&c->path, c->q->path, &c->arena) < 0) {
+        c->path = (struct api_path){ 0 };
+        return kr_fail(&c->e, KR_NOT_FOUND, "the server could not find the requested resource");
+    }
+    if (check_sub(c) < 0)
+        return -1;
+    if (dry.n && !str_is(dry, "All"))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "dryRun: Unsupported value: \"%.*s\": supported values: \"All\"", SFMT(dry));
+    c->dry_run = dry.n > 0;
+    bool read = str_is(m, "GET") || str_is(m, "HEAD");
+    if (read && !c->path.name.n)
+        return api_query_bool(c, "watch") ? api_watch(c) : api_list(c);
+    if (read)
+        return api_get(c);
+    if (str_is(m, "POST") && !c->path.name.n && !c->path.all_namespaces)
+        return api_create(c);
+    if (str_is(m, "PUT") && c->path.name.n)
+        return api_update(c);
+    if (str_is(m, "PATCH") && c->path.name.n)
+        return api_patch(c);
+    if (str_is(m, "DELETE") && c->path.name.n && !c->path.sub.n)
+        return api_delete(c);
+    return refuse_method(c);
+}
+
+void api_handle(struct api *api, const struct api_request *q, struct api_reply *reply)
+{
+    struct api_call c = { .api = api, .q = q, .reply = reply, .arena = { .limit = LIMIT_API_ARENA, .first = 16384 } };
+    *reply = (struct api_reply){ .content_type = "application/json", .body = { .max = SIZE_MAX / 4 }, .warnings = { .max = 65536 } };
+    if (!api_discovery(&c) && dispatch(&c) < 0)
+        api_status_reply(&c);
+    if (reply->body.failed || c.arena.over) {
+        kr_fail(&c.e, KR_TOO_LARGE, "the request needs more memory than it may take");
+        c.ncauses = 0;
+        api_status_reply(&c);
+    }
+    free(c.causes);
+    arena_reset(&c.arena);
+}
+
+int api_bootstrap(struct api *api, struct kr_err *e)
+{
+    static const char *const names[] = { "default", "kube-system" };
+    for (size_t i = 0; i < LEN(names); i++) {
+        AUTO_BUF struct buf body = { .max = 512 };
+        buf_fmt(&body, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"%s\"},\"status\":{\"phase\":\"Active\"}}", names[i]);
+        struct api_request q = { .method = S("POST"), .path = S("/api/v1/namespaces"), .body = buf_view(&body) };
+        struct api_reply r;
+        api_handle(api, &q, &r);
+        bool ok = r.status == 201 || r.status == 409;
+        if (!ok)
+            kr_fail(e, KR_SYSTEM, "the namespace \"%s\" can't be made: %.*s", names[i], SFMT(buf_view(&r.body)));
+        api_reply_free(&r);
+        if (!ok)
+            return -1;
+    }
+    if (store_commit(api->store, e) < 0) {
+        watch_forget(api->watches);
+        return -1;
+    }
+    watch_publish(api->watches);
+    return 0;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api: one request of the Kubernetes API → one reply, as a plain function. Whoever calls it keeps replies back until
+ * store_commit has put the writes of the turn on disk.
+ *
+ * The conventions are those of Kubernetes (API conventions: verbs, Status, resourceVersion, field and label selectors,
+ * watch, Table); texts of errors are the ones people know from there.
+ */
+#ifndef APISERVER_API_H
+#define APISERVER_API_H
+#include "applets/apiserver/store.h"
+#include "applets/apiserver/watch.h"
+
+struct api {
+    struct loop *loop;
+    struct store *store;
+    struct watches *watches;
+    struct rnd *rnd;                              /* uids, generated names */
+};
+struct api_request {
+    struct str method, path, query;               /* path and query as sent */
+    struct str content_type, accept;              /* empty: application/json */
+    struct str body;
+};
+struct api_reply {
+    int status;
+    struct buf body;
+    const char *content_type;                     /* static */
+    int retry_after_s;
+    struct buf warnings;                          /* one a line */
+    bool watch;                                   /* body holds the first lines; the stream goes on by `start` */
+    bool watch_table;
+    struct watch_start start;                     /* all but user */
+};
+void api_handle(struct api *, const struct api_request *, struct api_reply *);
+void api_reply_free(struct api_reply *);
+/* Replaces a reply whose write did not reach the disk. */
+void api_reply_error(struct api_reply *, const struct kr_err *);
+/* Makes the namespaces that are always there (default, kube-system). */
+int api_bootstrap(struct api *, struct kr_err *);
+
+/* ---- private to the api_*.c: one call while it is carried out ---------------------------------------------------- */
+struct api_cause { struct str reason, message, field; };
+struct api_call {
+    struct api *api;
+    const struct api_request *q;
+    struct api_reply *reply;
+    struct api_path path;
+    struct arena arena;
+    struct kr_err e;
+    struct str about;                             /* name in Status.details; empty: the path's */
+    bool about_kind;                              /* details.kind is the Kind (validation), not the plural */
+    struct api_cause *causes; size_t ncauses, causes_cap;
+    bool dry_run;
+};
+struct str api_query(struct api_call *, const char *name);                 /* value, decoded; empty when absent */
+bool api_query_bool(struct api_call *, const char *name);
+int api_fail_not_found(struct api_call *, struct str name);                /* `runs.kruntimes.io "x" not found` */
+int api_fail_conflict(struct api_call *, struct str name, const char *why);
+void api_add_cause(struct api_call *, const char *reason, struct str message, struct str field);
+int api_fail_invalid(struct api_call *, struct str name);                  /* from the causes that were added */
+void api_warn(struct api_call *, struct str text);
+struct str api_resource_name(const struct resource *, struct arena *);     /* "runs.kruntimes.io", "pods" */
+void api_status_reply(struct api_call *);                                  /* Status from c->e and the causes */
+
+/* api_read.c */
+int api_get(struct api_call *);
+int api_list(struct api_call *);
+int api_watch(struct api_call *);
+void api_send_object(struct api_call *, int status, struct str json);      /* as it is, or as a Table */
+/* api_write.c */
+int api_create(struct api_call *);
+int api_update(struct api_call *);                                         /* PUT */
+int api_patch(struct api_call *);
+int api_store_object(struct api_call *, struct str name, struct json *object, const struct store_value *old, struct str *json);
+int api_parse_body(struct api_call *, struct json **ret);
+/* api_delete.c */
+int api_delete(struct api_call *);
+int api_remove(struct api_call *, struct str name, struct str json);       /* out of the store, DELETED to watchers */
+/* api_meta.c */
+int meta_for_create(struct api_call *, struct json *object);
+int meta_for_update(struct api_call *, struct json *object, const struct json *old);
+bool meta_is_deleted(const struct json *object);                           /* marked, and nothing holds it any more */
+/* api_admit.c */
+int admit(struct api_call *, struct json *object, const struct json *old, bool status_only);
+/* api_discovery.c: true when the path was one of its own */
+bool api_discovery(struct api_call *);
+/* api_table.c */
+void table_begin(struct buf *, const struct resource *);
+void table_row(struct buf *, const struct resource *, struct str json, int64_t now_us);
+void table_end(struct buf *, struct str rv, struct str cont);
+void table_one(struct buf *, const struct resource *, struct str json, int64_t now_us, bool with_columns);
+bool accepts_table(struct str accept);
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api_admit: our kinds go through their model (pruning, defaults, schema, rules); its findings become the causes and
+ * warnings of the API. Core kinds are plain storage.
+ */
+#include "applets/apiserver/api.h"
+#include "core/model_admit.h"
+#include <stdio.h>
+
+enum field_validation { FIELDS_IGNORE, FIELDS_WARN, FIELDS_STRICT };
+
+static int validation_mode(struct api_call *c, enum field_validation *mode)
+{
+    struct str v = api_query(c, "fieldValidation");
+    *mode = str_is(v, "Strict") ? FIELDS_STRICT : str_is(v, "Ignore") ? FIELDS_IGNORE : FIELDS_WARN;
+    if (v.n && *mode == FIELDS_WARN && !str_is(v, "Warn"))
+        return kr_fail(&c->e, KR_INVALID, "fieldValidation: Unsupported value: \"%.*s\": supported values: \"Ignore\", \"Warn\", \"Strict\"", SFMT(v));
+    return 0;
+}
+
+static int unknown_fields(struct api_call *c, const struct str_list *unknown, enum field_validation mode)
+{
+    AUTO_BUF struct buf all = { .max = 400 };
+    for (size_t i = 0; i < unknown->n; i++) {
+        if (mode == FIELDS_WARN)
+            api_warn(c, arena_fmt(&c->arena, "unknown field \"%.*s\"", SFMT(unknown->v[i])));
+        buf_fmt(&all, "%sunknown field \"%.*s\"", i ? ", " : "", SFMT(unknown->v[i]));
+    }
+    if (mode == FIELDS_STRICT && unknown->n)
+        return kr_fail(&c->e, KR_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a %s: strict decoding error: %.*s", c->path.r->kind,
+                       c->path.r->version, c->path.r->kind, SFMT(buf_view(&all)));
+    return 0;
+}
+
+int admit(struct api_call *c, struct json *object, const struct json *old, bool status_only)
+{
+    struct str name = json_string(json_get(json_get(object, "metadata"), "name"));
+    enum field_validation mode;
+    (void)status_only;
+    if (c->path.r->type) {
+        struct model_errors errors = { 0 };
+        struct str_list unknown = { 0 };
+        if (validation_mode(c, &mode) < 0 || model_admit(c->path.r->type, &c->arena, object, old, &errors, &unknown, &c->e) < 0)
+            return -1;
+        if (unknown_fields(c, &unknown, mode) < 0)
+            return -1;
+        for (size_t i = 0; i < errors.n; i++)
+            api_add_cause(c, errors.v[i].reason, errors.v[i].message, errors.v[i].field);
+    }
+    return c->ncauses ? api_fail_invalid(c, name) : 0;
+}

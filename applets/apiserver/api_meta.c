@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api_meta: ObjectMeta's rules (Kubernetes API conventions, "Metadata"): what a client says, what the server says, and
+ * what never changes. Spec rules are elsewhere (api_admit.c).
+ */
+#include "applets/apiserver/api.h"
+#include <stdio.h>
+
+static bool dns_chars(struct str s, bool dots)
+{
+    bool edge = true;                       /* the character before was a border: no '-' or '.' may follow */
+    for (size_t i = 0; i < s.n; i++) {
+        char ch = s.p[i];
+        bool alnum = (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9');
+        if (!alnum && (edge || (ch != '-' && !(dots && ch == '.'))))
+            return false;
+        if (ch == '.' && s.p[i - 1] == '-')
+            return false;
+        edge = ch == '.' || (i + 1 < s.n && !alnum && dots && s.p[i + 1] == '.');
+    }
+    return s.n && s.p[s.n - 1] != '-' && s.p[s.n - 1] != '.';
+}
+
+static void check_name(struct api_call *c, struct str name, const char *field)
+{
+    const struct resource *r = c->path.r;
+    bool label = !r->namespaced && str_is(str_of(r->kind), "Namespace");
+    bool any = *r->group && str_starts(str_of(r->group), S("rbac."));
+    char message[512];
+    if (any ? (name.n && str_chr(name, '/') < 0) : label ? name.n <= 63 && dns_chars(name, false) : name.n <= 253 && dns_chars(name, true))
+        return;
+    snprintf(message, sizeof message, "Invalid value: \"%.*s\": a lowercase RFC 1123 %s must consist of lower case alphanumeric characters%s, "
+             "and must start and end with an alphanumeric character", (int)(name.n < 260 ? name.n : 260), name.p,
+             label ? "label" : "subdomain", label ? " or '-'" : ", '-' or '.'");
+    api_add_cause(c, "FieldValueInvalid", str_of(message), str_of(field));
+}
+
+static void check_map(struct api_call *c, const struct json *meta, const char *key, bool labels)
+{
+    char field[400], message[700];
+    for (const struct json *m = json_first(json_get(meta, key)); m; m = json_next(m)) {
+        struct str k = json_key(m), v = json_string(m);
+        snprintf(field, sizeof field, "metadata.%s", key);
+        if (!label_key_ok(k)) {
+            snprintf(message, sizeof message, "Invalid value: \"%.*s\": name part must consist of alphanumeric characters, '-', '_' or '.', "
+                     "and must start and end with an alphanumeric character", (int)(k.n < 300 ? k.n : 300), k.p);
+            api_add_cause(c, "FieldValueInvalid", str_of(message), str_of(field));
+        } else if (labels && !label_value_ok(v)) {
+            snprintf(message, sizeof message, "Invalid value: \"%.*s\": a valid label must be an empty string or consist of at most 63 alphanumeric "
+                     "characters, '-', '_' or '.', and must start and end with an alphanumeric character", (int)(v.n < 300 ? v.n : 300), v.p);
+            api_add_cause(c, "FieldValueInvalid", str_of(message), str_of(field));
+        }
+    }
+}
+
+/* Types of the members of metadata that the server itself reads: a wrong one is a request that can't be decoded. */
+static int check_types(struct api_call *c, const struct json *meta)
+{
+    static const struct { const char *key; enum json_type type; const char *items; } want[] = {
+        { "name", JSON_STRING, NULL }, { "generateName", JSON_STRING, NULL }, { "namespace", JSON_STRING, NULL }, { "uid", JSON_STRING, NULL },
+        { "resourceVersion", JSON_STRING, NULL }, { "labels", JSON_OBJECT, "string" }, { "annotations", JSON_OBJECT, "string" },
+        { "finalizers", JSON_ARRAY, "string" }, { "ownerReferences", JSON_ARRAY, NULL },
+    };
+    for (size_t i = 0; i < LEN(want); i++) {
+        const struct json *m = json_get(meta, want[i].key);
+        if (!m || json_is(m, JSON_NULL))
+            continue;
+        bool ok = json_is(m, want[i].type);
+        for (const struct json *item = json_first(m); ok && want[i].items && item; item = json_next(item))
+            ok = json_is(item, JSON_STRING);
+        if (!ok)
+            return kr_fail(&c->e, KR_BAD_REQUEST, "metadata.%s: a %s%s was expected", want[i].key, json_type_name(want[i].type),
+                           want[i].items ? " of strings" : "");
+    }
+    return 0;
+}
+
+static int check_kind(struct api_call *c, struct json *object)
+{
+    char api[96];
+    const struct resource *r = c->path.r;
+    struct str version = resource_api_version(r, api), got = json_string(json_get(object, "apiVersion")), kind = json_string(json_get(object, "kind"));
+    if (!kind.n || !got.n)
+        return kr_fail(&c->e, KR_BAD_REQUEST, "Object '%s' is missing in the request body", kind.n ? "apiVersion" : "Kind");
+    if (!str_eq(got, version))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "the API version in the data (%.*s) does not match the expected API version (%.*s)", SFMT(got),
+                       SFMT(version));
+    if (!str_is(kind, r->kind))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "the kind in the data (%.*s) does not match the expected kind (%s)", SFMT(kind), r->kind);
+    return 0;
+}
+
+static int check_namespace(struct api_call *c, struct json *meta)
+{
+    struct str ns = json_string(json_get(meta, "namespace"));
+    if (!c->path.r->namespaced) {
+        json_del(meta, S("namespace"));
+        return 0;
+    }
+    if (ns.n && !str_eq(ns, c->path.ns))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "the namespace of the provided object does not match the namespace sent on the request");
+    if (!ns.n)
+        json_set(&c->arena, meta, S("namespace"), json_new_str(&c->arena, c->path.ns));
+    return 0;
+}
+
+static int check_common(struct api_call *c, struct json *object, struct json **meta)
+{
+    struct json *m = json_get(object, "metadata");
+    if (m && !json_is(m, JSON_OBJECT))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "metadata: an object was expected");
+    *meta = json_ensure_object(&c->arena, object, "metadata");
+    if (check_kind(c, object) < 0 || check_types(c, *meta) < 0 || check_namespace(c, *meta) < 0)
+        return -1;
+    json_del(*meta, S("managedFields"));
+    json_del(*meta, S("selfLink"));
+    check_map(c, *meta, "labels", true);
+    check_map(c, *meta, "annotations", false);
+    return 0;
+}
+
+static struct str new_uid(struct api_call *c)
+{
+    uint64_t a = rnd_u64(c->api->rnd), b = rnd_u64(c->api->rnd);
+    return arena_fmt(&c->arena, "%08x-%04x-4%03x-%04x-%012llx", (unsigned)(a >> 32), (unsigned)(a >> 16 & 0xffff), (unsigned)(a & 0xfff),
+                     (unsigned)(0x8000 | (b >> 48 & 0x3fff)), (unsigned long long)(b & UINT64_C(0xffffffffffff)));
+}
+
+static void generate_name(struct api_call *c, struct json *meta)
+{
+    static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
+    struct str base = json_string(json_get(meta, "generateName"));
+    char tail[6];
+    for (int i = 0; i < 5; i++)
+        tail[i] = letters[rnd_below(c->api->rnd, sizeof letters - 1)];
+    tail[5] = '\0';
+    if (base.n > 248)
+        base.n = 248;
+    json_set(&c->arena, meta, S("name"), json_new_str(&c->arena, arena_fmt(&c->arena, "%.*s%s", SFMT(base), tail)));
+}
+
+int meta_for_create(struct api_call *c, struct json *object)
+{
+    struct json *meta;
+    char now[TIME_TEXT];
+    if (check_common(c, object, &meta) < 0)
+        return -1;
+    struct str name = json_string(json_get(meta, "name"));
+    if (!name.n && json_string(json_get(meta, "generateName")).n) {
+        generate_name(c, meta);
+        name = json_string(json_get(meta, "name"));
+    }
+    if (json_string(json_get(meta, "resourceVersion")).n)
+        return kr_fail(&c->e, KR_BAD_REQUEST, "resourceVersion should not be set on objects to be created");
+    if (!name.n)
+        api_add_cause(c, "FieldValueRequired", S("Required value: name or generateName is required"), S("metadata.name"));
+    else
+        check_name(c, name, "metadata.name");
+    static const char *const server_s[] = { "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion" };
+    for (size_t i = 0; i < LEN(server_s); i++)
+        json_del(meta, str_of(server_s[i]));
+    json_set(&c->arena, meta, S("uid"), json_new_str(&c->arena, new_uid(c)));
+    time_print(now, loop_wall_us(c->api->loop));
+    json_set(&c->arena, meta, S("creationTimestamp"), json_new_str(&c->arena, str_of(now)));
+    if (c->path.r->flags & RES_GENERATION)
+        json_set(&c->arena, meta, S("generation"), json_new_int(&c->arena, 1));
+    else
+        json_del(meta, S("generation"));
+    return 0;
+}
+
+static void keep(struct api_call *c, struct json *meta, const struct json *old_meta, const char *key)
+{
+    const struct json *was = json_get(old_meta, key);
+    if (was)
+        json_set(&c->arena, meta, str_of(key), json_clone(&c->arena, was));
+    else
+        json_del(meta, str_of(key));
+}
+
+static bool spec_differs(const struct json *a, const struct json *b)
+{
+    for (const struct json *m = json_first(a); m; m = json_next(m)) {
+        struct str k = json_key(m);
+        if (str_is(k, "metadata") || str_is(k, "status"))
+            continue;
+        const struct json *other = json_get_str(b, k);
+        if (!other || !json_equal(m, other))
+            return true;
+    }
+    return false;
+}
+
+int meta_for_update(struct api_call *c, struct json *object, const struct json *old)
+{
+    struct json *meta, *old_meta = json_get(old, "metadata");
+    if (check_common(c, object, &meta) < 0)
+        return -1;
+    struct str name = json_string(json_get(meta, "name")), uid = json_string(json_get(meta, "uid"));
+    struct str rv = json_string(json_get(meta, "resourceVersion")), old_uid = json_string(json_get(old_meta, "uid"));
+    if (!str_eq(name, c->path.name))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "the name of the object (%.*s) does not match the name on the URL (%.*s)", SFMT(name),
+                       SFMT(c->path.name));
+    if (uid.n && !str_eq(uid, old_uid))
+        return api_fail_conflict(c, name, arena_fmt(&c->arena, "Precondition failed: UID in precondition: %.*s, UID in object meta: %.*s", SFMT(uid),
+                                                    SFMT(old_uid)).p);
+    if (rv.n && !str_eq(rv, json_string(json_get(old_meta, "resourceVersion"))))
+        return api_fail_conflict(c, name, "the object has been modified; please apply your changes to the latest version and try again");
+    static const char *const server_s[] = { "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
+                                            "resourceVersion", "generateName" };
+    for (size_t i = 0; i < LEN(server_s); i++)
+        keep(c, meta, old_meta, server_s[i]);
+    if (json_get(old_meta, "deletionTimestamp")) {
+        for (const struct json *f = json_first(json_get(meta, "finalizers")); f; f = json_next(f)) {
+            const struct json *had = json_first(json_get(old_meta, "finalizers"));
+            while (had && !json_equal(had, f))
+                had = json_next(had);
+            if (!had)
+                api_add_cause(c, "FieldValueForbidden", S("Forbidden: no new finalizers can be added if the object is being deleted"),
+                              S("metadata.finalizers"));
+        }
+    }
+    int64_t generation = 0;
+    if ((c->path.r->flags & RES_GENERATION) && (spec_differs(object, old) || spec_differs(old, object)) &&
+        json_int(json_get(meta, "generation"), &generation))
+        json_set(&c->arena, meta, S("generation"), json_new_int(&c->arena, generation + 1));
+    return 0;
+}
+
+bool meta_is_deleted(const struct json *object)
+{
+    const struct json *meta = json_get(object, "metadata");
+    int64_t grace = 0;
+    json_int(json_get(meta, "deletionGracePeriodSeconds"), &grace);
+    return json_get(meta, "deletionTimestamp") && !json_len(json_get(meta, "finalizers")) && grace == 0;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api_read: get, list and the beginning of a watch. A list is written straight from the store's text, item after item.
+ *
+ * A continue token is the revision of the first page and the last key, in base64url; a page that is asked for when that
+ * revision has left the history is a 410, so that nobody watches on from it with a gap.
+ */
+#include "applets/apiserver/api.h"
+#include "core/base64.h"
+#include <stdio.h>
+
+enum { WATCH_MIN_S = 1800 };
+
+static int check_version(struct api_call *c, struct str rv, uint64_t *ret)
+{
+    *ret = 0;
+    if (!rv.n || str_is(rv, "0"))
+        return 0;
+    if (!str_u64(rv, ret))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "resourceVersion: Invalid value: \"%.*s\": a number was expected", SFMT(rv));
+    if (*ret > store_revision(c->api->store)) {
+        c->e.retry_after_s = 1;
+        return kr_fail(&c->e, KR_DEADLINE, "Too large resource version: %llu, current: %llu", (unsigned long long)*ret,
+                       (unsigned long long)store_revision(c->api->store));
+    }
+    return 0;
+}
+
+void api_send_object(struct api_call *c, int status, struct str json)
+{
+    c->reply->status = status;
+    if (accepts_table(c->q->accept))
+        table_one(&c->reply->body, c->path.r, json, loop_wall_us(c->api->loop), true);
+    else
+        buf_str(&c->reply->body, json);
+}
+
+int api_get(struct api_call *c)
+{
+    struct store_value v;
+    uint64_t rv;
+    struct str key = resource_key(c->path.r, c->path.ns, c->path.name, &c->arena);
+    if (check_version(c, api_query(c, "resourceVersion"), &rv) < 0)
+        return -1;
+    int rc = store_get(c->api->store, key, &v, &c->e);
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        return api_fail_not_found(c, c->path.name);
+    api_send_object(c, 200, v.json);
+    return 0;
+}
+
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
+
+struct listing {
+    struct api_call *c;
+    struct filter filter;
+    struct store_scan scan;
+    struct version look;
+    bool looking, failed, more;
+    int64_t limit, given;
+    struct str last;                      /* key of the last item given */
+    uint64_t revision;
+};
+
+/* Key → namespace and name. */
+static void split_key(struct str key, struct str *ns, struct str *name)
+{
+    struct str rest = key;
+    str_cut(&rest, '/');
+    *ns = str_cut(&rest, '/');
+    *name = rest;
+}
+
+static bool next_item(void *ctx, struct str *json)
+{
+    struct listing *l = ctx;
+    for (;;) {
+        if (l->looking) {
+            arena_reset(&l->look.arena);
+            l->looking = false;
+        }
+        int rc = store_scan_next(&l->scan, &l->c->e);
+        if (rc <= 0) {
+            l->failed = rc < 0;
+            return false;
+        }
+        struct str ns, name;
+        split_key(l->scan.at.key, &ns, &name);
+        version_view(&l->look, l->c->path.r, ns, name, l->scan.at.revision, l->scan.at.json);
+        l->looking = true;
+        if (!filter_matches(&l->filter, &l->look))
+            continue;
+        if (l->limit && l->given == l->limit) {
+            l->more = true;
+            return false;
+        }
+        l->given++;
+        l->last = l->scan.at.key;
+        *json = l->scan.at.json;
+        return true;
+    }
+}
+
+static int read_continue(struct api_call *c, struct listing *l, struct str *after)
+{
+    struct str token = api_query(c, "continue"), rest;
+    *after = S("");
+    if (!token.n)
+        return 0;
+    if (base64_decode(&c->arena, BASE64_URL, token, &rest, &c->e) < 0)
+        return kr_fail(&c->e, KR_BAD_REQUEST, "continue key is not valid");
+    struct str revision = str_cut(&rest, ' ');
+    if (!str_u64(revision, &l->revision) || !str_starts(rest, l->scan.prefix))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "continue key is not valid");
+    if (l->revision < watch_oldest(c->api->watches))
+        return kr_fail(&c->e, KR_EXPIRED, "The provided continue parameter is too old to display a consistent list result. "
+                                          "You can start a new list without the continue parameter.");
+    *after = rest;
+    return 0;
+}
+
+static struct str continue_token(struct listing *l)
+{
+    struct arena *a = &l->c->arena;
+    return base64_encode(a, BASE64_URL, arena_fmt(a, "%llu %.*s", (unsigned long long)l->revision, SFMT(l->last)));
+}
+
+static void write_list(struct listing *l)
+{
+    struct api_call *c = l->c;
+    struct buf *b = &c->reply->body;
+    char api[96];
+    struct str json;
+    jw_begin(b, '{');
+    jw_kstr(b, "kind", arena_fmt(&c->arena, "%sList", c->path.r->kind));
+    jw_kstr(b, "apiVersion", resource_api_version(c->path.r, api));
+    jw_kbegin(b, "items", '[');
+    while (next_item(l, &json))
+        jw_raw(b, json);
+    jw_end(b, ']');
+    jw_kbegin(b, "metadata", '{');
+    jw_kstr(b, "resourceVersion", arena_fmt(&c->arena, "%llu", (unsigned long long)l->revision));
+    if (l->more)
+        jw_kstr(b, "continue", continue_token(l));
+    jw_end(b, '}');
+    jw_end(b, '}');
+}
+
+static void write_table(struct listing *l)
+{
+    struct api_call *c = l->c;
+    struct str json;
+    table_begin(&c->reply->body, c->path.r);
+    while (next_item(l, &json))
+        table_row(&c->reply->body, c->path.r, json, loop_wall_us(c->api->loop));
+    table_end(&c->reply->body, arena_fmt(&c->arena, "%llu", (unsigned long long)l->revision), l->more ? continue_token(l) : S(""));
+}
+
+static int list_args(struct api_call *c, struct listing *l, struct str *after)
+{
+    struct str limit = api_query(c, "limit");
+    uint64_t rv;
+    if (limit.n && (!str_i64(limit, &l->limit) || l->limit < 0))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "limit: Invalid value: \"%.*s\": a number from 0 was expected", SFMT(limit));
+    if (check_version(c, api_query(c, "resourceVersion"), &rv) < 0)
+        return -1;
+    if (rv && str_is(api_query(c, "resourceVersionMatch"), "Exact") && rv != l->revision)
+        return kr_fail(&c->e, KR_EXPIRED, "The provided resource version %llu is no longer kept: this server lists the newest only",
+                       (unsigned long long)rv);
+    return read_continue(c, l, after);
+}
+
+int api_list(struct api_call *c)
+{
+    struct listing l = { .c = c, .revision = store_revision(c->api->store) };
+    struct str after;
+    l.scan.prefix = resource_prefix(c->path.r, c->path.ns, &c->arena);
+    if (list_args(c, &l, &after) < 0 ||
+        filter_parse(&l.filter, c->path.r, c->path.ns, api_query(c, "labelSelector"), api_query(c, "fieldSelector"), &c->e) < 0)
+        return -1;
+    store_scan_begin(c->api->store, &l.scan, l.scan.prefix, after);
+    c->reply->status = 200;
+    if (accepts_table(c->q->accept))
+        write_table(&l);
+    else
+        write_list(&l);
+    if (l.looking)
+        arena_reset(&l.look.arena);
+    store_scan_end(&l.scan);
+    filter_free(&l.filter);
+    return l.failed ? -1 : 0;
+}
+
+/* ---- watch ------------------------------------------------------------------------------------------------------- */
+
+/* What is there now, as ADDED lines: for watches without a version, and sendInitialEvents. */
+static int initial_lines(struct api_call *c, struct filter *f)
+{
+    struct listing l = { .c = c, .filter = *f };
+    struct str json;
+    store_scan_begin(c->api->store, &l.scan, resource_prefix(c->path.r, c->path.ns, &c->arena), S(""));
+    while (next_item(&l, &json)) {
+        if (!c->reply->watch_table) {
+            watch_line(&c->reply->body, "ADDED", json);
+            continue;
+        }
+        AUTO_BUF struct buf row = { .max = LIMIT_API_BODY };
+        table_one(&row, c->path.r, json, loop_wall_us(c->api->loop), !c->reply->body.n);
+        watch_line(&c->reply->body, "ADDED", buf_view(&row));
+    }
+    if (l.looking)
+        arena_reset(&l.look.arena);
+    store_scan_end(&l.scan);
+    return l.failed ? -1 : 0;
+}
+
+static int64_t watch_deadline(struct api_call *c)
+{
+    int64_t s = 0;
+    struct str text = api_query(c, "timeoutSeconds");
+    if (!text.n || !str_i64(text, &s) || s <= 0)
+        s = WATCH_MIN_S + (int64_t)(rnd_u64(c->api->rnd) % WATCH_MIN_S);      /* spread, so that not all come back at once */
+    if (s > 86400)
+        s = 86400;
+    return loop_now_us(c->api->loop) + s * 1000000;
+}
+
+int api_watch(struct api_call *c)
+{
+    struct api_reply *r = c->reply;
+    struct str rv = api_query(c, "resourceVersion");
+    bool initial = api_query_bool(c, "sendInitialEvents");
+    uint64_t from;
+    if (check_version(c, rv, &from) < 0)
+        return -1;
+    if (initial && !str_is(api_query(c, "resourceVersionMatch"), "NotOlderThan"))
+        return kr_fail(&c->e, KR_INVALID, "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+    if (filter_parse(&r->start.filter, c->path.r, c->path.ns, api_query(c, "labelSelector"), api_query(c, "fieldSelector"), &c->e) < 0)
+        return -1;
+    r->watch = true;
+    r->watch_table = accepts_table(c->q->accept);
+    r->start.bookmarks = api_query_bool(c, "allowWatchBookmarks");
+    r->start.deadline_us = watch_deadline(c);
+    r->start.from = from;
+    r->status = 200;
+    if (!from || initial) {
+        r->start.from = store_revision(c->api->store);
+        r->start.initial_end = initial && r->start.bookmarks;
+        return initial_lines(c, &r->start.filter);
+    }
+    return 0;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api_table: objects as a meta.k8s.io/v1 Table, which is what `kubectl get` asks for. Cells are read by dotted paths from
+ * the object's text; dates become ages as kubectl prints them.
+ */
+#include "applets/apiserver/api.h"
+#include <stdio.h>
+
+bool accepts_table(struct str accept) { return str_find(accept, S("as=Table")) >= 0; }
+
+static void column(struct buf *b, const char *name, const char *type, const char *format, int priority)
+{
+    jw_begin(b, '{');
+    jw_kstr(b, "name", str_of(name));
+    jw_kstr(b, "type", str_of(type));
+    jw_kstr(b, "format", str_of(format));
+    jw_kstr(b, "description", str_of(name));
+    jw_kint(b, "priority", priority);
+    jw_end(b, '}');
+}
+
+void table_begin(struct buf *b, const struct resource *r)
+{
+    jw_begin(b, '{');
+    jw_kstr(b, "kind", S("Table"));
+    jw_kstr(b, "apiVersion", S("meta.k8s.io/v1"));
+    jw_kbegin(b, "columnDefinitions", '[');
+    if (r) {
+        column(b, "Name", "string", "name", 0);
+        for (size_t i = 0; i < r->ncolumns; i++)
+            column(b, r->columns[i].name, !strcmp(r->columns[i].type, "date") ? "string" : r->columns[i].type, "", r->columns[i].priority);
+    }
+    jw_end(b, ']');
+    jw_kbegin(b, "rows", '[');
+}
+
+static struct str look_up(struct str json, const char *path)
+{
+    struct str rest = str_of(path), at = json;
+    while (rest.n && at.p) {
+        struct str part = str_cut(&rest, '.');
+        char key[64];
+        int64_t index;
+        if (part.n >= sizeof key)
+            return (struct str){ 0 };
+        memcpy(key, part.p, part.n);
+        key[part.n] = '\0';
+        if (str_i64(part, &index)) {
+            struct json_cur cur = json_begin(at);
+            at = (struct str){ 0 };
+            if (json_kind(&cur) != JSON_ARRAY)
+                break;
+            json_enter(&cur);
+            while (json_item(&cur)) {
+                struct str item = json_raw(&cur);
+                if (index-- == 0) {
+                    at = item;
+                    break;
+                }
+            }
+        } else {
+            at = json_find(at, key);
+        }
+    }
+    return at;
+}
+
+/* Two units at most, as kubectl: 45s, 3m20s, 25m, 2h5m, 3d4h, 40d. */
+static void age(char out[32], int64_t seconds)
+{
+    long long s = seconds < 0 ? 0 : seconds;
+    if (s < 120)
+        snprintf(out, 32, "%llds", s);
+    else if (s < 600)
+        snprintf(out, 32, s % 60 ? "%lldm%llds" : "%lldm", s / 60, s % 60);
+    else if (s < 10800)
+        snprintf(out, 32, "%lldm", s / 60);
+    else if (s < 28800)
+        snprintf(out, 32, s / 60 % 60 ? "%lldh%lldm" : "%lldh", s / 3600, s / 60 % 60);
+    else if (s < 172800)
+        snprintf(out, 32, "%lldh", s / 3600);
+    else if (s < 691200)
+        snprintf(out, 32, s / 3600 % 24 ? "%lldd%lldh" : "%lldd", s / 86400, s / 3600 % 24);
+    else
+        snprintf(out, 32, "%lldd", s / 86400);
+}
+
+static void cell(struct buf *b, const struct resource_column *col, struct str json, int64_t now_us)
+{
+    struct str v = look_up(json, col->path);
+    bool date = !strcmp(col->type, "date");
+    if (!v.p) {
+        if (date)
+            jw_str(b, S("<unknown>"));
+        else
+            jw_str(b, S(""));
+        return;
+    }
+    int64_t then;
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    if (date && time_parse(json_str_of(v, &a), &then)) {
+        char text[32];
+        age(text, (now_us - then) / 1000000);
+        jw_str(b, str_of(text));
+    } else {
+        jw_raw(b, v);
+    }
+}
+
+void table_row(struct buf *b, const struct resource *r, struct str json, int64_t now_us)
+{
+    static const char *const name_path[] = { "metadata", "name" };
+    struct str name = json_find_path(json, name_path, 2), meta = json_find(json, "metadata");
+    jw_begin(b, '{');
+    jw_kbegin(b, "cells", '[');
+    jw_raw(b, name.p ? name : S("\"\""));
+    for (size_t i = 0; i < r->ncolumns; i++)
+        cell(b, &r->columns[i], json, now_us);
+    jw_end(b, ']');
+    jw_kbegin(b, "object", '{');
+    jw_kstr(b, "kind", S("PartialObjectMetadata"));
+    jw_kstr(b, "apiVersion", S("meta.k8s.io/v1"));
+    jw_kraw(b, "metadata", meta.p ? meta : S("{}"));
+    jw_end(b, '}');
+    jw_end(b, '}');
+}
+
+void table_end(struct buf *b, struct str rv, struct str cont)
+{
+    jw_end(b, ']');
+    jw_kbegin(b, "metadata", '{');
+    jw_kstr(b, "resourceVersion", rv);
+    if (cont.n)
+        jw_kstr(b, "continue", cont);
+    jw_end(b, '}');
+    jw_end(b, '}');
+}
+
+void table_one(struct buf *b, const struct resource *r, struct str json, int64_t now_us, bool with_columns)
+{
+    static const char *const rv_path[] = { "metadata", "resourceVersion" };
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    table_begin(b, with_columns ? r : NULL);
+    table_row(b, r, json, now_us);
+    table_end(b, json_str_of(json_find_path(json, rv_path, 2), &a), S(""));
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api_write: create, replace, and patch (RFC 7396 and RFC 6902). All end in api_store_object, which gives the object its
+ * new resourceVersion, puts it into the store and notes the event.
+ *
+ * A change that changes nothing is not written, as with a kube-apiserver. Apply and strategic merge patches are refused.
+ */
+#include "applets/apiserver/api.h"
+#include "k8s/patch.h"
+#include <stdio.h>
+
+int api_parse_body(struct api_call *c, struct json **ret)
+{
+    struct str type = c->q->content_type;
+    if (type.n && !str_starts(type, S("application/json")) && !str_starts(type, S("application/merge-patch+json")) &&
+        !str_starts(type, S("application/json-patch+json")))
+        return kr_fail(&c->e, KR_UNSUPPORTED, "the body of the request was in an unknown format - accepted media types include: application/json");
+    *ret = json_parse(&c->arena, c->q->body, &c->e);
+    return *ret ? 0 : kr_wrap(&c->e, "couldn't read the body");
+}
+
+int api_store_object(struct api_call *c, struct str name, struct json *object, const struct store_value *old, struct str *json)
+{
+    struct api *api = c->api;
+    struct str key = resource_key(c->path.r, c->path.ns, name, &c->arena);
+    uint64_t revision = store_revision(api->store) + 1;
+    struct json *meta = json_ensure_object(&c->arena, object, "metadata");
+    if (c->dry_run)
+        revision--;
+    else
+        json_set(&c->arena, meta, S("resourceVersion"), json_new_str(&c->arena, arena_fmt(&c->arena, "%llu", (unsigned long long)revision)));
+    AUTO_BUF struct buf text = { .max = LIMIT_API_BODY };
+    json_print(&text, object);
+    if (text.failed || text.n > LIMIT_OBJECT_BYTES)
+        return kr_fail(&c->e, KR_TOO_LARGE, "Request entity too large: limit is %d", LIMIT_OBJECT_BYTES);
+    *json = arena_str(&c->arena, buf_view(&text));
+    if (c->dry_run)
+        return 0;
+    struct version *before = old ? version_new(c->path.r, c->path.ns, name, old->revision, old->json) : NULL;
+    if (store_put(api->store, key, *json, &c->e) < 0) {
+        version_unref(before);
+        return -1;
+    }
+    watch_note(api->watches, revision, version_new(c->path.r, c->path.ns, name, revision, *json), before);
+    return 0;
+}
+
+static int namespace_is_there(struct api_call *c)
+{
+    struct store_value v;
+    if (!c->path.r->namespaced)
+        return 0;
+    int rc = store_get(c->api->store, arena_fmt(&c->arena, "namespaces.//%.*s", SFMT(c->path.ns)), &v, &c->e);
+    if (rc > 0)
+        return 0;
+    c->about = c->path.ns;
+    return rc < 0 ? -1 : kr_fail(&c->e, KR_NOT_FOUND, "namespaces \"%.*s\" not found", SFMT(c->path.ns));
+}
+
+int api_create(struct api_call *c)
+{
+    struct json *object;
+    struct store_value v;
+    struct str json;
+    if (api_parse_body(c, &object) < 0)
+        return -1;
+    if (!json_is(object, JSON_OBJECT))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "the body must be an object");
+    if (meta_for_create(c, object) < 0 || namespace_is_there(c) < 0)
+        return -1;
+    struct str name = json_string(json_get(json_get(object, "metadata"), "name"));
+    if (c->path.r->type && (c->path.r->flags & RES_STATUS))
+        json_del(object, S("status"));
+    if (admit(c, object, NULL, false) < 0)
+        return -1;
+    int rc = store_get(c->api->store, resource_key(c->path.r, c->path.ns, name, &c->arena), &v, &c->e);
+    if (rc < 0)
+        return -1;
+    if (rc > 0) {
+        c->about = name;
+        return kr_fail(&c->e, KR_EXISTS, "%.*s \"%.*s\" already exists", SFMT(api_resource_name(c->path.r, &c->arena)), SFMT(name));
+    }
+    if (api_store_object(c, name, object, NULL, &json) < 0)
+        return -1;
+    api_send_object(c, 201, json);
+    return 0;
+}
+
+/* Everything but status comes from `old` under /status, and status from `old` elsewhere. */
+static void keep_other_half(struct api_call *c, struct json **object, const struct json *old)
+{
+    if (!(c->path.r->flags & RES_STATUS))
+        return;
+    bool on_status = str_is(c->path.sub, "status");
+    const struct json *status = json_get(on_status ? *object : old, "status");
+    if (on_status) {
+        struct json *whole = json_clone(&c->arena, old);
+        struct json *meta = json_get(*object, "metadata"), *to = json_ensure_object(&c->arena, whole, "metadata");
+        static const char *const said[] = { "resourceVersion", "uid", "name" };      /* what is compared, by meta_for_update */
+        for (size_t i = 0; i < LEN(said); i++) {
+            const struct json *m = json_get(meta, said[i]);
+            if (m)
+                json_set(&c->arena, to, str_of(said[i]), json_clone(&c->arena, m));
+        }
+        *object = whole;
+    }
+    if (status)
+        json_set(&c->arena, *object, S("status"), json_clone(&c->arena, status));
+    else
+        json_del(*object, S("status"));
+}
+
+static int load(struct api_call *c, struct store_value *old, struct json **tree)
+{
+    struct str key = resource_key(c->path.r, c->path.ns, c->path.name, &c->arena);
+    int rc = store_get(c->api->store, key, old, &c->e);
+    if (rc <= 0)
+        return rc < 0 ? -1 : api_fail_not_found(c, c->path.name);
+    old->json = arena_str(&c->arena, old->json);
+    old->key = key;
+    *tree = json_parse(&c->arena, old->json, &c->e);
+    return *tree ? 0 : -1;
+}
+
+static int replace(struct api_call *c, const struct store_value *old, const struct json *old_tree, struct json *object)
+{
+    struct str json;
+    if (!json_is(object, JSON_OBJECT))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "the result is not an object");
+    keep_other_half(c, &object, old_tree);
+    if (meta_for_update(c, object, old_tree) < 0 || admit(c, object, old_tree, str_is(c->path.sub, "status")) < 0)
+        return -1;
+    if (meta_is_deleted(object)) {
+        if (!c->dry_run && api_remove(c, c->path.name, old->json) < 0)
+            return -1;
+        AUTO_BUF struct buf text = { .max = LIMIT_API_BODY };
+        json_print(&text, object);
+        api_send_object(c, 200, arena_str(&c->arena, buf_view(&text)));
+        return 0;
+    }
+    if (json_equal(object, old_tree)) {
+        api_send_object(c, 200, old->json);
+        return 0;
+    }
+    if (api_store_object(c, c->path.name, object, old, &json) < 0)
+        return -1;
+    api_send_object(c, 200, json);
+    return 0;
+}
+
+int api_update(struct api_call *c)
+{
+    struct store_value old;
+    struct json *tree, *object;
+    if (api_parse_body(c, &object) < 0 || load(c, &old, &tree) < 0)
+        return -1;
+    return replace(c, &old, tree, object);
+}
+
+static int apply_patch(struct api_call *c, const struct json *tree, struct json **object)
+{
+    struct str type = c->q->content_type;
+    struct json *patch;
+    if (!str_starts(type, S("application/merge-patch+json")) && !str_starts(type, S("application/json-patch+json")))
+        return kr_fail(&c->e, KR_UNSUPPORTED, "the body of the request was in an unknown format - accepted media types include: "
+                                              "application/json-patch+json, application/merge-patch+json");
+    if (api_parse_body(c, &patch) < 0)
+        return -1;
+    if (str_starts(type, S("application/merge-patch+json"))) {
+        *object = patch_merge(&c->arena, tree, patch, &c->e);
+        return *object ? 0 : -1;
+    }
+    *object = patch_json(&c->arena, tree, patch, NULL, &c->e);
+    return *object ? 0 : kr_wrap(&c->e, "the server rejected our request due to an error in our request");
+}
+
+int api_patch(struct api_call *c)
+{
+    struct store_value old;
+    struct json *tree, *object;
+    if (load(c, &old, &tree) < 0 || apply_patch(c, tree, &object) < 0)
+        return -1;
+    return replace(c, &old, tree, object);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * apiserver: the embedded Kubernetes-style API server as a process: options, state folder, TLS, one loop.
+ *
+ * It writes DIR/kubeconfig once it listens: who started it waits for that file. TERM drains: watches end, requests under
+ * way are answered.
+ */
+#include "applets/apiserver/serve.h"
+#include "applets/apiserver/state.h"
+#include "core/applet.h"
+#include "core/fs.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/tls.h"
+#include <signal.h>
+#include <unistd.h>
+
+enum { DRAIN_US = 2000000 };
+
+static struct { struct str state_dir, bind; int64_t port; } o = { .bind = S("127.0.0.1"), .port = 7443 };
+static const struct opt opts[] = {
+    { "state-dir", 0, OPT_STR, &o.state_dir, "DIR", "folder of the store, the CA, the token and the kubeconfig", .required = true },
+    { "bind", 0, OPT_STR, &o.bind, "ADDR", "address to listen on; others than loopback open it to the network" },
+    { "port", 0, OPT_INT, &o.port, "PORT", "port to listen on; 0: any that is free", .lo = 0, .hi = 65535 },
+    { 0 } };
+static const struct opt *const shared[] = { log_opts, NULL };
+
+struct process { struct loop *loop; struct serve *serve; bool stopping; struct timer stop; };
+
+static void stop_fired(struct loop *loop, struct timer *t)
+{
+    (void)t;
+    loop_stop(loop);
+}
+
+static void on_signal(struct loop *loop, int sig, void *ctx)
+{
+    struct process *p = ctx;
+    log_info(&log_std, "stopping", LOG_INT("signal", sig));
+    if (p->stopping) {
+        loop_stop(loop);
+        return;
+    }
+    p->stopping = true;
+    serve_drain(p->serve, loop_now_us(loop) + DRAIN_US);
+    loop_timer_in(loop, &p->stop, DRAIN_US / 10);
+}
+
+static int serve_forever(struct api *api, struct state *state, struct kr_err *e)
+{
+    static const char *const alpn[] = { "h2", "http/1.1", NULL };
+    static const int signals[] = { SIGTERM, SIGINT };
+    struct tls_config tc = { .ca = buf_view(&state->ca.cert), .cert = buf_view(&state->server.cert), .key = buf_view(&state->server.key), .alpn = alpn };
+    struct tls *tls = tls_server_new(&tc, e);
+    if (!tls)
+        return -1;
+    struct process p = { .loop = api->loop, .stop = { .fire = stop_fired } };
+    p.serve = serve_new(api, &(struct serve_config){ .host = o.bind, .port = (uint16_t)o.port, .tls = tls, .token = buf_view(&state->token) }, e);
+    int rc = p.serve && state_write_kubeconfig(state, o.bind, serve_port(p.serve), e) == 0 ? 0 : -1;
+    if (rc == 0) {
+        loop_signals(api->loop, signals, LEN(signals), on_signal, &p);
+        log_info(&log_std, "API server is ready", LOG_STR("address", o.bind), LOG_INT("port", serve_port(p.serve)));
+        loop_run(api->loop);
+    }
+    serve_free(p.serve);
+    tls_free(tls);
+    return rc;
+}
+
+static int run(struct applet_call *call, struct kr_err *e)
+{
+    (void)call;
+    struct state state;
+    struct rnd rnd;
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    int rc = -1;
+    rnd_system(&rnd);
+    metrics_use(METRICS_APISERVER);
+    if (state_open(&state, o.state_dir.p, clock_system.wall_us(&clock_system), e) < 0)
+        return -1;
+    struct loop *loop = loop_new(&clock_system);
+    struct api api = { .loop = loop, .rnd = &rnd };
+    api.store = store_open(fs_join(&a, state.dir, "store.mdb"), e);
+    if (api.store) {
+        api.watches = watches_new(loop, store_revision(api.store));
+        if (api_bootstrap(&api, e) == 0)
+            rc = serve_forever(&api, &state, e);
+        watches_free(api.watches);
+        store_close(api.store);
+    }
+    loop_free(loop);
+    state_close(&state);
+    return rc;
+}
+
+const struct applet applet_apiserver = {
+    .name = "apiserver", .group = APPLET_COMPONENT, .brief = "the embedded Kubernetes-style API server",
+    .help = "Serves our kinds and the core kinds they need, over TLS with a certificate authority of its own, from one file on disk. "
+            "A write is acknowledged once it is on disk.",
+    .opts = opts, .shared = shared, .main = run,
+};

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * portforward: GET pods/NAME/portforward?ports=N over WebSocket, subprotocol v4.channel.k8s.io: two binary channels per
+ * port (data, error), each opened by a message with the port in two bytes, little endian. The bytes go to the pod's IP.
+ */
+#ifndef APISERVER_PORTFORWARD_H
+#define APISERVER_PORTFORWARD_H
+#include "applets/apiserver/api.h"
+#include "grpc/http.h"
+
+struct portforward;
+bool portforward_wants(const struct hreq *);                       /* is the path a pod's portforward? */
+/* Answers the request: 101, or an error. NULL when it was refused. */
+struct portforward *portforward_start(struct api *, struct hreq *);
+void portforward_data(struct portforward *, struct str bytes);     /* from the client */
+void portforward_writable(struct portforward *);                   /* the client took what waited */
+void portforward_free(struct portforward *);                       /* NULL is fine */
+#endif

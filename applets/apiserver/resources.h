@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * resources: what the embedded API server serves, and how a path names it.
+ *
+ * Our three kinds come with their model (schema, defaults, rules); the core kinds our applets touch are plain storage.
+ */
+#ifndef APISERVER_RESOURCES_H
+#define APISERVER_RESOURCES_H
+#include "core/json.h"
+#include "core/model.h"
+
+enum { RES_STATUS = 1, RES_SCALE = 2, RES_GENERATION = 4, RES_GRACE = 8 };     /* GRACE: deletion waits for whoever runs it */
+struct resource_column { const char *name, *type, *path; int priority; };      /* type "date": path is shown as an age */
+struct resource {
+    const char *group, *version, *plural, *singular, *kind, *short_names;      /* short names and categories: "rn,x" */
+    const char *categories;
+    bool namespaced;
+    unsigned flags;
+    const struct resource_column *columns; size_t ncolumns;
+    const char *const *fields;                    /* field selectors beside metadata.name and .namespace; NULL-terminated */
+    const struct model_type *type;                /* NULL: plain storage */
+};
+extern const struct resource resources[];
+extern const size_t nresources;
+const struct resource *resource_find(struct str group, struct str version, struct str plural);      /* NULL when unknown */
+struct str resource_api_version(const struct resource *, char out[96]);                              /* "apps/v1" */
+
+/* /api/v1/namespaces/NS/PLURAL/NAME/SUB and its shorter forms; the views point into `path`, percent-decoded on the arena. */
+struct api_path {
+    const struct resource *r;
+    struct str ns, name, sub;
+    bool all_namespaces;                          /* namespaced kind without a namespace in the path */
+};
+/* 0, or -1: no such thing here (the caller says 404). */
+int api_path_parse(struct api_path *, struct str path, struct arena *);
+
+/* Store keys. An object: PLURAL.GROUP/NS/NAME (cluster kinds have an empty NS). */
+struct str resource_key(const struct resource *, struct str ns, struct str name, struct arena *);
+/* Prefix of all objects, or of one namespace's when ns.n. */
+struct str resource_prefix(const struct resource *, struct str ns, struct arena *);
+#endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * serve: the one place where the API meets a socket. A request is carried out as soon as its body is there; its reply is
+ * held until the turn's commit when the store is dirty (a read may have seen what is not on disk yet).
+ *
+ * Authentication: the admin's bearer token, or a client certificate of our CA. Health and version pages are for anybody.
+ */
+#include "applets/apiserver/serve.h"
+#include "applets/apiserver/portforward.h"
+#include "core/metrics.h"
+#include "core/uri.h"
+#include <stdio.h>
+
+struct held {                                     /* a request from its head to its reply */
+    struct held *next;
+    struct serve *s;
+    struct hreq *r;                               /* NULL once the peer is gone */
+    struct api_reply reply;
+    struct watcher *watcher;
+    bool write;
+    struct portforward *forward;
+};
+struct serve {
+    struct api *api;
+    struct httpd *d;
+    char *token;
+    struct held *waiting, **waiting_end;          /* replies behind the commit */
+    struct defer turn;
+    uint64_t writes;
+    bool shutting;
+};
+
+/* ---- replies ----------------------------------------------------------------------------------------------------- */
+
+static void held_free(struct held *h)
+{
+    watch_remove(h->watcher);
+    portforward_free(h->forward);
+    api_reply_free(&h->reply);
+    free(h);
+}
+
+static void watch_write(void *ctx, struct str bytes)
+{
+    struct held *h = ctx;
+    if (h->r)
+        hreq_write(h->r, bytes);
+}
+
+static size_t watch_queued(void *ctx)
+{
+    struct held *h = ctx;
+    return h->r ? hreq_queued(h->r) : 0;
+}
+
+static void watch_close(void *ctx)
+{
+    struct held *h = ctx;
+    if (h->r)
+        hreq_finish(h->r, (struct http_fields){ 0 });
+}
+
+static void watch_render(void *ctx, struct buf *out, struct version *v)
+{
+    struct held *h = ctx;
+    table_one(out, v->r, v->json, loop_wall_us(h->s->api->loop), false);
+}
+
+static void start_watch(struct held *h)
+{
+    struct kr_err e = { 0 };
+    struct http_field f[] = { { S("content-type"), S("application/json") }, { S("cache-control"), S("no-cache, private") } };
+    struct api_reply *r = &h->reply;
+    r->start.user = (struct watcher_user){ watch_write, watch_queued, watch_close, r->watch_table ? watch_render : NULL, h };
+    hreq_start(h->r, 200, (struct http_fields){ f, LEN(f) });
+    hreq_write(h->r, buf_view(&r->body));
+    buf_free(&r->body);
+    h->watcher = watch_add(h->s->api->watches, &r->start, &e);
+    if (h->watcher)
+        return;
+    filter_free(&r->start.filter);                /* as with a kube-apiserver, an expired version is told in the stream */
+    r->watch = false;
+    api_reply_error(r, &e);
+    AUTO_BUF struct buf line = { .max = 4096 };
+    watch_line(&line, "ERROR", buf_view(&r->body));
+    hreq_write(h->r, buf_view(&line));
+    hreq_finish(h->r, (struct http_fields){ 0 });
+}
+
+static void send_reply(struct held *h)
+{
+    struct api_reply *r = &h->reply;
+    struct http_field f[12];
+    char retry[16];
+    size_t n = 0;
+    if (!h->r)
+        return;
+    if (h->write && r->status < 300)
+        h->s->writes++;
+    if (r->watch) {
+        start_watch(h);
+        return;
+    }
+    f[n++] = (struct http_field){ S("content-type"), str_of(r->content_type) };
+    f[n++] = (struct http_field){ S("cache-control"), S("no-cache, private") };
+    if (r->retry_after_s) {
+        snprintf(retry, sizeof retry, "%d", r->retry_after_s);
+        f[n++] = (struct http_field){ S("retry-after"), str_of(retry) };
+    }
+    AUTO_ARENA struct arena a = { .limit = 262144 };
+    struct str rest = buf_view(&r->warnings);
+    while (rest.n && n < LEN(f)) {
+        AUTO_BUF struct buf quoted = { .max = 8192 };
+        jw_str(&quoted, str_cut(&rest, '\n'));
+        f[n++] = (struct http_field){ S("warning"), arena_fmt(&a, "299 - %.*s", SFMT(buf_view(&quoted))) };
+    }
+    hreq_respond(h->r, r->status, (struct http_fields){ f, n }, buf_view(&r->body));
+    buf_free(&r->body);
+}
+
+static void turn(struct loop *loop, struct defer *d)
+{
+    (void)loop;
+    struct serve *s = container_of(d, struct serve, turn);
+    struct kr_err e = { 0 };
+    bool ok = store_commit(s->api->store, &e) == 0;
+    struct held *h = s->waiting;
+    s->waiting = NULL;
+    s->waiting_end = &s->waiting;
+    if (!ok)
+        watch_forget(s->api->watches);
+    for (struct held *next; h; h = next) {
+        next = h->next;
+        if (!ok)
+            api_reply_error(&h->reply, &e);
+        send_reply(h);
+        if (!h->r)
+            held_free(h);
+        else
+            h->next = h;                          /* no longer in the queue */
+    }
+    watch_publish(s->api->watches);
+}
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
+static void carry_out(struct hreq *r, struct str body)
+{
+    struct held *h = hreq_user(r);
+    struct serve *s = h->s;
+    struct str path, query, m = hreq_method(r);
+    uri_split(hreq_path(r), &path, &query);
+    struct api_request q = { .method = m, .path = path, .query = query, .body = body,
+                             .content_type = http_get(hreq_fields(r), "content-type"), .accept = http_get(hreq_fields(r), "accept") };
+    api_handle(s->api, &q, &h->reply);
+    h->write = !str_is(m, "GET") && !str_is(m, "HEAD");
+    metric_add(METRIC_API_REQUESTS, metric_word(METRIC_API_REQUESTS, h->reply.watch ? S("WATCH") : m), 1);
+    h->next = NULL;
+    *s->waiting_end = h;
+    s->waiting_end = &h->next;
+    loop_defer(s->api->loop, &s->turn);
+}
+
+static void got_body(struct hreq *r, struct str body, const struct kr_err *e)
+{
+    if (!e)
+        carry_out(r, body);
+}
+
+static bool same_secret(struct str a, struct str b)
+{
+    unsigned char diff = a.n != b.n;
+    for (size_t i = 0; i < a.n; i++)
+        diff |= (unsigned char)(a.p[i] ^ b.p[b.n ? i % b.n : 0]);
+    return !diff;
+}
+
+static bool is_open_page(struct str path)
+{
+    static const char *const pages[] = { "/livez", "/readyz", "/healthz", "/version" };
+    for (size_t i = 0; i < LEN(pages); i++)
+        if (str_is(path, pages[i]))
+            return true;
+    return false;
+}
+
+static bool is_known(struct serve *s, struct hreq *r)
+{
+    AUTO_ARENA struct arena a = { .limit = 4096 };
+    struct str auth = http_get(hreq_fields(r), "authorization");
+    if (!s->token || is_open_page(hreq_path(r)))
+        return true;
+    if (str_starts(auth, S("Bearer ")) && same_secret(str_trim(str_from(auth, 7)), str_of(s->token)))
+        return true;
+    return !auth.n && link_client_cn(hreq_link(r), &a).n > 0;
+}
+
+static void begin(struct hreq *r, void *ctx)
+{
+    struct serve *s = ctx;
+    struct held *h = xcalloc(1, sizeof *h);
+    *h = (struct held){ .s = s, .r = r };
+    h->next = h;
+    hreq_set_user(r, h);
+    if (!is_known(s, r)) {
+        struct kr_err e = { 0 };
+        kr_fail(&e, KR_UNAUTHORIZED, "Unauthorized");
+        api_reply_error(&h->reply, &e);
+        send_reply(h);
+        return;
+    }
+    if (portforward_wants(r)) {
+        h->forward = portforward_start(s->api, r);
+        return;
+    }
+    hreq_collect(r, LIMIT_API_BODY, got_body);
+}
+
+static void data(struct hreq *r, struct str bytes)
+{
+    struct held *h = hreq_user(r);
+    if (h->forward)
+        portforward_data(h->forward, bytes);
+}
+
+static void writable(struct hreq *r)
+{
+    struct held *h = hreq_user(r);
+    if (h->forward)
+        portforward_writable(h->forward);
+}
+
+static void gone(struct hreq *r)
+{
+    struct held *h = hreq_user(r);
+    watch_remove(TAKE(h->watcher));
+    portforward_free(TAKE(h->forward));
+    h->r = NULL;
+    if (h->next == h)                             /* in no queue */
+        held_free(h);
+}
+
+struct serve *serve_new(struct api *api, const struct serve_config *config, struct kr_err *e)
+{
+    struct serve *s = xcalloc(1, sizeof *s);
+    s->api = api;
+    s->waiting_end = &s->waiting;
+    s->turn.run = turn;
+    if (config->token.n)
+        s->token = xstrndup(config->token.p, config->token.n);
+    struct httpd_config hc = { .host = config->host, .port = config->port, .tls = config->tls,
+                               .user = { .begin = begin, .data = data, .writable = writable, .gone = gone, .ctx = s } };
+    s->d = httpd_new(api->loop, &hc, e);
+    if (!s->d) {
+        free(s->token);
+        free(s);
+        return NULL;
+    }
+    return s;
+}
+
+uint16_t serve_port(const struct serve *s) { return httpd_port(s->d); }
+void serve_drain(struct serve *s, int64_t deadline_us) { httpd_drain(s->d, deadline_us); }
+bool serve_is_idle(const struct serve *s) { return httpd_is_idle(s->d); }
+uint64_t serve_writes(const struct serve *s) { return s->writes; }
+
+void serve_free(struct serve *s)
+{
+    if (!s)
+        return;
+    httpd_free(s->d);
+    loop_defer_cancel(s->api->loop, &s->turn);
+    for (struct held *h = s->waiting, *next; h; h = next) {
+        next = h->next;
+        held_free(h);
+    }
+    free(s->token);
+    free(s);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * state: made once, read ever after; the CA lives ten years and its leaf as long as the process needs (a year at most).
+ * A folder that others may enter is refused: it holds the keys to everything that runs here.
+ */
+#include "applets/apiserver/state.h"
+#include "core/base64.h"
+#include "core/fs.h"
+#include "core/json.h"
+#include "core/clock.h"
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CA_DAYS = 3650, LEAF_DAYS = 365, PEM_MAX = 65536 };
+
+static int check_dir(const char *dir, struct kr_err *e)
+{
+    struct stat st;
+    if (fs_make_dir(dir, 0700, e) < 0)
+        return kr_wrap(e, "the state folder");
+    if (stat(dir, &st) < 0)
+        return kr_fail_sys(e, KR_SYSTEM, errno, "look at the state folder \"%s\"", dir);
+    if (st.st_uid != geteuid())
+        return kr_fail(e, KR_FORBIDDEN, "the state folder \"%s\" belongs to user %u, not to %u: name another one with --state-dir", dir,
+                       (unsigned)st.st_uid, (unsigned)geteuid());
+    if (st.st_mode & 077)
+        return kr_fail(e, KR_FORBIDDEN, "the state folder \"%s\" is open to others (mode %o): chmod 700 it", dir, (unsigned)(st.st_mode & 0777));
+    if (access(dir, R_OK | W_OK | X_OK) < 0)
+        return kr_fail_sys(e, KR_FORBIDDEN, errno, "the state folder \"%s\" can't be used", dir);
+    return 0;
+}
+
+static int read_file(struct arena *a, const char *dir, const char *name, struct buf *out, struct kr_err *e)
+{
+    out->max = PEM_MAX;
+    return fs_read(fs_join(a, dir, name), out, e);
+}
+
+static int load_ca(struct state *s, struct arena *a, int64_t now_us, struct kr_err *e)
+{
+    const char *cert = fs_join(a, s->dir, "ca.pem"), *key = fs_join(a, s->dir, "ca-key.pem");
+    if (fs_exists(cert) && fs_exists(key))
+        return read_file(a, s->dir, "ca.pem", &s->ca.cert, e) < 0 || read_file(a, s->dir, "ca-key.pem", &s->ca.key, e) < 0 ? -1 : 0;
+    if (tls_make_ca(&s->ca, S("kruntimes local CA"), now_us, CA_DAYS, e) < 0)
+        return -1;
+    if (fs_write(key, buf_view(&s->ca.key), 0600, true, e) < 0)
+        return -1;
+    return fs_write(cert, buf_view(&s->ca.cert), 0600, true, e);
+}
+
+static int load_token(struct state *s, struct arena *a, struct kr_err *e)
+{
+    const char *path = fs_join(a, s->dir, "token");
+    s->token.max = 256;
+    if (fs_exists(path)) {
+        if (fs_read(path, &s->token, e) < 0)
+            return -1;
+        while (s->token.n && s->token.p[s->token.n - 1] == '\n')
+            s->token.p[--s->token.n] = '\0';
+        return s->token.n >= 32 ? 0 : kr_fail(e, KR_INVALID, "\"%s\" is too short for a token: remove it, and a new one is made", path);
+    }
+    unsigned char secret[32];
+    rnd_secret(secret, sizeof secret);
+    for (size_t i = 0; i < sizeof secret; i++)
+        buf_fmt(&s->token, "%02x", secret[i]);
+    return fs_write(path, buf_view(&s->token), 0600, true, e);
+}
+
+int state_open(struct state *s, const char *dir, int64_t now_us, struct kr_err *e)
+{
+    static const struct str names[] = { { "localhost", 9 }, { "127.0.0.1", 9 }, { "::1", 3 } };
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    *s = (struct state){ .dir = xstrndup(dir, strlen(dir)) };
+    struct tls_request q = { .common_name = S("kruntimes-apiserver"), .names = names, .nnames = LEN(names), .usage = TLS_FOR_SERVER,
+                             .now_us = now_us, .days = LEAF_DAYS };
+    if (check_dir(dir, e) == 0 && load_ca(s, &a, now_us, e) == 0 && load_token(s, &a, e) == 0 && tls_issue(&s->server, &s->ca, &q, e) == 0)
+        return 0;
+    state_close(s);
+    return -1;
+}
+
+void state_close(struct state *s)
+{
+    tls_pair_free(&s->ca);
+    tls_pair_free(&s->server);
+    if (s->token.p)
+        explicit_bzero(s->token.p, s->token.n);
+    buf_free(&s->token);
+    free(s->dir);
+    *s = (struct state){ 0 };
+}
+
+int state_write_kubeconfig(struct state *s, struct str host, uint16_t port, struct kr_err *e)
+{
+    AUTO_ARENA struct arena a = { .limit = 262144 };
+    AUTO_BUF struct buf b = { .max = 65536 };
+    struct str ca = base64_encode(&a, BASE64_STD, buf_view(&s->ca.cert));
+    bool v6 = str_chr(host, ':') >= 0;
+    buf_lit(&b, "apiVersion: v1\nkind: Config\ncurrent-context: kruntimes-local\nclusters:\n- name: kruntimes-local\n  cluster:\n");
+    buf_fmt(&b, "    server: https://%s%.*s%s:%u\n    certificate-authority-data: %.*s\n", v6 ? "[" : "", SFMT(host), v6 ? "]" : "", port, SFMT(ca));
+    buf_lit(&b, "users:\n- name: kruntimes-admin\n  user:\n");
+    buf_fmt(&b, "    token: %.*s\n", SFMT(buf_view(&s->token)));
+    buf_lit(&b, "contexts:\n- name: kruntimes-local\n  context:\n    cluster: kruntimes-local\n    user: kruntimes-admin\n    namespace: default\n");
+    return fs_write(fs_join(&a, s->dir, "kubeconfig"), buf_view(&b), 0600, false, e);
+}

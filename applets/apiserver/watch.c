@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * watch: a ring of events with one copy of each object version, and a list of watchers per resource.
+ *
+ * A publish walks the watchers of that resource once; the line of an event is made once per publish and shared by all
+ * who want the object as it is. A watcher whose client doesn't read is closed when its queue is full: others never wait
+ * for it, and it may come back from the revision it saw last. Tested in tests/unit/applets/apiserver_watch.c.
+ */
+#include "applets/apiserver/watch.h"
+#include <stdio.h>
+
+enum { BOOKMARK_US = 60000000 };
+
+struct event { uint64_t revision; int64_t at_us; struct version *now, *before; };
+struct ring { struct event *v; size_t first, n, cap; };
+struct watcher {
+    struct watcher *next, **at;
+    struct watches *w;
+    struct filter filter;
+    uint64_t from;
+    bool bookmarks, closing;
+    struct watcher_user user;
+    struct timer deadline;
+};
+struct watches {
+    struct loop *loop;
+    struct ring history, noted;
+    size_t bytes;
+    uint64_t oldest, newest;
+    struct watcher *watchers;
+    size_t n;
+    struct timer bookmark;
+    struct buf line;
+    const struct version *line_of;
+    const char *line_type;
+};
+
+/* ---- rings ------------------------------------------------------------------------------------------------------- */
+
+static struct event *ring_at(const struct ring *r, size_t i) { return &r->v[(r->first + i) % r->cap]; }
+
+static void ring_push(struct ring *r, struct event ev)
+{
+    if (r->n == r->cap) {
+        size_t cap = r->cap ? r->cap * 2 : 256;
+        struct event *v = xmalloc(cap * sizeof *v);
+        for (size_t i = 0; i < r->n; i++)
+            v[i] = *ring_at(r, i);
+        free(r->v);
+        *r = (struct ring){ v, 0, r->n, cap };
+    }
+    r->v[(r->first + r->n++) % r->cap] = ev;
+}
+
+static struct event ring_pop(struct ring *r)
+{
+    struct event ev = r->v[r->first];
+    r->first = (r->first + 1) % r->cap;
+    r->n--;
+    return ev;
+}
+
+static void event_free(struct event ev)
+{
+    version_unref(ev.now);
+    version_unref(ev.before);
+}
+
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
+
+void watch_line(struct buf *b, const char *type, struct str object)
+{
+    buf_lit(b, "{\"type\":\"");
+    buf_lit(b, type);
+    buf_lit(b, "\",\"object\":");
+    buf_str(b, object);
+    buf_lit(b, "}\n");
+}
+
+static void send_event(struct watcher *x, const char *type, struct version *v)
+{
+    struct watches *w = x->w;
+    if (x->user.render) {
+        AUTO_BUF struct buf object = { .max = LIMIT_WATCH_QUEUE }, line = { .max = LIMIT_WATCH_QUEUE };
+        x->user.render(x->user.ctx, &object, v);
+        watch_line(&line, type, buf_view(&object));
+        x->user.write(x->user.ctx, buf_view(&line));
+        return;
+    }
+    if (w->line_of != v || w->line_type != type) {
+        buf_clear(&w->line);
+        watch_line(&w->line, type, v->json);
+        w->line_of = v;
+        w->line_type = type;
+    }
+    x->user.write(x->user.ctx, buf_view(&w->line));
+}
+
+static void send_bookmark(struct watcher *x, bool initial_end)
+{
+    char api[96];
+    AUTO_BUF struct buf b = { .max = 1024 };
+    struct str version = resource_api_version(x->filter.r, api);
+    buf_fmt(&b, "{\"kind\":\"%s\",\"apiVersion\":\"%.*s\",\"metadata\":{\"resourceVersion\":\"%llu\"", x->filter.r->kind, SFMT(version),
+            (unsigned long long)x->from);
+    buf_lit(&b, initial_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}" : "}}");
+    AUTO_BUF struct buf line = { .max = 2048 };
+    watch_line(&line, "BOOKMARK", buf_view(&b));
+    x->user.write(x->user.ctx, buf_view(&line));
+}
+
+static void close_watcher(struct watcher *x)
+{
+    if (x->closing)
+        return;
+    x->closing = true;
+    x->user.close(x->user.ctx);
+}
+
+static void deliver(struct watcher *x, const struct event *ev)
+{
+    struct version *any = ev->now ? ev->now : ev->before;
+    if (x->closing || any->r != x->filter.r || ev->revision <= x->from)
+        return;
+    x->from = ev->revision;
+    bool was = ev->before && filter_matches(&x->filter, ev->before);
+    bool is = ev->now && filter_matches(&x->filter, ev->now);
+    if (is)
+        send_event(x, was ? "MODIFIED" : "ADDED", ev->now);
+    else if (was)
+        send_event(x, "DELETED", any);
+    if ((is || was) && x->user.queued(x->user.ctx) > LIMIT_WATCH_QUEUE)
+        close_watcher(x);
+}
+
+/* ---- history ----------------------------------------------------------------------------------------------------- */
+
+static void trim(struct watches *w)
+{
+    int64_t then = loop_now_us(w->loop) - INT64_C(1000000) * LIMIT_HISTORY_SECONDS;
+    while (w->history.n && (w->history.n > LIMIT_HISTORY_EVENTS || w->bytes > LIMIT_HISTORY_BYTES || ring_at(&w->history, 0)->at_us < then)) {
+        struct event ev = ring_pop(&w->history);
+        w->oldest = ev.revision;
+        w->bytes -= version_bytes(ev.now ? ev.now : ev.before);
+        event_free(ev);
+    }
+}
+
+void watch_note(struct watches *w, uint64_t revision, struct version *now, struct version *before)
+{
+    ring_push(&w->noted, (struct event){ revision, loop_now_us(w->loop), now, before });
+}
+
+void watch_forget(struct watches *w)
+{
+    while (w->noted.n)
+        event_free(ring_pop(&w->noted));
+}
+
+void watch_publish(struct watches *w)
+{
+    while (w->noted.n) {
+        struct event ev = ring_pop(&w->noted);
+        for (struct watcher *x = w->watchers, *next; x; x = next) {
+            next = x->next;
+            deliver(x, &ev);
+        }
+        w->line_of = NULL;
+        w->newest = ev.revision;
+        w->bytes += version_bytes(ev.now ? ev.now : ev.before);
+        ring_push(&w->history, ev);
+    }
+    trim(w);
+}
+
+uint64_t watch_oldest(const struct watches *w) { return w->oldest; }
+size_t watch_count(const struct watches *w) { return w->n; }
+
+/* ---- watchers ---------------------------------------------------------------------------------------------------- */
+
+static void bookmark_fired(struct loop *loop, struct timer *t)
+{
+    struct watches *w = container_of(t, struct watches, bookmark);
+    for (struct watcher *x = w->watchers, *next; x; x = next) {
+        next = x->next;
+        if (x->from < w->newest)
+            x->from = w->newest;
+        if (x->bookmarks && !x->closing)
+            send_bookmark(x, false);
+    }
+    if (w->n)
+        loop_timer_in(loop, t, BOOKMARK_US);
+}
+
+static void deadline_fired(struct loop *loop, struct timer *t)
+{
+    (void)loop;
+    close_watcher(container_of(t, struct watcher, deadline));
+}
+
+struct watcher *watch_add(struct watches *w, struct watch_start *start, struct kr_err *e)
+{
+    if (start->from < w->oldest) {
+        kr_fail(e, KR_EXPIRED, "too old resource version: %llu (%llu)", (unsigned long long)start->from, (unsigned long long)w->oldest);
+        return NULL;
+    }
+    if (w->n >= LIMIT_WATCHES) {
+        kr_fail(e, KR_TOO_MANY, "too many watches are open (%d)", LIMIT_WATCHES);
+        return NULL;
+    }
+    struct watcher *x = xcalloc(1, sizeof *x);
+    *x = (struct watcher){ .next = w->watchers, .at = &w->watchers, .w = w, .filter = start->filter, .from = start->from,
+                           .bookmarks = start->bookmarks, .user = start->user };
+    start->filter = (struct filter){ 0 };
+    if (w->watchers)
+        w->watchers->at = &x->next;
+    w->watchers = x;
+    w->n++;
+    x->deadline.fire = deadline_fired;
+    loop_timer_at(w->loop, &x->deadline, start->deadline_us);
+    if (!timer_is_set(&w->bookmark))
+        loop_timer_in(w->loop, &w->bookmark, BOOKMARK_US);
+    if (start->initial_end)
+        send_bookmark(x, true);
+    for (size_t i = 0; i < w->history.n && !x->closing; i++)
+        deliver(x, ring_at(&w->history, i));
+    w->line_of = NULL;
+    return x;
+}
+
+void watch_remove(struct watcher *x)
+{
+    if (!x)
+        return;
+    *x->at = x->next;
+    if (x->next)
+        x->next->at = x->at;
+    loop_timer_stop(x->w->loop, &x->deadline);
+    if (--x->w->n == 0)
+        loop_timer_stop(x->w->loop, &x->w->bookmark);
+    filter_free(&x->filter);
+    free(x);
+}
+
+struct watches *watches_new(struct loop *loop, uint64_t revision)
+{
+    struct watches *w = xcalloc(1, sizeof *w);
+    *w = (struct watches){ .loop = loop, .oldest = revision, .newest = revision, .bookmark = { .fire = bookmark_fired },
+                           .line = { .max = LIMIT_WATCH_QUEUE } };
+    return w;
+}
+
+void watches_free(struct watches *w)
+{
+    if (!w)
+        return;
+    while (w->watchers)
+        watch_remove(w->watchers);
+    watch_forget(w);
+    while (w->history.n)
+        event_free(ring_pop(&w->history));
+    loop_timer_stop(w->loop, &w->bookmark);
+    free(w->history.v);
+    free(w->noted.v);
+    buf_free(&w->line);
+    free(w);
+}
