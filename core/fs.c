@@ -132,6 +132,8 @@ int fs_open_dir_at(int base, struct str path, mode_t mode, struct kr_err *e)
     char name[256];
     if (at < 0)
         return kr_fail_sys(e, KR_SYSTEM, errno, "open a directory");
+    if (path.n && path.p[path.n - 1] == '/')      /* an empty part at the end, which str_cut doesn't show */
+        return plain_name(S(""), name, path, e);
     while (rest.n) {
         if (plain_name(str_cut(&rest, '/'), name, path, e) < 0)
             return -1;
