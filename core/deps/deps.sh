@@ -68,7 +68,7 @@ flavour() {   # name -> libc realcc arch opt ar key prefix work
             echo "$name $arch"; "$realcc" --version 2>/dev/null; } | sha256sum | cut -c1-16)
     prefix=$root/$name-$key
     work=$root/work-$name-$key
-    CFLAGS="$opt -ffile-prefix-map=$work/src=deps -ffile-prefix-map=$here=deps"
+    CFLAGS="$opt -ffile-prefix-map=$work=deps -ffile-prefix-map=$here=deps"
     if [ "$libc" = musl ]; then CC=$prefix/bin/cc; else CC=$realcc; fi
 }
 
@@ -253,7 +253,7 @@ build_musl() {
         "$src/configure" --prefix="$prefix" --syslibdir="$prefix/lib" \
             --disable-shared --enable-wrapper=gcc --target="$arch-linux-musl" \
             CC="$realcc" AR="${realcc%gcc}ar" RANLIB="${realcc%gcc}ranlib" \
-            CFLAGS="-Os -g0 -ffunction-sections -fdata-sections -fPIE -fstack-protector-strong -ffile-prefix-map=$src=deps/musl" >configure.log
+            CFLAGS="-Os -g0 -ffunction-sections -fdata-sections -fPIE -fstack-protector-strong -ffile-prefix-map=$work=deps" >configure.log
         make -j"$jobs" >make.log 2>&1
         make install >install.log 2>&1
     ) || die "musl: see $work/obj/musl"
@@ -290,7 +290,7 @@ build_cjson() {
 build_nanopb() {
     unpack nanopb
     headers . "$src"/pb*.h
-    archive nanopb $pb_defines -- "$src"/pb_*.c
+    archive nanopb $pb_defines -include "$here/nanopb_alloc.h" -- "$src"/pb_*.c
 }
 
 build_libyaml() {
@@ -337,7 +337,7 @@ build_libgit2() {
 }
 
 # The library and whoever includes pb.h must agree on these.
-pb_defines="-DPB_ENABLE_MALLOC=1 -DPB_VALIDATE_UTF8=1"
+pb_defines="-DPB_ENABLE_MALLOC=1"      # strings of strangers are looked at where they are used, not refused
 
 # One builder at a time in the whole cache; the second finds the work done.
 locked() {
