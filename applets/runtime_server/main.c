@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * runtime-server: our Runtime Server as a process. It reads the secret that its runtimed left in a file and unlinks the
+ * file before anything is executed, listens on loopback, and ends everything it started when it is told to stop.
+ */
+#include "applets/runtime_server/service.h"
+#include "core/applet.h"
+#include "core/fs.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum { ISOLATION_NONE, ISOLATION_PROCESS, ISOLATION_SANDBOX };
+static const char *const isolations[] = { "None", "Process", "Sandbox", NULL };
+static struct { struct str bind, secret_file; struct opt_list interpreter; int64_t port, grace_us, secret_wait_us; int isolation; } o = {
+    .bind = S("127.0.0.1"), .port = 9091, .grace_us = 5000000, .secret_wait_us = 60000000, .isolation = ISOLATION_PROCESS };
+static const struct opt opts[] = {
+    { "bind", 0, OPT_STR, &o.bind, "ADDR", "address to listen on" },
+    { "port", 0, OPT_INT, &o.port, "PORT", "port to listen on", .lo = 0, .hi = 65535, .env = "KRUNTIMES_SERVER_PORT" },
+    { "secret-file", 0, OPT_STR, &o.secret_file, "FILE", "file with the secret that callers present; it is unlinked once read" },
+    { "secret-wait", 0, OPT_DURATION, &o.secret_wait_us, "TIME", "how long to wait for that file", .lo = 0, .hi = INT64_C(3600000000) },
+    { "interpreter", 0, OPT_LIST, &o.interpreter, "WORD", "interpreter of scripts, one word at a time (default: bash, else sh)" },
+    { "isolation", 0, OPT_ENUM, &o.isolation, "LEVEL", "what separates executions", .words = isolations },
+    { "grace", 0, OPT_DURATION, &o.grace_us, "TIME", "between TERM and KILL", .lo = 0, .hi = INT64_C(3600000000) },
+    { 0 } };
+static const struct opt *const shared[] = { log_opts, NULL };
+
+struct process { struct loop *loop; struct str secret; };
+
+static int allow(void *ctx, struct http_fields metadata, struct kr_err *e) { return rs_allow(((struct process *)ctx)->secret, metadata, e); }
+
+static void on_signal(struct loop *loop, int sig, void *ctx)
+{
+    (void)ctx;
+    log_info(&log_std, "stopping", LOG_INT("signal", sig));
+    loop_stop(loop);
+}
+
+/* The sidecar writes the file when it starts: it may come after us. */
+struct waiting { struct loop *loop; struct timer again; const char *path; };
+
+static void look_again(struct loop *loop, struct timer *t)
+{
+    struct waiting *w = container_of(t, struct waiting, again);
+    if (!fs_exists(w->path))
+        loop_timer_in(loop, t, 20000);
+}
+
+static bool is_there(void *ctx) { return fs_exists(((struct waiting *)ctx)->path); }
+
+static int read_secret(struct loop *loop, const char *path, struct buf *secret, struct kr_err *e)
+{
+    struct waiting w = { .loop = loop, .again = { .fire = look_again }, .path = path };
+    loop_timer_in(loop, &w.again, 0);
+    int rc = loop_run_until(loop, is_there, &w, loop_now_us(loop) + o.secret_wait_us);
+    loop_timer_stop(loop, &w.again);
+    if (rc)
+        return kr_fail(e, KR_DEADLINE, "the secret \"%s\" did not appear: runtimed writes it when it starts", path);
+    if (fs_read(path, secret, e) < 0)
+        return -1;
+    while (secret->n && secret->p[secret->n - 1] == '\n')
+        secret->p[--secret->n] = '\0';
+    if (secret->n < 16)
+        return kr_fail(e, KR_INVALID, "the secret in \"%s\" is too short", path);
+    return unlink(path) < 0 ? kr_fail_sys(e, KR_SYSTEM, errno, "remove \"%s\"", path) : 0;
+}
+
+static int serve(struct process *p, struct execs *x, struct kr_err *e)
+{
+    static const int signals[] = { SIGTERM, SIGINT };
+    struct grpc_service services[RS_SERVICES];
+    rs_services(x, services);
+    struct grpc_server *s = grpc_server_new(p->loop, &(struct grpc_server_config){ .host = o.bind, .port = (uint16_t)o.port, .services = services,
+                                                                                   .n = RS_SERVICES, .max_message = LIMIT_EXEC_REQUEST, .allow = allow,
+                                                                                   .ctx = p }, e);
+    if (!s)
+        return -1;
+    loop_signals(p->loop, signals, LEN(signals), on_signal, p);
+    log_info(&log_std, "Runtime Server is ready", LOG_STR("address", o.bind), LOG_INT("port", grpc_server_port(s)));
+    loop_run(p->loop);
+    grpc_server_free(s);
+    return 0;
+}
+
+static int run(struct applet_call *call, struct kr_err *e)
+{
+    (void)call;
+    if (o.isolation == ISOLATION_SANDBOX)
+        return kr_fail(e, KR_UNSUPPORTED, "isolation Sandbox is not offered yet: use Process");
+    AUTO_BUF struct buf secret = { .max = 4096 };
+    const char **interpreter = xcalloc(o.interpreter.n + 1, sizeof *interpreter);
+    for (size_t i = 0; i < o.interpreter.n; i++)
+        interpreter[i] = o.interpreter.v[i].p;
+    prctl(PR_SET_DUMPABLE, 0);                    /* children of our UID can't look into us */
+    metrics_use(METRICS_RUNTIME_SERVER);
+    struct process p = { .loop = loop_new(&clock_system) };
+    int rc = o.secret_file.n ? read_secret(p.loop, o.secret_file.p, &secret, e) : 0;
+    if (rc == 0) {
+        p.secret = buf_view(&secret);
+        struct exec_config xc = { .interpreter = o.interpreter.n ? interpreter : NULL, .harden = o.isolation == ISOLATION_PROCESS,
+                                  .grace_ms = (int)(o.grace_us / 1000) };
+        struct execs *x = execs_new(p.loop, &xc);
+        rc = serve(&p, x, e);
+        execs_free(x);
+    }
+    loop_free(p.loop);
+    free(interpreter);
+    return rc;
+}
+
+const struct applet applet_runtime_server = {
+    .name = "runtime-server", .group = APPLET_COMPONENT, .brief = "executes commands in a Runtime Pod",
+    .help = "Speaks executor.v1.Runtime and kruntimes.runtime.v1.RuntimeWatch to the runtimed of its pod. Each execution has a process group "
+            "and session of its own; whatever it leaves behind is ended with it.",
+    .opts = opts, .shared = shared, .main = run,
+};
