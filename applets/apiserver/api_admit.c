@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * api_admit: our kinds go through their model (pruning, defaults, schema, rules); its findings become the causes and
- * warnings of the API. Core kinds are plain storage.
+ * warnings of the API. Core kinds are plain storage; metadata is checked of all.
  */
 #include "applets/apiserver/api.h"
-#include "core/model_admit.h"
+#include "k8s/meta.h"
 #include <stdio.h>
 
 enum field_validation { FIELDS_IGNORE, FIELDS_WARN, FIELDS_STRICT };
@@ -32,20 +32,28 @@ static int unknown_fields(struct api_call *c, const struct str_list *unknown, en
     return 0;
 }
 
+static enum meta_name name_rule(const struct resource *r)
+{
+    if (r->group && str_starts(str_of(r->group), S("rbac.")))
+        return META_PATH;
+    return str_is(str_of(r->kind), "Namespace") || str_is(str_of(r->kind), "Service") ? META_LABEL : META_SUBDOMAIN;
+}
+
 int admit(struct api_call *c, struct json *object, const struct json *old, bool status_only)
 {
     struct str name = json_string(json_get(json_get(object, "metadata"), "name"));
     enum field_validation mode;
+    struct model_errors errors = { 0 };
     (void)status_only;
+    meta_check(object, name_rule(c->path.r), &c->arena, &errors);
     if (c->path.r->type) {
-        struct model_errors errors = { 0 };
         struct str_list unknown = { 0 };
         if (validation_mode(c, &mode) < 0 || model_admit(c->path.r->type, &c->arena, object, old, &errors, &unknown, &c->e) < 0)
             return -1;
         if (unknown_fields(c, &unknown, mode) < 0)
             return -1;
-        for (size_t i = 0; i < errors.n; i++)
-            api_add_cause(c, errors.v[i].reason, errors.v[i].message, errors.v[i].field);
     }
+    for (size_t i = 0; i < errors.n; i++)
+        api_add_cause(c, errors.v[i].reason, errors.v[i].message, errors.v[i].field);
     return c->ncauses ? api_fail_invalid(c, name) : 0;
 }

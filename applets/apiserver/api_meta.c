@@ -1,57 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * api_meta: ObjectMeta's rules (Kubernetes API conventions, "Metadata"): what a client says, what the server says, and
- * what never changes. Spec rules are elsewhere (api_admit.c).
+ * what never changes. What names and labels may be is k8s/meta.h's, spec rules are the model's; api_admit.c asks both.
  */
 #include "applets/apiserver/api.h"
 #include <stdio.h>
-
-static bool dns_chars(struct str s, bool dots)
-{
-    bool edge = true;                       /* the character before was a border: no '-' or '.' may follow */
-    for (size_t i = 0; i < s.n; i++) {
-        char ch = s.p[i];
-        bool alnum = (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9');
-        if (!alnum && (edge || (ch != '-' && !(dots && ch == '.'))))
-            return false;
-        if (ch == '.' && s.p[i - 1] == '-')
-            return false;
-        edge = ch == '.' || (i + 1 < s.n && !alnum && dots && s.p[i + 1] == '.');
-    }
-    return s.n && s.p[s.n - 1] != '-' && s.p[s.n - 1] != '.';
-}
-
-static void check_name(struct api_call *c, struct str name, const char *field)
-{
-    const struct resource *r = c->path.r;
-    bool label = !r->namespaced && str_is(str_of(r->kind), "Namespace");
-    bool any = *r->group && str_starts(str_of(r->group), S("rbac."));
-    char message[512];
-    if (any ? (name.n && str_chr(name, '/') < 0) : label ? name.n <= 63 && dns_chars(name, false) : name.n <= 253 && dns_chars(name, true))
-        return;
-    snprintf(message, sizeof message, "Invalid value: \"%.*s\": a lowercase RFC 1123 %s must consist of lower case alphanumeric characters%s, "
-             "and must start and end with an alphanumeric character", (int)(name.n < 260 ? name.n : 260), name.p,
-             label ? "label" : "subdomain", label ? " or '-'" : ", '-' or '.'");
-    api_add_cause(c, "FieldValueInvalid", str_of(message), str_of(field));
-}
-
-static void check_map(struct api_call *c, const struct json *meta, const char *key, bool labels)
-{
-    char field[400], message[700];
-    for (const struct json *m = json_first(json_get(meta, key)); m; m = json_next(m)) {
-        struct str k = json_key(m), v = json_string(m);
-        snprintf(field, sizeof field, "metadata.%s", key);
-        if (!label_key_ok(k)) {
-            snprintf(message, sizeof message, "Invalid value: \"%.*s\": name part must consist of alphanumeric characters, '-', '_' or '.', "
-                     "and must start and end with an alphanumeric character", (int)(k.n < 300 ? k.n : 300), k.p);
-            api_add_cause(c, "FieldValueInvalid", str_of(message), str_of(field));
-        } else if (labels && !label_value_ok(v)) {
-            snprintf(message, sizeof message, "Invalid value: \"%.*s\": a valid label must be an empty string or consist of at most 63 alphanumeric "
-                     "characters, '-', '_' or '.', and must start and end with an alphanumeric character", (int)(v.n < 300 ? v.n : 300), v.p);
-            api_add_cause(c, "FieldValueInvalid", str_of(message), str_of(field));
-        }
-    }
-}
 
 /* Types of the members of metadata that the server itself reads: a wrong one is a request that can't be decoded. */
 static int check_types(struct api_call *c, const struct json *meta)
@@ -114,8 +67,6 @@ static int check_common(struct api_call *c, struct json *object, struct json **m
         return -1;
     json_del(*meta, S("managedFields"));
     json_del(*meta, S("selfLink"));
-    check_map(c, *meta, "labels", true);
-    check_map(c, *meta, "annotations", false);
     return 0;
 }
 
@@ -152,10 +103,6 @@ int meta_for_create(struct api_call *c, struct json *object)
     }
     if (json_string(json_get(meta, "resourceVersion")).n)
         return kr_fail(&c->e, KR_BAD_REQUEST, "resourceVersion should not be set on objects to be created");
-    if (!name.n)
-        api_add_cause(c, "FieldValueRequired", S("Required value: name or generateName is required"), S("metadata.name"));
-    else
-        check_name(c, name, "metadata.name");
     static const char *const server_s[] = { "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion" };
     for (size_t i = 0; i < LEN(server_s); i++)
         json_del(meta, str_of(server_s[i]));
