@@ -245,6 +245,7 @@ void sched_set_run(struct sched *s, const struct sched_run *r, int64_t now_us)
     else terms_free(r->terms, r->nterms), queue_remove(s, c);
     c->version = r->version;
     c->cancel = r->cancel;
+    c->attempted = r->attempted;
     c->failures = 0;
     c->retry_us = 0;
     c->not_before_us = r->not_before_us;

@@ -27,6 +27,7 @@ static void bind(struct round *r, struct crun *c, struct cpod *pod)
     struct sched_decision *d = decide(r, c, SCHED_BIND);
     d->pod = pod->name;
     d->pod_uid = pod->uid;
+    d->first = !c->attempted;
     pod_add_run(r->s, pod, c);
     c->told = NULL;
     c->told_us = 0;

@@ -55,7 +55,7 @@ struct sched_run {
     struct str pod, pod_uid;            /* status.assignedPod*, when active */
     int32_t priority;
     int64_t created_us, not_before_us;  /* wall clock; not_before: status.nextAttemptTime, 0 when absent */
-    bool cancel;
+    bool cancel, attempted;             /* attempted: status.attempt is set */
     struct sched_amounts requests;      /* without "runs": 1 of it */
     struct selector_labels labels;
     struct sched_term *terms; size_t nterms;
@@ -79,6 +79,7 @@ struct sched_decision {
     struct str ns, run, uid;            /* these live until the next change of the cache */
     uint64_t version;                   /* what the decision rests on: the write is conditional on it */
     struct str pod, pod_uid;            /* BIND */
+    bool first;                         /* BIND: attempt 1 is to be written */
     const char *reason;                 /* FAIL, WAIT: CamelCase */
     char message[256];                  /* BIND: why this pod; FAIL, CANCEL, WAIT: for people */
 };
