@@ -16,7 +16,7 @@ struct hpack_decoder {
     struct buf text;                       /* names and values of the block being decoded */
     struct hpack_span { uint32_t name, name_n, value, value_n; } *spans;
     struct http_field *fields;
-    size_t n, cap;
+    size_t n, cap, size;                   /* size: as in RFC 9113 section 10.5.1 */
 };
 void hpack_decoder_init(struct hpack_decoder *);
 void hpack_decoder_free(struct hpack_decoder *);
@@ -25,7 +25,7 @@ enum hpack_result { HPACK_OK, HPACK_TOO_LARGE, HPACK_BROKEN };
  * RFC 9113 section 10.5.1); the table has followed, so the connection may go on. BROKEN: the connection can't (COMPRESSION_ERROR). */
 enum hpack_result hpack_decode(struct hpack_decoder *, struct str block, struct http_fields *ret);
 
-struct hpack_encoder { struct hpack_table table; size_t peer_max; bool resize; };
+struct hpack_encoder { struct hpack_table table; size_t smallest; bool resize; };     /* smallest: since the last block */
 void hpack_encoder_init(struct hpack_encoder *);
 void hpack_encoder_free(struct hpack_encoder *);
 void hpack_encoder_limit(struct hpack_encoder *, size_t peer_max);         /* the peer's SETTINGS_HEADER_TABLE_SIZE */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hpack_decode: header blocks to fields (RFC 7541 sections 3, 5, 6). Names and values are gathered in one buffer as
- * offsets; pointers are made at the end, when it no longer moves.
+ * offsets; pointers are made at the end, when it no longer moves. A list that is too large is decoded on, so that the
+ * table stays equal to the peer's, but not without end. Tests: tests/unit/grpc/hpack.c
  */
 #include "grpc/hpack.h"
 
@@ -61,8 +62,14 @@ static bool read_string(struct hpack_decoder *d, struct reader *r, struct str *r
     return true;
 }
 
+/* Once the list is too large its fields are only counted: a byte that stands for a field must not take the room of one. */
 static void add_span(struct hpack_decoder *d, uint32_t name, size_t name_n, uint32_t value, size_t value_n)
 {
+    d->size += name_n + value_n + HPACK_OVERHEAD;
+    if (d->size > LIMIT_H2_HEADER_LIST) {
+        d->text.n = name;
+        return;
+    }
     if (d->n == d->cap) {
         d->cap = d->cap ? d->cap * 2 : 32;
         d->spans = xrealloc(d->spans, d->cap * sizeof *d->spans);
@@ -91,9 +98,9 @@ static bool read_literal(struct hpack_decoder *d, struct reader *r, unsigned pre
         return false;
     if (d->text.failed)
         return true;
-    add_span(d, name_at, name.n, value_at, value.n);
     if (add)
-        hpack_add(&d->table, (struct str){ d->text.p + name_at, name.n }, (struct str){ d->text.p ? d->text.p + value_at : NULL, value.n });
+        hpack_add(&d->table, (struct str){ d->text.p + name_at, name.n }, (struct str){ d->text.p + value_at, value.n });
+    add_span(d, name_at, name.n, value_at, value.n);
     return true;
 }
 
@@ -133,19 +140,20 @@ enum hpack_result hpack_decode(struct hpack_decoder *d, struct str block, struct
 {
     struct reader r = { (const unsigned char *)block.p, (const unsigned char *)block.p + block.n };
     bool fields_seen = false;
-    size_t size = 0;
     buf_clear(&d->text);
-    d->n = 0;
-    while (r.p < r.end)
+    d->n = d->size = 0;
+    while (r.p < r.end) {
         if (!read_one(d, &r, &fields_seen))
             return HPACK_BROKEN;
-    if (d->text.failed)
-        return HPACK_BROKEN;                     /* so large that the table could not follow: the connection ends */
+        if (d->text.failed || d->size > d->text.max)
+            return HPACK_BROKEN;                 /* so large that we don't follow to its end: the connection ends */
+    }
+    if (d->size > LIMIT_H2_HEADER_LIST)
+        return HPACK_TOO_LARGE;
     for (size_t i = 0; i < d->n; i++) {
         const struct hpack_span *s = &d->spans[i];
         d->fields[i] = (struct http_field){ { d->text.p + s->name, s->name_n }, { d->text.p + s->value, s->value_n } };
-        size += s->name_n + s->value_n + HPACK_OVERHEAD;
     }
     *ret = (struct http_fields){ d->fields, d->n };
-    return size > LIMIT_H2_HEADER_LIST ? HPACK_TOO_LARGE : HPACK_OK;
+    return HPACK_OK;
 }

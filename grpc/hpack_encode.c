@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hpack_encode: fields to header blocks. What comes again on the same connection goes into the dynamic table; paths and
- * lengths, which hardly do, don't. Strings are Huffman-coded when that is shorter.
+ * lengths, which hardly do, don't, and credentials never do: who can have fields of his own sent on the connection could
+ * guess at them by the size of what follows (RFC 7541 section 7.1). Strings are Huffman-coded when that is shorter.
+ * Tests: tests/unit/grpc/hpack.c
  */
 #include "grpc/hpack.h"
 
-void hpack_encoder_init(struct hpack_encoder *e) { *e = (struct hpack_encoder){ .table = { .max = HPACK_TABLE }, .peer_max = HPACK_TABLE }; }
+enum form { ADD = 0x40, PLAIN = 0, NEVER = 0x10 };       /* sections 6.2.1, 6.2.2, 6.2.3 */
+
+void hpack_encoder_init(struct hpack_encoder *e) { *e = (struct hpack_encoder){ .table = { .max = HPACK_TABLE } }; }
 void hpack_encoder_free(struct hpack_encoder *e) { hpack_table_free(&e->table); }
 
 void hpack_encoder_limit(struct hpack_encoder *e, size_t peer_max)
 {
     size_t max = peer_max < HPACK_TABLE ? peer_max : HPACK_TABLE;
-    e->peer_max = peer_max;
     if (max == e->table.max)
         return;
+    if (!e->resize || max < e->smallest)
+        e->smallest = max;
     hpack_resize(&e->table, max);
     e->resize = true;
 }
@@ -67,14 +72,27 @@ static uint64_t find(const struct hpack_table *t, const struct http_field *f, ui
     return 0;
 }
 
-static bool comes_again(const struct http_field *f)
+static bool is_among(struct str name, const char *const *list, size_t n)
 {
-    return f->name.n + f->value.n < HPACK_TABLE / 4 && !str_is(f->name, ":path") && !str_is(f->name, "content-length") &&
-           !str_is(f->name, "grpc-timeout") && !str_is(f->name, "grpc-message") && !str_is(f->name, "warning");
+    for (size_t i = 0; i < n; i++)
+        if (str_is(name, list[i]))
+            return true;
+    return false;
+}
+
+static enum form form_of(const struct http_field *f)
+{
+    static const char *const secret[] = { "authorization", "cookie", "set-cookie", "proxy-authorization" };
+    static const char *const once[] = { ":path", "content-length", "grpc-timeout", "grpc-message", "warning" };
+    if (is_among(f->name, secret, LEN(secret)))
+        return NEVER;
+    return f->name.n + f->value.n < HPACK_TABLE / 4 && !is_among(f->name, once, LEN(once)) ? ADD : PLAIN;
 }
 
 void hpack_encode(struct hpack_encoder *e, struct http_fields fields, struct buf *out)
 {
+    if (e->resize && e->smallest < e->table.max)
+        put_int(out, 5, 0x20, e->smallest);      /* the peer has to evict what we did in between (section 4.2) */
     if (e->resize)
         put_int(out, 5, 0x20, e->table.max);
     e->resize = false;
@@ -85,12 +103,12 @@ void hpack_encode(struct hpack_encoder *e, struct http_fields fields, struct buf
             put_int(out, 7, 0x80, index);
             continue;
         }
-        bool add = comes_again(f);
-        put_int(out, add ? 6 : 4, add ? 0x40 : 0, by_name);
+        enum form form = form_of(f);
+        put_int(out, form == ADD ? 6 : 4, (unsigned)form, by_name);
         if (!by_name)
             put_string(out, f->name);
         put_string(out, f->value);
-        if (add)
+        if (form == ADD)
             hpack_add(&e->table, f->name, f->value);
     }
 }

@@ -2,6 +2,7 @@
 /*
  * huffman: the code of RFC 7541 appendix B. It is canonical (codes of one length follow each other in the order of their
  * symbols, RFC 1951 section 3.2.2), so the lengths below say everything; tables are made from them on first use.
+ * Tests: tests/unit/grpc/hpack.c
  */
 #include "grpc/hpack.h"
 
@@ -60,16 +61,22 @@ void huffman_encode(struct buf *b, struct str s)
 {
     uint64_t hold = 0;
     unsigned n = 0;
+    size_t size = huffman_length(s);
+    char *to = buf_room(b, size);
+    if (!to)
+        return;
     prepare();
     for (size_t i = 0; i < s.n; i++) {
         unsigned char ch = (unsigned char)s.p[i];
         hold = hold << length_of[ch] | code_of[ch];
         n += length_of[ch];
         for (; n >= 8; n -= 8)
-            buf_byte(b, (char)(hold >> (n - 8)));
+            *to++ = (char)(hold >> (n - 8));
     }
     if (n)
-        buf_byte(b, (char)(hold << (8 - n) | 0xff >> n));     /* padded with the most significant bits of EOS: ones */
+        *to = (char)(hold << (8 - n) | 0xff >> n);            /* padded with the most significant bits of EOS: ones */
+    b->n += size;
+    b->p[b->n] = '\0';
 }
 
 /* The symbol at the top of a 32-bit window of which `have` bits are real; 0 bits used when there is none. */
@@ -96,6 +103,9 @@ bool huffman_decode(struct buf *b, struct str s)
     uint64_t hold = 0;
     unsigned have = 0, symbol;
     size_t i = 0;
+    char *start = buf_room(b, s.n * 8 / 5 + 1), *to = start;  /* the shortest code has 5 bits */
+    if (!to)
+        return false;
     prepare();
     for (;;) {
         while (have <= 32 && i < s.n) {
@@ -103,15 +113,21 @@ bool huffman_decode(struct buf *b, struct str s)
             have += 8;
         }
         if (!have)
-            return true;
+            break;
         uint32_t window = have >= 32 ? (uint32_t)(hold >> (have - 32)) : (uint32_t)(hold << (32 - have));
         unsigned used = look_up(window, have < 32 ? have : 32, &symbol);
-        if (!used)                               /* what is left must be padding: fewer than 8 bits, all ones */
-            return i == s.n && have < 8 && (hold & ((1u << have) - 1)) == (1u << have) - 1;
+        if (!used) {                             /* what is left must be padding: fewer than 8 bits, all ones */
+            if (i < s.n || have >= 8 || hold != (1u << have) - 1)
+                return false;
+            break;
+        }
         if (symbol == EOS)
             return false;
-        buf_byte(b, (char)symbol);
+        *to++ = (char)symbol;
         have -= used;
         hold &= (UINT64_C(1) << have) - 1;
     }
+    b->n += (size_t)(to - start);
+    b->p[b->n] = '\0';
+    return true;
 }
