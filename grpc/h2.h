@@ -65,7 +65,8 @@ struct str h2_pending(struct h2 *);        /* bytes to send now; at most some 64
 void h2_sent(struct h2 *, size_t n);
 bool h2_is_done(const struct h2 *);        /* dead or drained, and nothing pending: close the socket */
 
-/* Client: opens a stream; its number, or 0 when the peer's MAX_CONCURRENT_STREAMS, GOAWAY or used-up numbers forbid it. */
+/* Fields must be in lower case, without control bytes and connection fields: else the stream gets an H2_RESET with INTERNAL_ERROR.
+ * Client: opens a stream; its number, or 0 when the peer's MAX_CONCURRENT_STREAMS, GOAWAY or used-up numbers forbid it. */
 uint32_t h2_open(struct h2 *, struct http_fields, bool end, void *user);
 bool h2_can_open(const struct h2 *);
 /* Response head (`:status` first) or trailers (end, no pseudo-header). False: no such stream any more. */
@@ -73,7 +74,7 @@ bool h2_headers(struct h2 *, uint32_t stream, struct http_fields, bool end);
 bool h2_data(struct h2 *, uint32_t stream, struct str bytes, bool end);        /* copies */
 size_t h2_queued(const struct h2 *, uint32_t stream);                          /* bytes that wait in the stream */
 void h2_reset(struct h2 *, uint32_t stream, enum h2_code);                     /* no event follows for it */
-void h2_consume(struct h2 *, uint32_t stream, size_t n);                       /* gives window back; the stream may be gone */
+void h2_consume(struct h2 *, uint32_t stream, size_t n);     /* gives window back; a stream that is gone has given back all of it */
 void h2_set_user(struct h2 *, uint32_t stream, void *user);
 void *h2_user(const struct h2 *, uint32_t stream);
 void h2_ping(struct h2 *, uint64_t opaque);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * h2_conn: a connection from its preface to its end. Input is kept until a frame is whole; one call of h2_next handles
- * frames until one of them has made an event. Streams live in a hash by number and vanish when both ends are over.
+ * frames until one of them has made an event. Streams live in a hash by number and vanish when both ends are over; what
+ * their users had not consumed then counts as consumed, so that no window of the connection is ever lost.
+ * Tests: tests/unit/grpc/h2.c, h2_errors.c
  */
 #include "grpc/h2_conn.h"
 
@@ -92,6 +94,8 @@ void h2_stream_free(struct h2 *c, struct h2_stream *s)
                     c->ready_tail = r;
                 break;
             }
+    if (s->unconsumed && !c->dead)
+        h2_return_window(c, NULL, s->unconsumed);
     buf_free(&s->out);
     buf_free(&s->trailers);
     free(s);
@@ -125,7 +129,8 @@ void h2_stream_fail(struct h2 *c, uint32_t id, enum h2_code code)
     struct h2_stream *s = h2_find(c, id);
     put_reset(c, id, code);
     if (s) {
-        h2_event_add(c, (struct h2_event){ .type = H2_RESET, .stream = id, .user = s->user, .code = code });
+        if (s->head_seen || !h2_is_peers(c, id))             /* a request that was never shown goes unseen */
+            h2_event_add(c, (struct h2_event){ .type = H2_RESET, .stream = id, .user = s->user, .code = code });
         h2_stream_free(c, s);
     }
     h2_spend(c, 1);
@@ -142,16 +147,24 @@ void h2_reset(struct h2 *c, uint32_t id, enum h2_code code)
 
 /* ---- errors and budgets ------------------------------------------------------------------------------------------ */
 
+/* The number never grows: what was told not to be answered may have been sent again elsewhere. */
+static void put_goaway(struct h2 *c, uint32_t last, enum h2_code code, const char *text)
+{
+    if (last < c->goaway_told)
+        c->goaway_told = last;
+    h2_frame_head(&c->out, 8 + strlen(text), FRAME_GOAWAY, 0, 0);
+    h2_put_u32(&c->out, c->goaway_told);
+    h2_put_u32(&c->out, code);
+    buf_lit(&c->out, text);
+}
+
 void h2_die(struct h2 *c, enum h2_code code, const char *text)
 {
     if (c->dead)
         return;
-    c->dead = true;
-    h2_frame_head(&c->out, 8 + strlen(text), FRAME_GOAWAY, 0, 0);
-    h2_put_u32(&c->out, c->last_peer);
-    h2_put_u32(&c->out, code);
-    buf_lit(&c->out, text);
+    put_goaway(c, c->last_peer, code, text);
     h2_event_add(c, (struct h2_event){ .type = H2_DEAD, .code = code, .text = text });
+    c->dead = true;
 }
 
 bool h2_spend(struct h2 *c, unsigned tokens)
@@ -203,7 +216,8 @@ struct h2 *h2_new(const struct h2_config *config)
     *c = (struct h2){ .role = config->role, .in = { .max = LIMIT_H2_INPUT }, .out = { .max = SIZE_MAX / 2 }, .next_local = client ? 1 : 2,
                       .max_peer = config->max_streams ? config->max_streams : LIMIT_H2_STREAMS, .our_max = 100, .send_window = WINDOW_0,
                       .peer_initial = WINDOW_0, .our_initial = window > WINDOW_0 ? window : WINDOW_0, .initial_wanted = window,
-                      .peer_max_frame = MAX_FRAME, .block = { .max = LIMIT_H2_HEADER_BLOCK }, .goaway_last = STREAM_MAX };
+                      .peer_max_frame = MAX_FRAME, .block = { .max = LIMIT_H2_HEADER_BLOCK }, .encoded = { .max = SIZE_MAX / 2 },
+                      .goaway_last = STREAM_MAX, .goaway_told = STREAM_MAX };
     c->conn_window = whole > WINDOW_0 ? whole : WINDOW_0;
     c->recv_window = c->conn_window;
     c->ready_tail = &c->ready_head;
@@ -219,6 +233,7 @@ void h2_free(struct h2 *c)
 {
     if (!c)
         return;
+    c->dead = true;
     for (size_t i = 0; i < c->cap; i++)
         while (c->table[i])
             h2_stream_free(c, c->table[i]);
@@ -229,6 +244,7 @@ void h2_free(struct h2 *c)
     buf_free(&c->in);
     buf_free(&c->out);
     buf_free(&c->block);
+    buf_free(&c->encoded);
     free(c);
 }
 
@@ -236,6 +252,8 @@ void h2_free(struct h2 *c)
 
 void h2_event_add(struct h2 *c, struct h2_event ev)
 {
+    if (c->dead)
+        return;                                      /* H2_DEAD is the last one */
     if (c->ev_n == c->ev_cap) {
         size_t cap = c->ev_cap ? c->ev_cap * 2 : 8;
         struct h2_event *v = xmalloc(cap * sizeof *v);
@@ -327,9 +345,7 @@ void h2_goaway(struct h2 *c, enum h2_code code, bool final)
 {
     if (c->dead || c->goaway_final)
         return;
-    h2_frame_head(&c->out, 8, FRAME_GOAWAY, 0, 0);
-    h2_put_u32(&c->out, final ? c->last_peer : STREAM_MAX);
-    h2_put_u32(&c->out, code);
+    put_goaway(c, final ? c->last_peer : STREAM_MAX, code, "");
     c->goaway_sent = true;
     c->goaway_final = final;
 }

@@ -25,9 +25,10 @@ struct h2_stream {
     struct h2_stream *hash_next;
     struct h2_stream *ready_next;              /* has data and window: waits for its turn */
     int64_t send_window, recv_window;
-    uint32_t unreturned;                       /* received bytes that h2_consume gave back but no WINDOW_UPDATE told yet */
+    uint32_t unconsumed;                       /* received bytes that h2_consume has not given back */
+    uint32_t unreturned;                       /* given back, but no WINDOW_UPDATE told yet */
     struct buf out; size_t out_at;             /* data that waits */
-    struct buf trailers;                       /* fields that go behind it, as name\0value\0 */
+    struct buf trailers; size_t ntrailers;     /* fields that go behind it, as name\0value\0 */
     int64_t content_length, received;          /* -1: not said */
     bool ready, end_queued, has_trailers, ended_local, ended_remote, head_seen, head_request;
 };
@@ -49,11 +50,12 @@ struct h2 {
     uint32_t conn_unreturned, peer_max_frame;
     struct buf block;                          /* header block in progress */
     uint32_t block_stream; bool block_end, in_block;
-    uint32_t reset[64]; size_t reset_n;        /* streams we reset lately: what still comes for them is passed over */
+    struct buf encoded;                        /* header block being sent */
+    uint32_t reset[256]; size_t reset_n;       /* streams we reset lately: what still comes for them is passed over */
     int64_t budget_us;                         /* glitches: a token bucket in time */
     int64_t now_us;
     bool settings_seen, dead, goaway_sent, goaway_final, goaway_seen;
-    uint32_t goaway_last;
+    uint32_t goaway_last, goaway_told;         /* the peer's last stream; ours, which must not grow (section 6.8) */
 };
 struct frame { unsigned type, flags; uint32_t stream; struct str payload; };
 
@@ -76,6 +78,7 @@ void h2_receive(struct h2 *, const struct frame *);
 /* h2_fields.c: which kind of header block it is and whether it is well formed */
 enum { FIELDS_REQUEST, FIELDS_RESPONSE, FIELDS_TRAILERS };
 bool h2_fields_ok(struct http_fields, int kind, struct h2_stream *);   /* sets content_length; informational: see status */
+bool h2_fields_sendable(struct http_fields);                           /* nothing in them that every peer has to refuse */
 /* h2_send.c */
 void h2_make_ready(struct h2 *, struct h2_stream *);
 void h2_return_window(struct h2 *, struct h2_stream *, uint32_t n);    /* stream may be NULL: the connection's only */

@@ -16,12 +16,26 @@ static bool name_ok(struct str n)
     return n.n > 0;
 }
 
+/* RFC 9110 section 5.5, as in HTTP/1.1. */
+static bool no_control(struct str v)
+{
+    for (size_t i = 0; i < v.n; i++)
+        if (((unsigned char)v.p[i] < ' ' && v.p[i] != '\t') || v.p[i] == 0x7f)
+            return false;
+    return true;
+}
+
 static bool value_ok(struct str v)
 {
-    if (v.n && (v.p[0] == ' ' || v.p[0] == '\t' || v.p[v.n - 1] == ' ' || v.p[v.n - 1] == '\t'))
-        return false;
+    bool padded = v.n && (v.p[0] == ' ' || v.p[0] == '\t' || v.p[v.n - 1] == ' ' || v.p[v.n - 1] == '\t');
+    return !padded && no_control(v);
+}
+
+/* What goes into a start line or a log when the request is passed on: no space either. */
+static bool is_solid(struct str v)
+{
     for (size_t i = 0; i < v.n; i++)
-        if (v.p[i] == '\0' || v.p[i] == '\r' || v.p[i] == '\n')
+        if ((unsigned char)v.p[i] <= ' ' || v.p[i] == 0x7f)
             return false;
     return true;
 }
@@ -59,8 +73,11 @@ static bool take_regular(struct pseudo *p, struct http_field f, struct h2_stream
     uint64_t n;
     if (!name_ok(f.name) || is_connection_field(f))
         return false;
-    if (str_is(f.name, "host"))
-        p->host = f.value;
+    if (str_is(f.name, "host")) {
+        if (p->host.p)
+            return false;
+        p->host = (struct str){ f.value.p ? f.value.p : "", f.value.n };
+    }
     if (!str_is(f.name, "content-length") || kind == FIELDS_TRAILERS)
         return true;
     if (!str_u64(f.value, &n) || n > INT64_MAX / 2 || (s->content_length >= 0 && s->content_length != (int64_t)n))
@@ -72,11 +89,12 @@ static bool take_regular(struct pseudo *p, struct http_field f, struct h2_stream
 static bool request_ok(const struct pseudo *p, struct h2_stream *s)
 {
     s->head_request = str_is(p->method, "HEAD");
-    if (!p->method.n || !http_is_token(p->method))
+    if (!p->method.n || !http_is_token(p->method) || !is_solid(p->scheme) || !is_solid(p->path) || !is_solid(p->authority) ||
+        str_chr(p->authority, '@') >= 0)         /* section 8.3.1: no user */
         return false;
     if (str_is(p->method, "CONNECT"))
         return p->authority.n && !p->scheme.p && !p->path.p;
-    if (!p->scheme.n || !p->path.n || (p->path.p[0] != '/' && !str_is(p->path, "*")))
+    if (!p->scheme.n || !p->path.n || (p->path.p[0] != '/' && !(str_is(p->path, "*") && str_is(p->method, "OPTIONS"))))
         return false;
     return !p->host.n || !p->authority.n || str_caseeq(p->host, p->authority);
 }
@@ -102,4 +120,15 @@ bool h2_fields_ok(struct http_fields fields, int kind, struct h2_stream *s)
         return request_ok(&p, s);
     uint64_t status;
     return kind != FIELDS_RESPONSE || (p.status.n == 3 && str_u64(p.status, &status) && status >= 100);
+}
+
+/* Space around a value is left to who sends it; what could end a line or a field is not. */
+bool h2_fields_sendable(struct http_fields fields)
+{
+    for (size_t i = 0; i < fields.n; i++) {
+        struct http_field f = fields.v[i];
+        if (!name_ok(f.name.n && f.name.p[0] == ':' ? str_from(f.name, 1) : f.name) || !no_control(f.value) || is_connection_field(f))
+            return false;
+    }
+    return true;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * h2_receive: what each frame does (RFC 9113 section 6), and to streams in which state (section 5.1). A frame that breaks a
- * rule ends its stream or the connection as the RFC says, and costs tokens of the budget.
+ * rule ends its stream or the connection as the RFC says, and costs tokens of the budget. What may just have crossed our
+ * RST_STREAM on its way costs none, nor does PING, which gRPC sends with every round trip of data: its answers are bounded by
+ * the output that waits. Tests: tests/unit/grpc/h2.c, h2_errors.c
  */
 #include "grpc/h2_conn.h"
 
@@ -37,11 +39,15 @@ static void peer_ended(struct h2 *c, struct h2_stream *s)
 
 /* ---- DATA -------------------------------------------------------------------------------------------------------- */
 
-static void on_closed_data(struct h2 *c, const struct frame *f)
+/* A stream that is gone: did we end it, so that what still comes may have been on its way? A client ends every stream it
+ * gives up, and of its own numbers no harm can come. */
+static bool may_have_crossed(const struct h2 *c, uint32_t id) { return c->role == H2_CLIENT || h2_was_reset(c, id); }
+
+static void on_closed_data(struct h2 *c, const struct frame *f, const struct h2_stream *s)
 {
     h2_return_window(c, NULL, (uint32_t)f->payload.n);
-    if (h2_was_reset(c, f->stream))
-        h2_spend(c, 1);
+    if (!s && may_have_crossed(c, f->stream))
+        h2_spend(c, f->payload.n == 0);
     else
         h2_stream_fail(c, f->stream, H2_STREAM_CLOSED);
 }
@@ -62,7 +68,7 @@ static void on_data(struct h2 *c, const struct frame *f)
         return;
     }
     if (!s || s->ended_remote) {
-        on_closed_data(c, f);
+        on_closed_data(c, f, s);
         return;
     }
     s->recv_window -= (int64_t)f->payload.n;
@@ -82,6 +88,7 @@ static void on_data(struct h2 *c, const struct frame *f)
         h2_return_window(c, s, (uint32_t)(f->payload.n - data.n));
     if (!data.n && !end && !h2_spend(c, 1))
         return;
+    s->unconsumed += (uint32_t)data.n;
     if (data.n || end)
         h2_event_add(c, (struct h2_event){ .type = H2_DATA, .stream = s->id, .user = s->user, .data = data, .end = end });
     if (end)
@@ -101,8 +108,8 @@ static struct h2_stream *stream_for_block(struct h2 *c, uint32_t id)
     if (s)
         return s;
     if (!is_idle(c, id)) {
-        if (h2_was_reset(c, id))
-            h2_spend(c, 1);
+        if (may_have_crossed(c, id))
+            h2_spend(c, c->role == H2_SERVER);
         else
             h2_die(c, H2_STREAM_CLOSED, "HEADERS on a closed stream");
         return NULL;
@@ -112,7 +119,7 @@ static struct h2_stream *stream_for_block(struct h2 *c, uint32_t id)
         return NULL;
     }
     c->last_peer = id;
-    if (c->peer_streams >= c->max_peer || c->goaway_final) {
+    if (c->peer_streams >= c->max_peer || c->goaway_final || c->out.n > LIMIT_H2_OUTPUT) {
         h2_stream_fail(c, id, H2_REFUSED_STREAM);
         return NULL;
     }
@@ -152,9 +159,9 @@ static void on_block(struct h2 *c)
         s->head_request = head_request;
         if (is_informational(fields)) {
             s->content_length = -1;
-            if (end || !h2_spend(c, 1))
+            if (end || str_is(fields.v[0].value, "101"))     /* section 8.6: no upgrade */
                 h2_stream_fail(c, s->id, H2_PROTOCOL_ERROR);
-            else
+            else if (h2_spend(c, 1))
                 h2_event_add(c, (struct h2_event){ .type = H2_INFORMATIONAL, .stream = s->id, .user = s->user, .fields = fields });
             return;
         }
@@ -237,7 +244,7 @@ static void on_rst(struct h2 *c, const struct frame *f)
     }
 }
 
-/* Section 6.9.2: the windows of all streams move by the difference. */
+/* Section 6.9.2: the windows of all streams move by the difference; once a frame, however often it names the setting. */
 static bool move_windows(struct h2 *c, int64_t by)
 {
     for (size_t i = 0; i < c->cap; i++)
@@ -266,10 +273,7 @@ static bool take_setting(struct h2 *c, unsigned id, uint32_t v)
     case 4:
         if (v > WINDOW_MAX)
             return h2_die(c, H2_FLOW_CONTROL_ERROR, "a bad SETTINGS_INITIAL_WINDOW_SIZE"), false;
-        int64_t by = (int64_t)v - c->peer_initial;
         c->peer_initial = v;
-        if (!move_windows(c, by))
-            return h2_die(c, H2_FLOW_CONTROL_ERROR, "a window grew beyond 2^31-1"), false;
         break;
     case 5:
         if (v < MAX_FRAME || v > 16777215)
@@ -306,10 +310,15 @@ static void on_settings(struct h2 *c, const struct frame *f)
     else if (!h2_spend(c, 1))
         return;
     c->settings_seen = true;
+    int64_t initial = c->peer_initial;
     for (size_t i = 0; i < f->payload.n; i += 6) {
         const unsigned char *p = (const unsigned char *)f->payload.p + i;
         if (!take_setting(c, (unsigned)p[0] << 8 | p[1], h2_u32(f->payload.p + i + 2)))
             return;
+    }
+    if (initial != c->peer_initial && !move_windows(c, c->peer_initial - initial)) {
+        h2_die(c, H2_FLOW_CONTROL_ERROR, "a window grew beyond 2^31-1");
+        return;
     }
     h2_frame_head(&c->out, 0, FRAME_SETTINGS, FLAG_ACK, 0);
     h2_event_add(c, (struct h2_event){ .type = H2_PEER_SETTINGS });
@@ -324,7 +333,7 @@ static void on_ping(struct h2 *c, const struct frame *f)
     if (f->flags & FLAG_ACK) {
         uint64_t opaque = (uint64_t)h2_u32(f->payload.p) << 32 | h2_u32(f->payload.p + 4);
         h2_event_add(c, (struct h2_event){ .type = H2_PONG, .opaque = opaque });
-    } else if (h2_spend(c, 1)) {
+    } else if (h2_spend(c, 0)) {
         h2_frame_head(&c->out, 8, FRAME_PING, FLAG_ACK, 0);
         buf_str(&c->out, f->payload);
     }

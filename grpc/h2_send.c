@@ -2,7 +2,8 @@
 /*
  * h2_send: what users want sent. Header blocks go out at once (the compression state is the connection's, so their order
  * is their moment); data waits in its stream and is cut into frames by turns when the output has room, as far as both
- * windows allow. Trailers wait behind the data.
+ * windows allow. Trailers wait behind the data. A stream whose end needs no window passes those that wait for the
+ * connection's. Tests: tests/unit/grpc/h2.c
  */
 #include "grpc/h2_conn.h"
 
@@ -10,9 +11,9 @@ static size_t queued(const struct h2_stream *s) { return s->out.n - s->out_at; }
 
 static void put_block(struct h2 *c, uint32_t stream, struct http_fields fields, bool end)
 {
-    AUTO_BUF struct buf block = { .max = SIZE_MAX / 2 };
-    hpack_encode(&c->encoder, fields, &block);
-    struct str rest = buf_view(&block);
+    buf_clear(&c->encoded);
+    hpack_encode(&c->encoder, fields, &c->encoded);
+    struct str rest = buf_view(&c->encoded);
     bool first = true;
     do {
         struct str part = { rest.p, rest.n < c->peer_max_frame ? rest.n : c->peer_max_frame };
@@ -46,13 +47,18 @@ uint32_t h2_open(struct h2 *c, struct http_fields fields, bool end, void *user)
     for (size_t i = 0; i < fields.n; i++)
         if (str_is(fields.v[i].name, ":method"))
             s->head_request = str_is(fields.v[i].value, "HEAD");
-    put_block(c, id, fields, end);
-    s->ended_local = end;
+    if (h2_fields_sendable(fields)) {
+        put_block(c, id, fields, end);
+        s->ended_local = end;
+        return id;
+    }
+    h2_event_add(c, (struct h2_event){ .type = H2_RESET, .stream = id, .user = user, .code = H2_INTERNAL_ERROR });
+    h2_stream_free(c, s);                        /* nothing was sent: to the peer it is a number left out */
     return id;
 }
 
 /* Fields as one text, for trailers that wait: name, NUL, value, NUL. Neither may have a NUL. */
-static void keep_trailers(struct h2_stream *s, struct http_fields fields)
+static bool keep_trailers(struct h2_stream *s, struct http_fields fields)
 {
     for (size_t i = 0; i < fields.n; i++) {
         buf_str(&s->trailers, fields.v[i].name);
@@ -60,19 +66,23 @@ static void keep_trailers(struct h2_stream *s, struct http_fields fields)
         buf_str(&s->trailers, fields.v[i].value);
         buf_byte(&s->trailers, '\0');
     }
+    s->ntrailers = fields.n;
     s->has_trailers = true;
+    return !s->trailers.failed;
 }
 
 static void put_trailers(struct h2 *c, struct h2_stream *s)
 {
-    struct http_field v[64];
-    size_t n = 0;
+    AUTO_FREE struct http_field *many = NULL;
+    struct http_field few[16], *v = few;
+    if (s->ntrailers > LEN(few))
+        v = many = xcalloc(s->ntrailers, sizeof *v);
     struct str rest = buf_view(&s->trailers);
-    while (rest.n && n < LEN(v)) {
-        v[n].name = str_cut(&rest, '\0');
-        v[n++].value = str_cut(&rest, '\0');
+    for (size_t i = 0; i < s->ntrailers; i++) {
+        v[i].name = str_cut(&rest, '\0');
+        v[i].value = str_cut(&rest, '\0');
     }
-    put_block(c, s->id, (struct http_fields){ v, n }, true);
+    put_block(c, s->id, (struct http_fields){ v, s->ntrailers }, true);
 }
 
 bool h2_headers(struct h2 *c, uint32_t id, struct http_fields fields, bool end)
@@ -80,8 +90,11 @@ bool h2_headers(struct h2 *c, uint32_t id, struct http_fields fields, bool end)
     struct h2_stream *s = h2_find(c, id);
     if (!s || c->dead || s->ended_local || s->end_queued)
         return false;
+    if (!h2_fields_sendable(fields) || (end && queued(s) && !keep_trailers(s, fields))) {
+        h2_stream_fail(c, id, H2_INTERNAL_ERROR);
+        return false;
+    }
     if (end && queued(s)) {
-        keep_trailers(s, fields);
         s->end_queued = true;
         return true;
     }
@@ -162,19 +175,30 @@ static void put_data(struct h2 *c, struct h2_stream *s)
 
 struct str h2_pending(struct h2 *c)
 {
+    struct h2_stream *starved = NULL, **starved_tail = &starved;     /* the connection's window is used up */
     while (c->out.n < OUT_HIGH && c->ready_head && !c->dead) {
         struct h2_stream *s = c->ready_head;
         uint32_t id = s->id;
-        if (c->send_window <= 0 && queued(s))
-            break;
         c->ready_head = s->ready_next;
         if (!c->ready_head)
             c->ready_tail = &c->ready_head;
+        if (c->send_window <= 0 && queued(s)) {
+            s->ready_next = NULL;
+            *starved_tail = s;
+            starved_tail = &s->ready_next;
+            continue;
+        }
         s->ready = false;
         put_data(c, s);
         s = h2_find(c, id);                      /* it may have ended */
         if (s)
             h2_make_ready(c, s);
+    }
+    if (starved) {                               /* they keep their turn */
+        *starved_tail = c->ready_head;
+        if (!c->ready_head)
+            c->ready_tail = starved_tail;
+        c->ready_head = starved;
     }
     return buf_view(&c->out);
 }
@@ -214,6 +238,11 @@ void h2_return_window(struct h2 *c, struct h2_stream *s, uint32_t n)
 
 void h2_consume(struct h2 *c, uint32_t id, size_t n)
 {
-    if (n && !c->dead)
-        h2_return_window(c, h2_find(c, id), (uint32_t)n);
+    struct h2_stream *s = h2_find(c, id);
+    if (!s || c->dead)
+        return;                                  /* it gave all back when it ended */
+    uint32_t back = n < s->unconsumed ? (uint32_t)n : s->unconsumed;
+    s->unconsumed -= back;
+    if (back)
+        h2_return_window(c, s, back);
 }

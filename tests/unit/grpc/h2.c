@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/kit/h2_ends.h"
+
+#define BOTH_ENDS(stream_window, connection_window)                         \
+    struct h2_end c, s;                                                     \
+    h2_end_init(&c, H2_CLIENT, stream_window, connection_window);           \
+    h2_end_init(&s, H2_SERVER, stream_window, connection_window)
+#define ENDS_DONE() (h2_end_done(&c), h2_end_done(&s))
+#define GET_SEEN " :method=GET :scheme=http :path=/x :authority=h"
+
+/* ---- exchanges ---- */
+static void answer(struct h2_end *s, const struct h2_event *ev)
+{
+    if (ev->type == H2_HEADERS) {
+        h2_headers(s->h, ev->stream, H2_FIELDS(H2_FLD(":status", "103")), false);
+        h2_headers(s->h, ev->stream, H2_200, false);
+    }
+    if (!ev->end) return;
+    h2_data(s->h, ev->stream, S("hel"), false);
+    h2_data(s->h, ev->stream, S("lo"), false);
+    h2_headers(s->h, ev->stream, H2_FIELDS(H2_FLD("grpc-status", "0"), H2_FLD("authorization", "x")), true);
+}
+
+TEST(a_request_and_its_response)
+{
+    BOTH_ENDS(0, 0);
+    s.on = answer;
+    int mark;
+    h2_pump(&c, &s, 100);
+    CHECK_INT(h2_open(c.h, H2_GET, false, &mark), 1);
+    CHECK(h2_user(c.h, 1) == &mark);
+    CHECK(h2_data(c.h, 1, S("abc"), false));
+    CHECK_INT(h2_queued(c.h, 1), 3);
+    CHECK(h2_headers(c.h, 1, H2_FIELDS(H2_FLD("x-sum", "7")), true));
+    CHECK(!h2_data(c.h, 1, S("late"), false));
+    h2_pump(&c, &s, 100);
+    CHECK_STR(h2_end_trace(&s), S("HEADERS 1" GET_SEEN "\nDATA 1 abc\nTRAILERS 1 x-sum=7 end\nCLOSED 1\n"));
+    CHECK_STR(h2_end_trace(&c), S("INFORMATIONAL 1 :status=103\nHEADERS 1 :status=200\nDATA 1 hello\nTRAILERS 1 grpc-status=0 authorization=x end\nCLOSED 1\n"));
+    CHECK_INT(h2_streams(c.h) + h2_streams(s.h), 0);
+    CHECK(!h2_headers(s.h, 1, H2_200, true));
+    h2_ping(c.h, 0x123456789abcdef0);
+    h2_pump(&c, &s, 100);
+    CHECK_STR(h2_end_trace(&c), S("PONG 123456789abcdef0\n"));
+    ENDS_DONE();
+}
+
+static void answer_at_once(struct h2_end *s, const struct h2_event *ev)
+{
+    if (ev->type == H2_HEADERS) h2_headers(s->h, ev->stream, H2_200, true);
+}
+
+TEST(every_cut_gives_the_same_events)
+{
+    BOTH_ENDS(0, 0);
+    AUTO_BUF struct buf all = { .max = 1 << 20 }, piece = { 0 }, want = { .max = 1 << 20 };
+    s.on = answer_at_once;                         /* data would leave, and streams end, when the output is taken */
+    for (int i = 0; i < 4; i++) {                  /* the client's side of a conversation, recorded */
+        uint32_t id = h2_open(c.h, H2_GET, i == 3, NULL);
+        if (i < 3) h2_data(c.h, id, S("some bytes"), i == 1);
+        if (i == 2) h2_headers(c.h, id, H2_FIELDS(H2_FLD("x", "y")), true);
+        if (i == 0) h2_reset(c.h, id, H2_CANCEL);
+        h2_ping(c.h, 7);
+        buf_str(&all, h2_end_take(&c, &piece));
+        h2_end_feed(&s, buf_view(&piece), piece.n);
+        h2_end_feed(&c, h2_end_take(&s, &piece), piece.n);
+    }
+    buf_str(&all, test_hex(&piece, "000001 00 00 00000000 00"));              /* DATA on stream 0 */
+    h2_end_feed(&s, buf_view(&piece), piece.n);
+    buf_str(&want, h2_end_trace(&s));
+    CHECK(str_find(buf_view(&want), S("DEAD code 1")) > 0);
+    for (size_t cut = 1; cut <= all.n; cut = cut < 40 ? cut + 1 : cut * 2) {
+        struct h2_end again;
+        h2_end_init(&again, H2_SERVER, 0, 0);
+        again.on = answer_at_once;
+        struct str in = buf_view(&all);
+        while (in.n) {                             /* what it sends goes to nobody, but it must get rid of it */
+            size_t n = in.n < cut ? in.n : cut;
+            h2_end_feed(&again, (struct str){ in.p, n }, n);
+            h2_end_take(&again, &piece);
+            in = str_from(in, n);
+        }
+        CHECK_STR(h2_end_trace(&again), buf_view(&want));
+        h2_end_done(&again);
+    }
+    ENDS_DONE();
+}
+
+/* ---- windows ---- */
+static void echo_size(struct h2_end *s, const struct h2_event *ev)
+{
+    static char block[50000];
+    if (ev->type == H2_HEADERS) h2_headers(s->h, ev->stream, H2_200, false);
+    if (ev->end)
+        for (int i = 0; i < 20; i++) h2_data(s->h, ev->stream, (struct str){ block, sizeof block }, i == 19);
+}
+
+TEST(big_bodies_through_small_windows)
+{
+    static const uint32_t windows[] = { 1, 1000, 65535, 100000 };
+    for (size_t w = 0; w < LEN(windows); w++) {
+        BOTH_ENDS(windows[w], 65535);
+        s.on = echo_size;
+        size_t total = windows[w] == 1 ? 2000 : 1000000;
+        char *body = xcalloc(1, total);
+        h2_pump(&c, &s, 4096);
+        uint32_t a = h2_open(c.h, H2_GET, false, NULL), b = h2_open(c.h, H2_GET, false, NULL);
+        h2_data(c.h, a, (struct str){ body, total }, true);
+        h2_data(c.h, b, (struct str){ body, total }, windows[w] > 1);
+        h2_pump(&c, &s, 4096);
+        CHECK_INT(s.data[0], total);
+        CHECK_INT(s.data[1], total);
+        CHECK_INT(c.data[0], windows[w] > 1 ? 1000000 : c.data[0]);
+        CHECK_INT(h2_streams(c.h), windows[w] > 1 ? 0 : h2_streams(c.h));
+        free(body);
+        ENDS_DONE();
+    }
+}
+
+TEST(nothing_flows_that_was_not_consumed)
+{
+    BOTH_ENDS(30000, 65535);
+    char *body = xcalloc(1, 200000);
+    s.hold = true;
+    h2_pump(&c, &s, 4096);
+    for (int i = 0; i < 3; i++) h2_data(c.h, h2_open(c.h, H2_GET, false, NULL), (struct str){ body, 200000 }, true);
+    h2_pump(&c, &s, 4096);
+    CHECK_INT(s.data[0], 30000);
+    CHECK_INT(s.data[0] + s.data[1] + s.data[2], 65535);
+    h2_consume(s.h, 1, 1 << 30);                   /* no more than it got */
+    h2_pump(&c, &s, 4096);
+    CHECK_INT(s.data[0] + s.data[1] + s.data[2], 65535);     /* 30000 of 65535: less than half is not told */
+    CHECK_INT(s.data[1], 19151);
+    h2_consume(s.h, 3, 19151);
+    h2_pump(&c, &s, 4096);
+    CHECK_INT(s.data[0] + s.data[1] + s.data[2], 65535 + 30000 + 19151);
+    free(body);
+    ENDS_DONE();
+}
+
+TEST(an_end_passes_streams_that_wait_for_the_connection)
+{
+    BOTH_ENDS(0, 65535);
+    char *body = xcalloc(1, 200000);
+    s.hold = true;
+    h2_pump(&c, &s, 4096);
+    uint32_t a = h2_open(c.h, H2_GET, false, NULL), b = h2_open(c.h, H2_GET, false, NULL);
+    h2_data(c.h, a, (struct str){ body, 200000 }, true);
+    h2_pump(&c, &s, 4096);
+    CHECK_INT(s.data[0], 65535);
+    h2_data(c.h, b, S(""), true);
+    h2_end_trace(&s);
+    h2_pump(&c, &s, 4096);
+    CHECK_STR(h2_end_trace(&s), S("DATA 3  end\n"));
+    s.hold = false;
+    h2_consume(s.h, a, 65535);
+    h2_pump(&c, &s, 4096);
+    CHECK_INT(s.data[0], 200000);
+    free(body);
+    ENDS_DONE();
+}
+
+static void reset_at_data(struct h2_end *s, const struct h2_event *ev)
+{
+    if (ev->type == H2_DATA) h2_reset(s->h, ev->stream, H2_CANCEL);
+}
+
+TEST(no_window_is_lost_with_a_stream)
+{
+    BOTH_ENDS(0, 65535);
+    char *body = xcalloc(1, 40000);
+    s.hold = true;
+    s.on = reset_at_data;
+    h2_pump(&c, &s, 4096);
+    for (int i = 0; i < 50; i++) {
+        h2_data(c.h, h2_open(c.h, H2_GET, false, NULL), (struct str){ body, 40000 }, true);
+        h2_pump(&c, &s, 4096);
+    }
+    s.on = NULL;
+    s.data[50 % 8] = 0;
+    h2_data(c.h, h2_open(c.h, H2_GET, false, NULL), (struct str){ body, 40000 }, true);
+    h2_pump(&c, &s, 4096);
+    CHECK(s.data[50 % 8] >= 32767);                /* what is not told yet is less than half */
+    CHECK_INT(h2_streams(c.h), 1);
+    free(body);
+    ENDS_DONE();
+}
+
+TEST(a_window_may_become_negative)
+{
+    struct h2_end s;
+    AUTO_BUF struct buf b = { 0 }, out = { 0 };
+    h2_end_init(&s, H2_SERVER, 0, 0);
+    s.on = echo_size;
+    h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+    h2_end_feed(&s, test_hex(&b, "000006 04 00 00000000 0004 00000003   000006 01 05 00000001 828684 410178"), 99);
+    h2_end_take(&s, &out);
+    CHECK(str_ends(buf_view(&out), test_hex(&b, "000003 00 00 00000001 000000")));
+    h2_end_feed(&s, test_hex(&b, "000006 04 00 00000000 0004 00000001"), 99);       /* 3 sent: the window is -2 */
+    CHECK_STR(h2_end_take(&s, &out), test_hex(&b, "000000 04 01 00000000"));
+    h2_end_feed(&s, test_hex(&b, "000004 08 00 00000001 00000002"), 99);
+    CHECK_STR(h2_end_take(&s, &out), S(""));
+    h2_end_feed(&s, test_hex(&b, "000004 08 00 00000001 00000002"), 99);
+    CHECK_STR(h2_end_take(&s, &out), test_hex(&b, "000002 00 00 00000001 0000"));
+    h2_end_done(&s);
+}
+
+TEST(streams_take_turns)
+{
+    BOTH_ENDS(1 << 20, 1 << 22);
+    AUTO_BUF struct buf out = { 0 }, order = { .max = 4096 };
+    char *body = xcalloc(1, 100000);
+    h2_pump(&c, &s, 4096);
+    for (int i = 0; i < 3; i++) h2_data(c.h, h2_open(c.h, H2_GET, false, NULL), (struct str){ body, 40000 }, true);
+    struct str in = h2_end_take(&c, &out);
+    while (in.n >= 9) {
+        const unsigned char *p = (const unsigned char *)in.p;
+        size_t n = (size_t)p[0] << 16 | (size_t)p[1] << 8 | p[2];
+        if (p[3] == 0) buf_fmt(&order, "%u ", p[8]);
+        CHECK(n <= 16384);
+        in = str_from(in, 9 + n);
+    }
+    CHECK_STR(buf_view(&order), S("1 3 5 1 3 5 1 3 5 "));
+    free(body);
+    ENDS_DONE();
+}
+
+/* ---- ends and limits ---- */
+TEST(goaway_lets_streams_end_and_refuses_others)
+{
+    BOTH_ENDS(0, 0);
+    h2_pump(&c, &s, 4096);
+    h2_open(c.h, H2_GET, true, NULL);
+    h2_pump(&c, &s, 4096);
+    h2_goaway(s.h, H2_NO_ERROR, true);
+    h2_open(c.h, H2_GET, true, NULL);              /* on its way when the GOAWAY comes */
+    h2_end_trace(&c);
+    h2_end_trace(&s);
+    h2_pump(&c, &s, 4096);
+    CHECK_STR(h2_end_trace(&c), S("GOAWAY_SEEN code 0 last 1\nRESET 3 code 7 by peer\n"));
+    CHECK_STR(h2_end_trace(&s), S(""));
+    CHECK(!h2_can_open(c.h) && !h2_open(c.h, H2_GET, true, NULL));
+    CHECK(!h2_is_done(s.h) && !h2_is_done(c.h));
+    h2_headers(s.h, 1, H2_200, true);
+    h2_pump(&c, &s, 4096);
+    CHECK(h2_is_done(s.h) && h2_is_done(c.h));
+    ENDS_DONE();
+}
+
+TEST(no_more_streams_than_the_peer_allows)
+{
+    struct h2_end c = { .trace = { .max = 65536 } }, s = { .trace = { .max = 65536 } };
+    c.h = h2_new(&(struct h2_config){ .role = H2_CLIENT });
+    s.h = h2_new(&(struct h2_config){ .role = H2_SERVER, .max_streams = 2 });
+    for (int i = 0; i < 3; i++) CHECK(h2_open(c.h, H2_GET, true, NULL));     /* it has not heard of the limit yet */
+    h2_pump(&c, &s, 4096);
+    CHECK_STR(h2_end_trace(&c), S("RESET 5 code 7 by peer\n"));
+    CHECK(!h2_can_open(c.h));
+    h2_headers(s.h, 1, H2_200, true);
+    h2_pump(&c, &s, 4096);
+    CHECK(h2_can_open(c.h));
+    ENDS_DONE();
+}
+
+static void not_found(struct h2_end *s, const struct h2_event *ev)
+{
+    static char etag[5000];
+    memset(etag, 'a', sizeof etag);
+    struct http_field v[] = { H2_FLD(":status", "404"), { S("etag"), { etag, sizeof etag } } };
+    if (ev->type == H2_HEADERS) h2_headers(s->h, ev->stream, (struct http_fields){ v, LEN(v) }, true);
+}
+
+TEST(a_client_that_does_not_read_is_refused)
+{
+    BOTH_ENDS(0, 0);
+    AUTO_BUF struct buf out = { 0 };
+    s.on = not_found;
+    h2_pump(&c, &s, 4096);
+    size_t most = 0;
+    bool dead = false;
+    for (int i = 0; i < 5000 && !dead; i++) {    /* answered, never read; the client forgets its streams */
+        uint32_t id = h2_open(c.h, H2_GET, true, NULL);
+        h2_end_feed(&s, h2_end_take(&c, &out), 4096);
+        h2_reset(c.h, id, H2_CANCEL);
+        h2_sent(c.h, h2_pending(c.h).n);           /* the server isn't told */
+        dead = str_find(buf_view(&s.trace), S("DEAD code 11")) >= 0;
+        if (i % 100 == 0 || dead) most = h2_pending(s.h).n;
+        if (!dead) buf_clear(&s.trace);
+    }
+    CHECK(dead);
+    CHECK(most > LIMIT_H2_OUTPUT && most < LIMIT_H2_OUTPUT + 65536);
+    ENDS_DONE();
+}
+
+TEST(fields_that_must_not_be_sent)
+{
+    BOTH_ENDS(0, 0);
+    h2_pump(&c, &s, 4096);
+    CHECK_INT(h2_open(c.h, H2_FIELDS(H2_FLD(":method", "GET"), H2_FLD("x", "a\r\nb")), true, NULL), 1);
+    h2_end_drain(&c);
+    CHECK_STR(h2_end_trace(&c), S("RESET 1 code 2\n"));
+    h2_open(c.h, H2_GET, true, NULL);
+    h2_pump(&c, &s, 4096);
+    CHECK_STR(h2_end_trace(&s), S("HEADERS 3" GET_SEEN " end\n"));
+    CHECK(!h2_headers(s.h, 3, H2_FIELDS(H2_FLD(":status", "200"), H2_FLD("X-Upper", "1")), true));
+    h2_pump(&c, &s, 4096);
+    CHECK_STR(h2_end_trace(&s), S("RESET 3 code 2\n"));
+    CHECK_STR(h2_end_trace(&c), S("RESET 3 code 2 by peer\n"));
+    ENDS_DONE();
+}
+
+TEST(many_trailers_wait_behind_data)
+{
+    BOTH_ENDS(0, 0);
+    h2_pump(&c, &s, 4096);
+    struct http_field v[100];
+    for (size_t i = 0; i < LEN(v); i++) v[i] = (struct http_field){ S("x"), i % 3 ? S("some") : S("") };
+    h2_open(c.h, H2_GET, true, NULL);
+    h2_pump(&c, &s, 4096);
+    h2_headers(s.h, 1, H2_200, false);
+    h2_data(s.h, 1, S("x"), false);
+    CHECK(h2_headers(s.h, 1, (struct http_fields){ v, LEN(v) }, true));
+    h2_pump(&c, &s, 4096);
+    struct str t = h2_end_trace(&c);
+    size_t n = 0;
+    for (size_t i = 0; i + 3 <= t.n; i++) n += !memcmp(t.p + i, " x=", 3);
+    CHECK_INT(n, 100);
+    CHECK(str_ends(t, S(" end\nCLOSED 1\n")));
+    ENDS_DONE();
+}
+
+/* ---- floods ---- */
+/* Feeds the frames again and again; SSSSSSSS stands for the next stream's number. False once it was too much. */
+static bool endures(const char *frames, size_t times, int64_t pause_us, bool reads)
+{
+    struct h2_end s;
+    AUTO_BUF struct buf text = { .max = 65536 }, b = { 0 }, out = { 0 };
+    h2_end_init(&s, H2_SERVER, 0, 0);
+    h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+    h2_end_feed(&s, test_hex(&b, "000000 04 00 00000000  000006 01 04 00000001 828684 410178"), 99);
+    for (unsigned i = 0; i < times; i++) {
+        buf_clear(&text);
+        for (const char *p = frames; *p; p++) {
+            if (*p != 'S') buf_byte(&text, *p);
+            else buf_fmt(&text, "%08x", 2 * i + 3), p += 7;
+        }
+        h2_end_feed(&s, test_hex(&b, text.p), 999);
+        s.now_us += pause_us;
+        if (reads) h2_end_take(&s, &out);
+    }
+    struct str trace = h2_end_trace(&s);
+    bool dead = str_find(trace, S("DEAD")) >= 0;
+    CHECK(!dead || str_find(trace, S("DEAD code 11")) >= 0);
+    h2_end_done(&s);
+    return !dead;
+}
+
+TEST(floods_spend_a_budget_that_refills)
+{
+    static const char *const floods[] = {
+        "000006 01 04 SSSSSSSS 828684 410178   000004 03 00 SSSSSSSS 00000008",     /* rapid reset */
+        "000003 01 05 SSSSSSSS 828682",                                             /* opened and malformed at once */
+        "000000 00 00 00000001",                                                    /* empty DATA */
+        "000001 00 08 00000001 00",                                                 /* nothing but padding */
+        "000000 04 00 00000000",                                                    /* SETTINGS */
+        "000005 02 00 00000001 00000000 10",                                        /* PRIORITY */
+        "000000 77 00 00000001",                                                    /* unknown */
+    };
+    for (size_t i = 0; i < LEN(floods); i++) {
+        if (!CHECK(endures(floods[i], 990, 0, true)) || !CHECK(!endures(floods[i], 1010, 0, true)) ||
+            !CHECK(endures(floods[i], 3000, 31000, true)))
+            test_check(false, __FILE__, __LINE__, floods[i]);
+    }
+}
+
+TEST(pings_cost_nothing_but_their_unread_answers)
+{
+    CHECK(endures("000008 06 00 00000000 0102030405060708", 20000, 0, true));
+    CHECK(!endures("000008 06 00 00000000 0102030405060708", LIMIT_H2_CONTROL / 17 + 100, 0, false));
+    CHECK(endures("000008 06 01 00000000 0102030405060708", 20000, 0, false));
+}
+
+static void reset_at_head(struct h2_end *s, const struct h2_event *ev)
+{
+    if (ev->type == H2_HEADERS) h2_reset(s->h, ev->stream, H2_NO_ERROR);
+}
+
+TEST(what_crosses_a_reset_costs_nothing)
+{
+    BOTH_ENDS(0, 0);
+    char *body = xcalloc(1, 1000);
+    h2_pump(&c, &s, 4096);
+    s.on = reset_at_head;
+    for (int i = 0; i < 100; i++) {                /* the server resets them while 20 frames each are on their way */
+        uint32_t id = h2_open(c.h, H2_GET, false, NULL);
+        AUTO_BUF struct buf all = { .max = 1 << 20 }, piece = { 0 };
+        for (int k = 0; k < 20; k++) {
+            h2_data(c.h, id, (struct str){ body, 1000 }, false);
+            buf_str(&all, h2_end_take(&c, &piece));
+        }
+        h2_end_feed(&s, buf_view(&all), 4096);
+        h2_pump(&c, &s, 4096);
+    }
+    s.on = NULL;
+    for (int i = 0; i < 300; i++) {                /* the client gives calls up that the server answers all the same */
+        uint32_t id = h2_open(c.h, H2_GET, true, NULL);
+        AUTO_BUF struct buf out = { 0 };
+        h2_end_feed(&s, h2_end_take(&c, &out), 4096);
+        h2_headers(s.h, id, H2_200, false);
+        h2_data(s.h, id, (struct str){ body, 1000 }, false);
+        h2_headers(s.h, id, H2_FIELDS(H2_FLD("grpc-status", "0")), true);
+        h2_reset(c.h, id, H2_CANCEL);
+        s.now_us += 31000;
+    }
+    h2_pump(&c, &s, 4096);
+    CHECK(str_find(h2_end_trace(&c), S("DEAD")) < 0);
+    CHECK(str_find(h2_end_trace(&s), S("DEAD")) < 0);
+    CHECK_INT(h2_streams(c.h) + h2_streams(s.h), 0);
+    free(body);
+    ENDS_DONE();
+}
