@@ -26,7 +26,8 @@ UNIT_SRC := $(wildcard tests/kit/*.c tests/unit/*/*.c tests/unit/*/*/*.c)
 
 # Code that every message passes through is worth more than its size.
 HOT := core/json_scan core/json_write core/str core/map core/regex core/model_decode core/model_encode \
-       grpc/hpack grpc/huffman grpc/h2
+       grpc/hpack_decode grpc/hpack_encode grpc/hpack_table grpc/hpack_huffman \
+       grpc/h2_conn grpc/h2_receive grpc/h2_send
 HOT_OBJ = $(foreach h,$(HOT),build/musl/obj/$h.o)
 
 # ---------------------------------------------------------------- flavours

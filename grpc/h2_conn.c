@@ -136,9 +136,22 @@ void h2_stream_fail(struct h2 *c, uint32_t id, enum h2_code code)
     h2_spend(c, 1);
 }
 
+/* Who resets a stream may free what its user pointer means: what is queued for it must not come any more. */
+static void drop_events(struct h2 *c, uint32_t id)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < c->ev_n; i++) {
+        struct h2_event ev = c->events[(c->ev_first + i) % c->ev_cap];
+        if (ev.stream != id)
+            c->events[(c->ev_first + kept++) % c->ev_cap] = ev;
+    }
+    c->ev_n = kept;
+}
+
 void h2_reset(struct h2 *c, uint32_t id, enum h2_code code)
 {
     struct h2_stream *s = h2_find(c, id);
+    drop_events(c, id);
     if (!s || c->dead)
         return;
     put_reset(c, id, code);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/clock.h"
 #include "tests/kit/h2_ends.h"
 
 #define BOTH_ENDS(stream_window, connection_window)                         \
@@ -225,6 +226,26 @@ TEST(streams_take_turns)
 }
 
 /* ---- ends and limits ---- */
+TEST(no_event_follows_a_reset)
+{
+    BOTH_ENDS(0, 0);
+    struct h2_event ev;
+    AUTO_BUF struct buf out = { 0 };
+    h2_pump(&c, &s, 4096);
+    uint32_t id = h2_open(c.h, H2_GET, true, &c);
+    h2_pump(&c, &s, 4096);
+    h2_headers(s.h, id, H2_200, false);
+    h2_data(s.h, id, S("x"), true);
+    struct str in = h2_end_take(&s, &out);
+    h2_feed(c.h, in, 0);
+    CHECK(h2_next(c.h, &ev) && ev.type == H2_HEADERS && ev.user == &c);
+    CHECK(h2_next(c.h, &ev) && ev.type == H2_DATA);
+    h2_reset(c.h, id, H2_CANCEL);                  /* H2_CLOSED is queued; it must not come */
+    CHECK(!h2_next(c.h, &ev));
+    CHECK_INT(h2_pending(c.h).n, 0);
+    ENDS_DONE();
+}
+
 TEST(goaway_lets_streams_end_and_refuses_others)
 {
     BOTH_ENDS(0, 0);
@@ -416,5 +437,108 @@ TEST(what_crosses_a_reset_costs_nothing)
     CHECK(str_find(h2_end_trace(&s), S("DEAD")) < 0);
     CHECK_INT(h2_streams(c.h) + h2_streams(s.h), 0);
     free(body);
+    ENDS_DONE();
+}
+
+/* ---- at random ---- */
+struct walk { struct rnd r; size_t sent[2], got[2], open; bool resets; };
+static struct walk walk;
+static const char block[70000];
+
+static void on_walk(struct h2_end *e, const struct h2_event *ev, int side)
+{
+    if (ev->type == H2_DATA) walk.got[side] += ev->data.n;
+    if (ev->type == H2_DATA && e->hold) h2_consume(e->h, ev->stream, rnd_below(&walk.r, 2) ? ev->data.n : ev->data.n / 2);
+    if (side == 1 && ev->type == H2_HEADERS) h2_headers(e->h, ev->stream, H2_200, false);
+    if (side == 1 && ev->type == H2_HEADERS) h2_set_user(e->h, ev->stream, e);
+    if (ev->type == H2_CLOSED || ev->type == H2_RESET) walk.open -= side == 0;
+    CHECK(ev->type != H2_DEAD);
+}
+static void on_client(struct h2_end *e, const struct h2_event *ev) { on_walk(e, ev, 0); }
+static void on_server(struct h2_end *e, const struct h2_event *ev) { on_walk(e, ev, 1); }
+
+/* Something on one of the streams 1 … 2n-1. */
+static void step(struct h2_end *e, int side, uint32_t last)
+{
+    uint32_t id = 2 * (uint32_t)rnd_below(&walk.r, (last + 1) / 2) + 1;
+    size_t n = rnd_below(&walk.r, 4) ? rnd_below(&walk.r, 300) : rnd_below(&walk.r, sizeof block);
+    switch (rnd_below(&walk.r, 12)) {
+    case 0: h2_headers(e->h, id, H2_FIELDS(H2_FLD("x-a", "b"), { S("x-b"), { "aaaaaaaaaaaaaaaaaaaaaaaa", n % 24 } }), true); break;
+    case 1: if (!walk.resets) break;
+            walk.open -= side == 0 && h2_user(e->h, id);
+            h2_reset(e->h, id, H2_CANCEL); break;
+    case 2: h2_ping(e->h, id); break;
+    default: if (h2_data(e->h, id, (struct str){ block, n }, n % 16 == 0)) walk.sent[side] += n;
+    }
+}
+
+static void walk_once(uint64_t seed, bool resets)
+{
+    walk = (struct walk){ .resets = resets };
+    rnd_seed(&walk.r, seed);
+    BOTH_ENDS((uint32_t)(1 + rnd_below(&walk.r, 100000)), (uint32_t)rnd_below(&walk.r, 200000));
+    AUTO_BUF struct buf out = { 0 };
+    c.on = on_client;
+    s.on = on_server;
+    h2_pump(&c, &s, 1 << 16);
+    uint32_t last = 0;
+    for (int i = 0; i < 300; i++) {
+        if (!rnd_below(&walk.r, 4) && h2_can_open(c.h)) {
+            last = h2_open(c.h, H2_GET, false, &c);
+            walk.open++;
+        }
+        int side = (int)rnd_below(&walk.r, 2);
+        if (last) step(side ? &s : &c, side, last);
+        struct h2_end *from = rnd_below(&walk.r, 2) ? &c : &s;
+        h2_end_feed(from == &c ? &s : &c, h2_end_take(from, &out), 1 + rnd_below(&walk.r, 20000));
+        c.now_us = s.now_us += 40000;
+    }
+    for (uint32_t id = 1; id <= last; id += 2) h2_data(c.h, id, S(""), true);
+    h2_pump(&c, &s, 1 << 16);                      /* requests that were on their way are there now */
+    for (uint32_t id = 1; id <= last; id += 2) h2_data(s.h, id, S(""), true);
+    h2_pump(&c, &s, 1 << 16);
+    CHECK_INT(h2_streams(c.h) + h2_streams(s.h), 0);
+    CHECK_INT(walk.open, 0);
+    CHECK(str_find(h2_end_trace(&c), S("DEAD")) < 0);
+    CHECK(str_find(h2_end_trace(&s), S("DEAD")) < 0);
+    ENDS_DONE();
+}
+
+TEST(walks_at_random_end_with_all_delivered)
+{
+    for (uint64_t i = 0; i < 30; i++) {
+        walk_once(test_seed() + i, false);
+        CHECK_INT(walk.got[0] + walk.got[1], walk.sent[0] + walk.sent[1]);
+        walk_once(test_seed() + 1000 + i, true);
+        CHECK(walk.got[0] + walk.got[1] <= walk.sent[0] + walk.sent[1]);
+    }
+}
+
+TEST(changed_bytes_do_no_harm)
+{
+    AUTO_BUF struct buf all = { .max = 1 << 20 }, piece = { 0 }, copy = { .max = 1 << 20 };
+    BOTH_ENDS(0, 0);
+    s.on = answer;
+    for (int i = 0; i < 8; i++) {
+        uint32_t id = h2_open(c.h, H2_GET, i % 2, NULL);
+        h2_data(c.h, id, (struct str){ block, 100 }, false);
+        h2_headers(c.h, id, H2_FIELDS(H2_FLD("some", "trailer")), true);
+        h2_ping(c.h, 1);
+        buf_str(&all, h2_end_take(&c, &piece));
+    }
+    struct rnd r;
+    rnd_seed(&r, test_seed());
+    for (int i = 0; i < 1500; i++) {
+        struct h2_end e;
+        buf_clear(&copy);
+        buf_str(&copy, buf_view(&all));
+        for (uint64_t k = rnd_below(&r, 6) + 1; k; k--) copy.p[24 + rnd_below(&r, copy.n - 24)] = (char)rnd_u64(&r);
+        h2_end_init(&e, H2_SERVER, 0, 0);
+        e.on = answer;
+        h2_end_feed(&e, buf_view(&copy), 1 + rnd_below(&r, 700));
+        h2_end_take(&e, &piece);
+        CHECK(piece.n < 1 << 16);
+        h2_end_done(&e);
+    }
     ENDS_DONE();
 }
