@@ -61,7 +61,8 @@ struct h2_event {                          /* views are valid until the next cal
  * afterwards and before the next feed. */
 void h2_feed(struct h2 *, struct str in, int64_t now_us);
 bool h2_next(struct h2 *, struct h2_event *);
-struct str h2_pending(struct h2 *);        /* bytes to send now; at most some 64 KiB are made at a time */
+/* Bytes to send now; at most some 64 KiB are made at a time. H2_WRITABLE and H2_CLOSED come of it: drain h2_next afterwards. */
+struct str h2_pending(struct h2 *);
 void h2_sent(struct h2 *, size_t n);
 bool h2_is_done(const struct h2 *);        /* dead or drained, and nothing pending: close the socket */
 
