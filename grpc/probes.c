@@ -44,27 +44,33 @@ static void gone(struct hreq *r)
         p->user.page_gone(p->user.ctx, r);
 }
 
+static struct probes *start(struct loop *loop, struct str host, uint16_t port, const struct probes_user *user, struct kr_err *e)
+{
+    struct probes *p = xcalloc(1, sizeof *p);
+    *p = (struct probes){ .loop = loop, .user = *user };
+    struct httpd_config c = { .host = host, .port = port, .user = { .begin = begin, .gone = gone, .ctx = p } };
+    p->d = httpd_new(loop, &c, e);
+    if (p->d)
+        return p;
+    free(p);
+    return NULL;
+}
+
 struct probes *probes_new(struct loop *loop, struct str bind, const struct probes_user *user, struct kr_err *e)
 {
     int64_t port;
     size_t colon = bind.n;
     if (str_is(bind, "off"))
         return NULL;
+    if (str_starts(bind, S("unix:")))
+        return start(loop, bind, 0, user, e);
     while (colon && bind.p[colon - 1] != ':')
         colon--;
     if (!colon || !str_i64(str_from(bind, colon), &port) || port < 0 || port > 65535) {
         kr_fail(e, KR_USAGE, "\"%.*s\" is no address: write HOST:PORT, :PORT or off", SFMT(bind));
         return NULL;
     }
-    struct probes *p = xcalloc(1, sizeof *p);
-    *p = (struct probes){ .loop = loop, .user = *user };
-    struct httpd_config c = { .host = colon > 1 ? (struct str){ bind.p, colon - 1 } : S("0.0.0.0"), .port = (uint16_t)port,
-                              .user = { .begin = begin, .gone = gone, .ctx = p } };
-    p->d = httpd_new(loop, &c, e);
-    if (p->d)
-        return p;
-    free(p);
-    return NULL;
+    return start(loop, colon > 1 ? (struct str){ bind.p, colon - 1 } : S("0.0.0.0"), (uint16_t)port, user, e);
 }
 
 uint16_t probes_port(const struct probes *p) { return p ? httpd_port(p->d) : 0; }

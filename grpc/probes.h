@@ -14,7 +14,7 @@ struct probes_user {
     void (*page_gone)(void *ctx, struct hreq *);  /* an exchange that `page` took is over; may be NULL */
     void *ctx;
 };
-/* bind: "127.0.0.1:8081"; ":8081" is all addresses; "off": NULL without an error. */
+/* bind: "127.0.0.1:8081"; ":8081" is all addresses; "unix:/path"; "off": NULL without an error. */
 struct probes *probes_new(struct loop *, struct str bind, const struct probes_user *, struct kr_err *);
 uint16_t probes_port(const struct probes *);      /* 0 for NULL */
 void probes_free(struct probes *);                /* NULL is fine */

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * drain: nothing new is started; Runs that hadn't started go back to Pending at no cost; the rest may end, and what still
+ * runs 10 s before the grace is over is cancelled (PodDrained) and tried elsewhere by its policy.
+ */
+#include "applets/runtimed/runtimed.h"
+#include "core/log.h"
+
+enum { BEFORE_END_US = 10000000 };
+
+static void cancel_rest(struct loop *loop, struct timer *timer)
+{
+    (void)loop;
+    struct runtimed *d = container_of(timer, struct runtimed, drain_timer);
+    for (struct task *t = d->tasks, *next; t; t = next) {
+        next = t->next;
+        task_stop(t, STOP_DRAIN);
+    }
+}
+
+void drain_begin(struct runtimed *d)
+{
+    if (d->draining)
+        return;
+    d->draining = true;
+    log_info(&log_std, "draining", LOG_INT("runs", (int64_t)d->ntasks));
+    for (struct task *t = d->tasks, *next; t; t = next) {
+        next = t->next;
+        if (t->state == TASK_WAITING || t->state == TASK_BACKOFF || t->state == TASK_STARTING)
+            task_stop(t, STOP_DRAIN);
+    }
+    d->drain_timer.fire = cancel_rest;
+    loop_timer_in(d->loop, &d->drain_timer, d->drain_grace_us > BEFORE_END_US ? d->drain_grace_us - BEFORE_END_US : 0);
+    drain_check(d);
+}
+
+void drain_check(struct runtimed *d)
+{
+    if (d->draining && !d->ntasks && d->drained)
+        d->drained(d);
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * exec: a task's calls to the Runtime Server. Every call has a deadline; a server that is away is asked again with waits
+ * that double; one that has forgotten the execution makes the task lost. Watch is tried first, Status takes over where a
+ * server doesn't know it.
+ *
+ * This file must not include stdio.h: two members of the messages are called stdout and stderr.
+ */
+#include "applets/runtimed/runtimed.h"
+#include "grpc/proto/executor.pb.h"
+#include "grpc/proto/runtime_watch.pb.h"
+
+enum { CALL_US = 30000000, WATCH_US = 600000000, CANCEL_US = 60000000, WAIT_MIN_US = 10000, WAIT_MAX_US = 2000000, POLL_MAX_US = 250000 };
+
+struct str exec_id_of(const struct task *t, char out[UID_MAX + 16])
+{
+    struct buf b = { .p = out, .cap = UID_MAX + 16, .max = UID_MAX + 15 };
+    buf_str(&b, t->uid);
+    if (t->attempt > 1)
+        buf_fmt(&b, "-%lld", (long long)t->attempt);
+    return (struct str){ out, b.n };
+}
+
+static struct grpc_call *call_server(struct task *t, const char *path, const pb_msgdesc_t *d, const void *msg, int64_t timeout_us,
+                                     struct grpc_user user)
+{
+    AUTO_BUF struct buf b = { .max = LIMIT_EXEC_REQUEST };
+    struct http_field store[1];
+    struct kr_err e = { 0 };
+    if (pb_to_bytes(d, msg, &b, &e) < 0)
+        return NULL;
+    struct grpc_options o = { .metadata = server_metadata(t->d, store), .timeout_us = timeout_us, .max_message = LIMIT_GRPC_LIST };
+    return grpc_call(t->d->server, path, buf_view(&b), &o, user);
+}
+
+static void wait_then(struct task *t, void (*fire)(struct loop *, struct timer *), int64_t max_us)
+{
+    t->wait_us = t->wait_us ? t->wait_us * 2 : WAIT_MIN_US;
+    if (t->wait_us > max_us)
+        t->wait_us = max_us;
+    t->again.fire = fire;
+    loop_timer_in(t->d->loop, &t->again, t->wait_us);
+}
+
+static void store_error(struct task *t, const char *z)
+{
+    size_t n = str_rune_cut(pb_str(z), sizeof t->error - 1);
+    memcpy(t->error, z ? z : "", n);
+    t->error[n] = '\0';
+}
+
+/* ---- Execute ----------------------------------------------------------------------------------------------------- */
+
+struct env_list { executor_v1_ExecuteRequest_EnvEntry *v; pb_size_t n; struct arena *a; };
+
+static void put_env(struct env_list *l, const char *key, struct str value)
+{
+    l->v[l->n].key = (char *)key;
+    l->v[l->n++].value = arena_z(l->a, value);
+}
+
+static void fill_env(struct task *t, struct env_list *l)
+{
+    const struct run_spec *s = &t->run->spec;
+    struct str home = arena_fmt(l->a, "%s/%.*s", t->d->workspace, SFMT(t->uid));
+    put_env(l, "HOME", arena_fmt(l->a, "%.*s/home", SFMT(home)));
+    put_env(l, "TMPDIR", arena_fmt(l->a, "%.*s/tmp", SFMT(home)));
+    for (size_t i = 0; i < s->env.n; i++)
+        if (!str_starts(s->env.v[i].name, S("KRUNTIME_")))
+            put_env(l, arena_z(l->a, s->env.v[i].name), s->env.v[i].value.p ? s->env.v[i].value : S(""));
+    put_env(l, "KRUNTIME_WORKSPACE", arena_fmt(l->a, "%.*s/work", SFMT(home)));
+    put_env(l, "KRUNTIME_OUTPUTS", arena_fmt(l->a, "%.*s/out/outputs", SFMT(home)));
+    put_env(l, "KRUNTIME_ARTIFACTS_DIR", arena_fmt(l->a, "%.*s/out/artifacts", SFMT(home)));
+    put_env(l, "KRUNTIME_RUN_NAME", t->name);
+    put_env(l, "KRUNTIME_RUN_UID", t->uid);
+    put_env(l, "KRUNTIME_NAMESPACE", t->ns);
+    put_env(l, "KRUNTIME_ATTEMPT", arena_fmt(l->a, "%lld", (long long)t->attempt));
+}
+
+static void again_begin(struct loop *loop, struct timer *timer)
+{
+    (void)loop;
+    exec_begin(container_of(timer, struct task, again));
+}
+
+static void executed(void *ctx, int status, struct str text)
+{
+    struct task *t = ctx;
+    t->call = NULL;
+    if (status == GRPC_OK || status == GRPC_ALREADY_EXISTS) {     /* there already: an answer of ours got lost */
+        t->wait_us = 0;
+        task_accepted(t);
+    } else if (status == GRPC_UNAVAILABLE || status == GRPC_DEADLINE_EXCEEDED || status == GRPC_UNAUTHENTICATED || status == GRPC_CANCELLED) {
+        server_trouble(t->d);
+        if (t->stop)
+            task_stopped(t);
+        else
+            wait_then(t, again_begin, WAIT_MAX_US);
+    } else {
+        task_refused(t, "RuntimeExecute", text);
+    }
+}
+
+void exec_begin(struct task *t)
+{
+    AUTO_ARENA struct arena a = { .limit = LIMIT_EXEC_REQUEST };
+    const struct run_spec *s = &t->run->spec;
+    char id[UID_MAX + 16];
+    struct env_list env = { .v = arena_alloc(&a, (s->env.n + 16) * sizeof *env.v), .a = &a };
+    char **args = arena_alloc(&a, (s->args.n + 1) * sizeof *args);
+    t->state = TASK_STARTING;
+    exec_id_of(t, id);
+    fill_env(t, &env);
+    for (size_t i = 0; i < s->args.n; i++)
+        args[i] = arena_z(&a, s->args.v[i]);
+    bool has_inline = s->has_source && s->source.inline_.p;
+    executor_v1_ExecuteRequest q = {
+        .id = id, .args = args, .args_count = (pb_size_t)s->args.n, .env = env.v, .env_count = env.n,
+        .working_dir = (char *)arena_fmt(&a, "%s/%.*s/work", t->d->workspace, SFMT(t->uid)).p,
+        .entrypoint = s->entrypoint.n ? arena_z(&a, s->entrypoint) : has_inline ? (char *)"script" : NULL };
+    if (a.over || !q.working_dir) {
+        task_refused(t, "RuntimeExecute", S("arguments and environment are too large for one request"));
+        return;
+    }
+    for (size_t i = 0; i < s->args.n; i++)
+        if (!args[i]) {
+            task_refused(t, "RuntimeExecute", S("an argument has a NUL character inside"));
+            return;
+        }
+    t->call = call_server(t, "/executor.v1.Runtime/Execute", executor_v1_ExecuteRequest_fields, &q, CALL_US, (struct grpc_user){ .done = executed, .ctx = t });
+    if (!t->call)
+        task_refused(t, "RuntimeExecute", S("arguments and environment are too large for one request"));
+}
+
+/* ---- Watch ------------------------------------------------------------------------------------------------------- */
+
+static void take_output(struct task *t, int stream, struct str bytes)
+{
+    if (!bytes.n)
+        return;
+    t->seen[stream] += bytes.n;
+    if (t->rec->log)
+        log_append(t->rec->log, stream, bytes, loop_wall_us(t->d->loop));
+}
+
+static void take_end(struct task *t, int state, int32_t exit_code, const char *error)
+{
+    t->ended = true;
+    t->final_state = state;
+    t->exit_code = exit_code;
+    store_error(t, error);
+}
+
+static bool is_final(int state)
+{
+    return state == executor_v1_ExecutionState_EXECUTION_STATE_SUCCEEDED || state == executor_v1_ExecutionState_EXECUTION_STATE_FAILED;
+}
+
+static void on_event(void *ctx, struct str bytes)
+{
+    struct task *t = ctx;
+    AUTO_ARENA struct arena a = { .limit = 4 * (size_t)LIMIT_GRPC_MESSAGE };
+    kruntimes_runtime_v1_WatchEvent ev = { 0 };
+    struct kr_err e = { 0 };
+    if (pb_from_bytes(kruntimes_runtime_v1_WatchEvent_fields, &ev, bytes, &a, &e) < 0)
+        return;                                   /* the call's own end decides */
+    t->wait_us = 0;
+    take_output(t, 1, pb_view(ev.stdout));
+    take_output(t, 2, pb_view(ev.stderr));
+    if (is_final(ev.state))
+        take_end(t, ev.state, ev.exit_code, ev.error_message);
+}
+
+static void again_follow(struct loop *loop, struct timer *timer)
+{
+    (void)loop;
+    exec_follow(container_of(timer, struct task, again));
+}
+
+static void watch_done(void *ctx, int status, struct str text)
+{
+    struct task *t = ctx;
+    (void)text;
+    t->watch = NULL;
+    if (t->ended) {
+        task_ended(t);
+    } else if (status == GRPC_UNIMPLEMENTED) {
+        t->d->no_watch = true;
+        exec_follow(t);
+    } else if (status == GRPC_NOT_FOUND) {
+        if (t->state != TASK_STOPPING)            /* while stopping it is our Cancel that removed it */
+            task_lost(t);
+    } else {
+        if (status == GRPC_UNAVAILABLE)
+            server_trouble(t->d);
+        wait_then(t, again_follow, WAIT_MAX_US);
+    }
+}
+
+/* ---- Status, for servers without Watch --------------------------------------------------------------------------- */
+
+/* The text so far: what is behind the bytes we have is new. Beyond the server's cap nothing new can be told. */
+static void take_text(struct task *t, int stream, struct str text)
+{
+    if (text.n > t->seen[stream])
+        take_output(t, stream, str_from(text, (size_t)t->seen[stream]));
+}
+
+static void on_status(void *ctx, struct str bytes)
+{
+    struct task *t = ctx;
+    AUTO_ARENA struct arena a = { .limit = LIMIT_GRPC_LIST };
+    executor_v1_StatusResponse s = { 0 };
+    struct kr_err e = { 0 };
+    if (pb_from_bytes(executor_v1_StatusResponse_fields, &s, bytes, &a, &e) < 0)
+        return;
+    take_text(t, 1, pb_str(s.stdout));
+    take_text(t, 2, pb_str(s.stderr));
+    if (is_final((int)s.state))
+        take_end(t, (int)s.state, s.exit_code, s.error_message);
+}
+
+static void status_done(void *ctx, int status, struct str text)
+{
+    struct task *t = ctx;
+    (void)text;
+    t->watch = NULL;
+    if (t->ended)
+        task_ended(t);
+    else if (status == GRPC_NOT_FOUND && t->state != TASK_STOPPING)
+        task_lost(t);
+    else if (status == GRPC_OK || status != GRPC_NOT_FOUND)
+        wait_then(t, again_follow, status == GRPC_OK ? POLL_MAX_US : WAIT_MAX_US);
+}
+
+void exec_follow(struct task *t)
+{
+    char id[UID_MAX + 16];
+    exec_id_of(t, id);
+    if (t->watch || t->ended)
+        return;
+    if (t->d->no_watch) {
+        executor_v1_StatusRequest q = { .id = id };
+        t->watch = call_server(t, "/executor.v1.Runtime/Status", executor_v1_StatusRequest_fields, &q, CALL_US,
+                               (struct grpc_user){ on_status, status_done, t });
+        return;
+    }
+    kruntimes_runtime_v1_WatchRequest q = { .id = id, .stdout_offset = (int64_t)t->seen[1], .stderr_offset = (int64_t)t->seen[2] };
+    t->watch = call_server(t, "/kruntimes.runtime.v1.RuntimeWatch/Watch", kruntimes_runtime_v1_WatchRequest_fields, &q, WATCH_US,
+                           (struct grpc_user){ on_event, watch_done, t });
+}
+
+/* ---- Cancel and Forget ------------------------------------------------------------------------------------------- */
+
+static void again_cancel(struct loop *loop, struct timer *timer)
+{
+    (void)loop;
+    exec_cancel_task(container_of(timer, struct task, again));
+}
+
+static void cancel_done(void *ctx, int status, struct str text)
+{
+    struct task *t = ctx;
+    (void)text;
+    t->call = NULL;
+    if (status == GRPC_OK || status == GRPC_NOT_FOUND)
+        task_stopped(t);
+    else {
+        if (status == GRPC_UNAVAILABLE)
+            server_trouble(t->d);
+        wait_then(t, again_cancel, WAIT_MAX_US);
+    }
+}
+
+static void looked(void *ctx, int status, struct str text)
+{
+    struct task *t = ctx;
+    (void)status;
+    (void)text;
+    t->call = NULL;
+    exec_cancel_task(t);
+}
+
+void exec_cancel_task(struct task *t)
+{
+    char id[UID_MAX + 16];
+    executor_v1_CancelRequest q = { .id = id };
+    exec_id_of(t, id);
+    loop_timer_stop(t->d->loop, &t->again);
+    if (t->d->no_watch && !t->last_look) {        /* Cancel removes the output too: it is read before */
+        executor_v1_StatusRequest look = { .id = id };
+        t->last_look = true;
+        grpc_cancel(TAKE(t->watch));
+        t->call = call_server(t, "/executor.v1.Runtime/Status", executor_v1_StatusRequest_fields, &look, CALL_US,
+                              (struct grpc_user){ on_status, looked, t });
+        return;
+    }
+    t->call = call_server(t, "/executor.v1.Runtime/Cancel", executor_v1_CancelRequest_fields, &q, CANCEL_US,
+                          (struct grpc_user){ .done = cancel_done, .ctx = t });
+}
+
+static void nothing(void *ctx, int status, struct str text)
+{
+    (void)ctx;
+    (void)status;
+    (void)text;
+}
+
+void exec_forget_task(struct task *t)
+{
+    char id[UID_MAX + 16];
+    executor_v1_ForgetRequest q = { .id = id };
+    exec_id_of(t, id);
+    call_server(t, "/executor.v1.Runtime/Forget", executor_v1_ForgetRequest_fields, &q, CALL_US, (struct grpc_user){ .done = nothing });
+}

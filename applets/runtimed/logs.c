@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * logs: record files, a writer per attempt and any number of readers. The first LIMIT_LOG_HEAD bytes are kept for good;
+ * behind them pieces of half of LIMIT_LOG_TAIL take turns, so that the end of a long output is always there.
+ */
+#include "applets/runtimed/logs.h"
+#include "core/fs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAGIC = 0x4b524c47, RECORD_MAX = 1 << 20, PATH_MAX_LOG = 4096 };
+struct head { uint32_t magic, n; int64_t unix_us; uint32_t stream, reserved; };
+
+struct log {
+    char base[PATH_MAX_LOG];
+    int fd;
+    unsigned piece;                               /* 0: the head file */
+    uint64_t size, total[3];
+    bool refused;
+    struct log_follower *followers;
+};
+struct log_reader {
+    char base[PATH_MAX_LOG];
+    int fd;
+    unsigned piece;
+    off_t at;
+    struct buf data;
+};
+
+static bool base_path(char base[PATH_MAX_LOG], const char *state, struct str uid, int64_t attempt)
+{
+    int n = snprintf(base, PATH_MAX_LOG, "%s/logs/%.*s/%lld.log", state, SFMT(uid), (long long)attempt);
+    return n > 0 && n < PATH_MAX_LOG - 16;
+}
+
+static void piece_path(char out[PATH_MAX_LOG + 16], const char *base, unsigned piece)
+{
+    if (piece)
+        snprintf(out, PATH_MAX_LOG + 16, "%s.%u", base, piece);
+    else
+        snprintf(out, PATH_MAX_LOG + 16, "%s", base);
+}
+
+/* ---- records ----------------------------------------------------------------------------------------------------- */
+
+/* The record at *at: its head, and *at moves behind it. False: no whole one. */
+static bool record_at(int fd, off_t *at, struct head *h, struct buf *data)
+{
+    if (pread(fd, h, sizeof *h, *at) != (ptrdiff_t)sizeof *h || h->magic != MAGIC || h->n > RECORD_MAX || h->stream > 2)
+        return false;
+    if (data) {
+        buf_clear(data);
+        data->max = RECORD_MAX + 1;
+        char *p = buf_room(data, h->n + 1);
+        if (pread(fd, p, h->n, *at + (off_t)sizeof *h) != (ptrdiff_t)h->n)
+            return false;
+        data->n = h->n;
+    }
+    *at += (off_t)(sizeof *h + h->n);
+    return true;
+}
+
+/* Counts what is there and cuts what a crash left behind it. */
+static void take_stock(struct log *l)
+{
+    struct head h;
+    struct stat st;
+    off_t at = 0, whole = 0;
+    if (fstat(l->fd, &st) < 0)
+        return;
+    while (record_at(l->fd, &at, &h, NULL) && at <= st.st_size) {
+        whole = at;
+        l->total[h.stream] += h.n;
+    }
+    if (whole < st.st_size && ftruncate(l->fd, whole) < 0)
+        l->refused = true;
+    l->size = (uint64_t)whole;
+    lseek(l->fd, whole, SEEK_SET);
+}
+
+static int open_piece(const char *base, unsigned piece, int flags)
+{
+    char path[PATH_MAX_LOG + 16];
+    piece_path(path, base, piece);
+    return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+struct log *log_open(const char *state, struct str uid, int64_t attempt, struct kr_err *e)
+{
+    struct log *l = xcalloc(1, sizeof *l);
+    char dir[PATH_MAX_LOG];
+    l->fd = -1;
+    snprintf(dir, sizeof dir, "%s/logs/%.*s", state, SFMT(uid));
+    if (!base_path(l->base, state, uid, attempt)) {
+        free(l);
+        kr_fail(e, KR_TOO_LARGE, "the path of the state folder is too long");
+        return NULL;
+    }
+    if (fs_make_dir(dir, 0700, e) < 0 || (l->fd = open_piece(l->base, 0, O_RDWR | O_CREAT)) < 0) {
+        if (!e->code)
+            kr_fail_sys(e, KR_SYSTEM, errno, "open \"%s\"", l->base);
+        free(l);
+        return NULL;
+    }
+    take_stock(l);
+    for (int next; (next = open_piece(l->base, l->piece + 1, O_RDWR)) >= 0;) {
+        close(l->fd);
+        l->fd = next;
+        l->piece++;
+        take_stock(l);
+    }
+    return l;
+}
+
+static void tell(struct log *l, bool closed)
+{
+    for (struct log_follower *f = l->followers, *next; f; f = next) {
+        next = f->next;
+        f->grown(f, closed);
+    }
+}
+
+void log_close(struct log *l)
+{
+    if (!l)
+        return;
+    tell(l, true);
+    close(l->fd);
+    free(l);
+}
+
+uint64_t log_total(const struct log *l, int stream) { return l->total[stream]; }
+
+static void next_piece(struct log *l)
+{
+    char old[PATH_MAX_LOG + 16];
+    int fd = open_piece(l->base, l->piece + 1, O_RDWR | O_CREAT | O_TRUNC);
+    if (fd < 0)
+        return;
+    close(l->fd);
+    l->fd = fd;
+    l->piece++;
+    l->size = 0;
+    if (l->piece > 2) {                           /* the two before stay: this one and the last full one */
+        piece_path(old, l->base, l->piece - 2);
+        unlink(old);
+    }
+}
+
+static bool put_record(struct log *l, int stream, struct str bytes, int64_t unix_us)
+{
+    struct head h = { MAGIC, (uint32_t)bytes.n, unix_us, (uint32_t)stream, 0 };
+    AUTO_BUF struct buf b = { .max = RECORD_MAX + sizeof h };
+    buf_add(&b, &h, sizeof h);
+    buf_str(&b, bytes);
+    ptrdiff_t n = pwrite(l->fd, b.p, b.n, (off_t)l->size);
+    if (n != (ptrdiff_t)b.n)
+        return false;                             /* a half record is overwritten by the next */
+    l->size += b.n;
+    return true;
+}
+
+void log_append(struct log *l, int stream, struct str bytes, int64_t unix_us)
+{
+    while (bytes.n) {
+        struct str part = { bytes.p, bytes.n < RECORD_MAX / 2 ? bytes.n : RECORD_MAX / 2 };
+        bytes = str_from(bytes, part.n);
+        if (l->size + part.n > (l->piece ? LIMIT_LOG_TAIL / 2 : LIMIT_LOG_HEAD))
+            next_piece(l);
+        if (l->refused && put_record(l, 2, S("\n[output was lost here: the disk was full]\n"), unix_us))
+            l->refused = false;
+        l->total[stream] += part.n;
+        if (!put_record(l, stream, part, unix_us))
+            l->refused = true;
+    }
+    tell(l, false);
+}
+
+void log_follow(struct log *l, struct log_follower *f)
+{
+    f->next = l->followers;
+    l->followers = f;
+}
+
+void log_unfollow(struct log *l, struct log_follower *f)
+{
+    for (struct log_follower **at = &l->followers; *at; at = &(*at)->next)
+        if (*at == f) {
+            *at = f->next;
+            return;
+        }
+}
+
+void logs_remove(const char *state, struct str uid)
+{
+    char dir[PATH_MAX_LOG];
+    struct kr_err ignored = { 0 };
+    if (snprintf(dir, sizeof dir, "%s/logs/%.*s", state, SFMT(uid)) < (int)sizeof dir)
+        fs_remove_tree(dir, &ignored);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+struct log_reader *log_read(const char *state, struct str uid, int64_t attempt)
+{
+    struct log_reader *r = xcalloc(1, sizeof *r);
+    r->fd = -1;
+    if (base_path(r->base, state, uid, attempt))
+        r->fd = open_piece(r->base, 0, O_RDONLY);
+    if (r->fd >= 0)
+        return r;
+    free(r);
+    return NULL;
+}
+
+/* The next piece that is there: of the later ones some may be gone. */
+static bool enter_next(struct log_reader *r)
+{
+    for (unsigned k = 1; k <= 3; k++) {
+        unsigned piece = r->piece + k;
+        int fd = open_piece(r->base, piece, O_RDONLY);
+        if (fd < 0 && r->piece == 0 && k == 3) {  /* far behind: find the first that is left */
+            for (piece = 4; piece < 1u << 20 && fd < 0; piece++)
+                fd = open_piece(r->base, piece, O_RDONLY);
+            piece--;
+        }
+        if (fd < 0)
+            continue;
+        close(r->fd);
+        r->fd = fd;
+        r->piece = piece;
+        r->at = 0;
+        return true;
+    }
+    return false;
+}
+
+bool log_next(struct log_reader *r, struct log_record *rec)
+{
+    struct head h;
+    do {
+        if (record_at(r->fd, &r->at, &h, &r->data)) {
+            *rec = (struct log_record){ h.unix_us, (int)h.stream, buf_view(&r->data) };
+            return true;
+        }
+    } while (r->piece || access(r->base, F_OK) == 0 ? enter_next(r) : false);
+    return false;
+}
+
+void log_skip_to_tail(struct log_reader *r, int64_t lines)
+{
+    struct log_record rec;
+    struct mark { unsigned piece; off_t at; } *ring;
+    struct log_reader probe = *r;
+    size_t cap = lines > 0 ? (size_t)(lines < 100000 ? lines : 100000) + 1 : 1, n = 0;
+    int64_t newlines = 0;
+    /* A record may hold many lines; marks are kept per record, with how many lines ended before it. */
+    ring = xcalloc(cap, sizeof *ring);
+    int64_t *before = xcalloc(cap, sizeof *before);
+    probe.data = (struct buf){ 0 };
+    probe.fd = fcntl(r->fd, F_DUPFD_CLOEXEC, 3);
+    off_t at = probe.at;
+    unsigned piece = probe.piece;
+    while (log_next(&probe, &rec)) {
+        if (probe.piece != piece) {
+            piece = probe.piece;
+            at = 0;
+        }
+        ring[n % cap] = (struct mark){ piece, at };
+        before[n++ % cap] = newlines;
+        for (size_t i = 0; i < rec.data.n; i++)
+            newlines += rec.data.p[i] == '\n';
+        at = probe.at;
+    }
+    size_t from = n > cap ? n - cap : 0;
+    while (from + 1 < n && newlines - before[(from + 1) % cap] >= lines)
+        from++;
+    if (n) {
+        struct mark m = ring[from % cap];
+        if (m.piece != r->piece) {
+            close(r->fd);
+            r->fd = open_piece(r->base, m.piece, O_RDONLY);
+            r->piece = m.piece;
+        }
+        r->at = m.at;
+    }
+    close(probe.fd);
+    buf_free(&probe.data);
+    free(ring);
+    free(before);
+}
+
+void log_reader_free(struct log_reader *r)
+{
+    if (!r)
+        return;
+    close(r->fd);
+    buf_free(&r->data);
+    free(r);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * logs: what the attempts of a Run wrote to stdout and stderr, in the order it came, with the time it came.
+ *
+ *   STATE/logs/UID/ATTEMPT.log      the first half of what is kept
+ *   STATE/logs/UID/ATTEMPT.log.N    later pieces; of these the last two stay
+ *
+ * A file is a row of records: a head (time, length, stream) and the bytes. A piece that a crash cut is ended at its last
+ * whole record.
+ */
+#ifndef APPLETS_RUNTIMED_LOGS_H
+#define APPLETS_RUNTIMED_LOGS_H
+#include "core/kr.h"
+
+struct log;
+struct log_reader;
+struct log_record { int64_t unix_us; int stream; struct str data; };
+
+/* Opens an attempt's log for writing, behind what is there. NULL and *e when the disk refuses. */
+struct log *log_open(const char *state, struct str uid, int64_t attempt, struct kr_err *);
+void log_close(struct log *);                     /* NULL is fine; its readers go on with what is there */
+/* Appends. What the disk refuses is lost, and a record says so once there is room again. */
+void log_append(struct log *, int stream, struct str bytes, int64_t unix_us);
+uint64_t log_total(const struct log *, int stream);       /* bytes of the stream so far, dropped ones included */
+
+/* Reads from the beginning. `more` is called when a log that is open for writing has grown. */
+struct log_reader *log_read(const char *state, struct str uid, int64_t attempt);      /* NULL: there is none */
+/* True: the next record; its data is valid until the next call. False: none now. */
+bool log_next(struct log_reader *, struct log_record *);
+void log_reader_free(struct log_reader *);
+/* Offset of the first record of the last n lines. */
+void log_skip_to_tail(struct log_reader *, int64_t lines);
+void logs_remove(const char *state, struct str uid);
+
+struct log_follower { struct log_follower *next; void (*grown)(struct log_follower *, bool closed); };
+void log_follow(struct log *, struct log_follower *);
+void log_unfollow(struct log *, struct log_follower *);
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * prepare: the workspace of an attempt, made anew each time: WORKSPACE/UID/{work,out,home,tmp}. Files of a source go below
+ * work and nowhere else, whatever their paths say (core/fs.h). Control files lie in out, outside of the working directory.
+ */
+#include "applets/runtimed/runtimed.h"
+#include "core/fs.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { OUTPUTS_FILE_MAX = 1 << 20 };
+
+static char *home_of(const struct runtimed *d, struct str uid, const char *sub, char out[4096])
+{
+    snprintf(out, 4096, "%s/%.*s%s%s", d->workspace, SFMT(uid), *sub ? "/" : "", sub);
+    return out;
+}
+
+void remove_workspace(const struct runtimed *d, struct str uid)
+{
+    char path[4096];
+    struct kr_err ignored = { 0 };
+    fs_remove_tree(home_of(d, uid, "", path), &ignored);
+}
+
+static int make_dirs(struct task *t, struct kr_err *e)
+{
+    static const char *const subs[] = { "work", "out/artifacts", "home", "tmp" };
+    char path[4096];
+    for (size_t i = 0; i < LEN(subs); i++)
+        if (fs_make_dir(home_of(t->d, t->uid, subs[i], path), 0700, e) < 0)
+            return -1;
+    return 0;
+}
+
+static int write_source(struct task *t, int work, struct kr_err *e)
+{
+    const struct run_spec *spec = &t->run->spec;
+    const struct run_source *s = &spec->source;
+    struct str entry = spec->entrypoint.n ? spec->entrypoint : S("script");
+    if (!spec->has_source)
+        return 0;
+    if (s->repo_url.n)
+        return kr_fail(e, KR_UNSUPPORTED, "source.repoURL is not offered yet: put the files into source.files");
+    if (s->inline_.p && fs_write_at(work, entry, s->inline_, 0755, e) < 0)
+        return kr_wrap(e, "source.inline");
+    for (size_t i = 0; i < s->files.n; i++)
+        if (fs_write_at(work, s->files.v[i].path, s->files.v[i].content, 0755, e) < 0)
+            return kr_wrap(e, "source.files[%zu]", i);
+    return 0;
+}
+
+int prepare_workspace(struct task *t, struct kr_err *e)
+{
+    char path[4096];
+    home_of(t->d, t->uid, "", path);
+    if (fs_remove_tree(path, e) < 0 || make_dirs(t, e) < 0)
+        return -1;
+    AUTO_CLOSE int work = open(home_of(t->d, t->uid, "work", path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (work < 0)
+        return kr_fail_sys(e, KR_SYSTEM, errno, "open \"%s\"", path);
+    return write_source(t, work, e);
+}
+
+int read_outputs(struct task *t, struct kr_err *e)
+{
+    char path[4096];
+    struct stat st;
+    home_of(t->d, t->uid, "out/outputs", path);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    t->outputs.n = 0;
+    if (fd < 0)
+        return errno == ENOENT ? 0 : kr_fail_sys(e, KR_INVALID, errno, "$KRUNTIME_OUTPUTS can't be read");
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return kr_fail(e, KR_INVALID, "$KRUNTIME_OUTPUTS is no file any more");
+    t->outputs_text = (struct buf){ .max = OUTPUTS_FILE_MAX };
+    if (fs_read_fd(fd, "$KRUNTIME_OUTPUTS", &t->outputs_text, e) < 0)
+        return -1;
+    return outputs_parse(&t->outputs, buf_view(&t->outputs_text), e);
+}
+
+bool has_artifacts(const struct task *t)
+{
+    char path[4096];
+    DIR *dir = opendir(home_of(t->d, t->uid, "out/artifacts", path));
+    bool any = false;
+    for (struct dirent *entry; dir && !any && (entry = readdir(dir));)
+        any = strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
+    if (dir)
+        closedir(dir);
+    return any;
+}

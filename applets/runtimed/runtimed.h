@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * runtimed: the sidecar's state, shared by the files of this folder only.
+ *
+ *   claim.c     which Runs are ours, and who gets a slot next       logs.c    what executions wrote, on disk
+ *   task.c      one Run from its slot to its end                    tail.c    the Logs service
+ *   exec.c      the Runtime Server's side of a task                 journal.c what a restart has to know
+ *   status.c    what is written to the API, and what comes back     drain.c   an orderly end
+ *   prepare.c   the workspace                                       server.c  the Runtime Server: secret, health, leftovers
+ *
+ * A Run has a record as long as its object names this pod; it has a task from when it is claimed until its terminal phase is
+ * written and its processes are gone.
+ */
+#ifndef APPLETS_RUNTIMED_RUNTIMED_H
+#define APPLETS_RUNTIMED_RUNTIMED_H
+#include "applets/runtimed/logs.h"
+#include "applets/runtimed/outputs.h"
+#include "core/map.h"
+#include "crds/run.h"
+#include "grpc/grpc.h"
+#include "k8s/informer.h"
+
+enum { UID_MAX = 64, CAPACITY_MAX = 32, RUNNING_GRACE_US = 50000 };
+struct amount { char name[64]; int64_t n, used; };
+
+struct runtimed {
+    struct loop *loop;
+    struct kube *kube;
+    struct rnd rnd;
+    struct str pod, pod_uid, ns, runtime;
+    const char *workspace, *state, *secret_file;
+    struct amount capacity[CAPACITY_MAX]; size_t ncapacity;
+    struct informer *runs;
+    struct grpc_client *server;
+    char secret[65];
+    char auth[80];
+    bool server_ok, server_seen, no_watch, swept;
+    struct grpc_call *health, *list;
+    struct timer health_timer;
+    struct map by_key, by_uid;                    /* struct record */
+    struct task *tasks; size_t ntasks;
+    struct defer serve_slots;
+    bool draining, stopping;
+    int64_t drain_grace_us;
+    struct timer drain_timer;
+    void (*drained)(struct runtimed *);           /* called whenever the last task ends while draining */
+};
+
+struct record {
+    char *key;                                    /* "ns/name" */
+    char uid[UID_MAX], access_key[33];
+    int64_t attempt;                              /* last one that began here */
+    bool over, gone;                              /* it has ended, by the object or by us; the object is gone or names another pod */
+    struct task *task;
+    struct log *log;                              /* of the attempt that runs; NULL when none does */
+};
+
+enum task_state {
+    TASK_WAITING,       /* for a slot */
+    TASK_STARTING,      /* Execute is under way, or is tried again */
+    TASK_RUNNING,       /* accepted */
+    TASK_STOPPING,      /* Cancel is under way */
+    TASK_BACKOFF,       /* between attempts; keeps its slot */
+    TASK_ENDING,        /* the outcome is known and being written */
+};
+enum stop_cause { STOP_NONE, STOP_CANCEL, STOP_TIMEOUT, STOP_DRAIN, STOP_GONE };
+enum write_kind { WRITE_NONE, WRITE_RUNNING, WRITE_RETRY, WRITE_END, WRITE_PENDING };
+
+struct task {
+    struct task *next, **at;
+    struct runtimed *d;
+    struct record *rec;
+    struct str ns, name, uid;
+    struct buf json;                              /* the object as last seen; run is decoded from it */
+    struct arena arena;
+    struct run *run;
+    enum task_state state;
+    char phase[16];                               /* as the API has it, by what we saw and wrote */
+    int64_t attempt;
+    bool slot, adopted, told_running, last_look;  /* adopted: found after a restart, its execution may be there; last_look: before Cancel */
+    int64_t created_us, begun_wall_us, accepted_wall_us, ended_wall_us;
+
+    struct grpc_call *call, *watch;               /* Execute, Cancel, Forget or Status; Watch */
+    struct timer again, grace, deadline, backoff, rewrite;
+    int64_t wait_us, write_wait_us;               /* before `again` and `rewrite`; they double */
+    uint64_t seen[3];                             /* bytes of each stream that are in the log */
+    bool ended, lost;                             /* the end was seen; the server doesn't know it any more */
+    int final_state;
+    int32_t exit_code;
+    char error[512];
+    enum stop_cause stop;
+
+    struct kube_call *write;
+    enum write_kind writing, wanted;              /* wanted: to be written when the one under way is through */
+    const char *end_phase, *end_reason;
+    char end_message[1024];
+    struct outputs outputs; struct buf outputs_text;
+    bool with_exit_code;
+    int64_t next_attempt_us;                      /* wall clock, with WRITE_RETRY and WRITE_PENDING */
+};
+
+/* claim.c */
+void claim_start(struct runtimed *);
+void claim_stop(struct runtimed *);
+void slots_serve(struct runtimed *);              /* soon: waiting tasks get the slots that are free */
+void slot_release(struct task *);
+void record_left(struct runtimed *, struct record *);      /* its task is freed */
+struct record *record_of_uid(const struct runtimed *, struct str uid);
+
+/* task.c */
+struct task *task_new(struct runtimed *, struct record *, struct str json);
+void task_update(struct task *, struct str json); /* the object changed */
+void task_begin(struct task *);                   /* it has its slot */
+void task_accepted(struct task *);
+void task_ended(struct task *);                   /* its end was seen */
+void task_lost(struct task *);                    /* the server doesn't know it */
+void task_refused(struct task *, const char *reason, struct str message);     /* it can't be executed */
+void task_stop(struct task *, enum stop_cause);
+void task_stopped(struct task *);                 /* Cancel is through: nothing of it is left */
+void task_written(struct task *, enum write_kind);
+void task_drop(struct task *);                    /* the Run is gone or no longer ours: end it, write nothing */
+void task_free(struct task *);
+
+/* exec.c */
+void exec_begin(struct task *);
+void exec_follow(struct task *);                  /* Watch, or Status again and again */
+void exec_cancel_task(struct task *);
+void exec_forget_task(struct task *);             /* nobody waits for the answer */
+struct str exec_id_of(const struct task *, char out[UID_MAX + 16]);
+
+/* status.c */
+void status_write(struct task *, enum write_kind);
+
+/* prepare.c */
+int prepare_workspace(struct task *, struct kr_err *);
+void remove_workspace(const struct runtimed *, struct str uid);
+/* Reads $KRUNTIME_OUTPUTS into t->outputs. KR_TOO_LARGE, KR_INVALID as outputs_parse. */
+int read_outputs(struct task *, struct kr_err *);
+bool has_artifacts(const struct task *);
+
+/* journal.c */
+void journal_write(const struct task *, const char *what);    /* "exec" or "backoff" */
+void journal_remove(const struct runtimed *, struct str uid);
+/* What was written for this attempt: false when nothing was. */
+bool journal_read(const struct runtimed *, struct str uid, int64_t attempt, bool *backoff, int64_t *begun_wall_us);
+/* Removes workspaces, logs and journals of Runs that no record has. */
+void sweep_leftovers(struct runtimed *);
+
+/* server.c */
+int server_start(struct runtimed *, uint16_t port, struct kr_err *);
+void server_stop(struct runtimed *);
+void server_trouble(struct runtimed *);           /* a call failed: look at its health now */
+struct http_fields server_metadata(const struct runtimed *, struct http_field store[1]);
+
+/* drain.c */
+void drain_begin(struct runtimed *);
+void drain_check(struct runtimed *);
+
+/* tail.c */
+extern const struct grpc_method tail_methods[];
+#endif

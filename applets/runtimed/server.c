@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * server: the Runtime Server beside us. A server of ours waits for a secret in a file and unlinks it; so the file is written
+ * whenever the server doesn't answer, and taken away once it does. After the first healthy answer, executions that belong
+ * to no task are ended: they are of Runs that were taken away while we were down.
+ */
+#include "applets/runtimed/runtimed.h"
+#include "core/fs.h"
+#include "core/log.h"
+#include "grpc/proto/executor.pb.h"
+#include <unistd.h>
+
+enum { CALL_US = 10000000, CALM_US = 10000000, FAST_US = 20000, MAX_US = 1000000 };
+
+struct http_fields server_metadata(const struct runtimed *d, struct http_field store[1])
+{
+    store[0] = (struct http_field){ S("authorization"), str_of(d->auth) };
+    return (struct http_fields){ store, 1 };
+}
+
+static struct grpc_call *call(struct runtimed *d, const char *path, struct str body, struct grpc_user user)
+{
+    struct http_field store[1];
+    struct grpc_options o = { .metadata = server_metadata(d, store), .timeout_us = CALL_US, .max_message = LIMIT_GRPC_LIST };
+    return grpc_call(d->server, path, body, &o, user);
+}
+
+static void offer_secret(struct runtimed *d)
+{
+    struct kr_err e = { 0 };
+    if (fs_exists(d->secret_file))
+        return;
+    if (fs_write(d->secret_file, str_of(d->secret), 0600, false, &e) < 0)
+        log_error(&log_std, "the secret can't be written", LOG_ERR(&e));
+}
+
+/* ---- leftovers --------------------------------------------------------------------------------------------------- */
+
+static void nothing(void *ctx, int status, struct str text)
+{
+    (void)ctx;
+    (void)status;
+    (void)text;
+}
+
+static void end_execution(struct runtimed *d, const char *id)
+{
+    executor_v1_CancelRequest q = { .id = (char *)id };
+    AUTO_BUF struct buf b = { .max = 4096 };
+    struct kr_err e = { 0 };
+    log_info(&log_std, "ending an execution of no Run", LOG_Z("id", id));
+    if (pb_to_bytes(executor_v1_CancelRequest_fields, &q, &b, &e) == 0)
+        call(d, "/executor.v1.Runtime/Cancel", buf_view(&b), (struct grpc_user){ .done = nothing });
+}
+
+static void on_list(void *ctx, struct str bytes)
+{
+    struct runtimed *d = ctx;
+    AUTO_ARENA struct arena a = { .limit = 2 * (size_t)LIMIT_GRPC_LIST };
+    executor_v1_ListResponse list = { 0 };
+    struct kr_err e = { 0 };
+    if (pb_from_bytes(executor_v1_ListResponse_fields, &list, bytes, &a, &e) < 0)
+        return;
+    for (pb_size_t i = 0; i < list.entries_count; i++) {
+        struct str id = pb_str(list.entries[i].id), uid = { id.p, id.n > 36 ? 36 : id.n };
+        struct record *r = record_of_uid(d, uid);
+        if (!r || !r->task)
+            end_execution(d, list.entries[i].id);
+    }
+}
+
+static void listed(void *ctx, int status, struct str text)
+{
+    struct runtimed *d = ctx;
+    (void)text;
+    d->list = NULL;
+    if (status != GRPC_OK)
+        d->server_seen = false;                   /* asked again with the next healthy answer */
+}
+
+/* ---- health ------------------------------------------------------------------------------------------------------ */
+
+static void ask(struct runtimed *d);
+
+static void on_health(void *ctx, struct str bytes)
+{
+    struct runtimed *d = ctx;
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    executor_v1_HealthResponse h = { 0 };
+    struct kr_err e = { 0 };
+    d->server_ok = pb_from_bytes(executor_v1_HealthResponse_fields, &h, bytes, &a, &e) == 0 && h.healthy;
+}
+
+static void health_done(void *ctx, int status, struct str text)
+{
+    struct runtimed *d = ctx;
+    static int64_t wait;
+    (void)text;
+    d->health = NULL;
+    if (status != GRPC_OK) {
+        d->server_ok = false;
+        offer_secret(d);
+        wait = wait ? wait * 2 : FAST_US;
+        loop_timer_in(d->loop, &d->health_timer, wait < MAX_US ? wait : MAX_US);
+        return;
+    }
+    wait = 0;
+    if (d->server_ok && fs_exists(d->secret_file))
+        unlink(d->secret_file);
+    if (d->server_ok && d->swept && !d->server_seen && !d->list) {
+        d->server_seen = true;
+        d->list = call(d, "/executor.v1.Runtime/List", S(""), (struct grpc_user){ on_list, listed, d });
+    }
+    loop_timer_in(d->loop, &d->health_timer, d->server_ok && d->swept ? CALM_US : MAX_US / 10);
+}
+
+static void ask(struct runtimed *d)
+{
+    if (!d->health)
+        d->health = call(d, "/executor.v1.Runtime/Health", S(""), (struct grpc_user){ on_health, health_done, d });
+}
+
+static void ask_again(struct loop *loop, struct timer *t)
+{
+    (void)loop;
+    ask(container_of(t, struct runtimed, health_timer));
+}
+
+void server_trouble(struct runtimed *d)
+{
+    if (d->server_ok)
+        log_warn(&log_std, "the Runtime Server doesn't answer");
+    d->server_ok = false;
+    ask(d);
+}
+
+int server_start(struct runtimed *d, uint16_t port, struct kr_err *e)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char secret[32];
+    rnd_secret(secret, sizeof secret);
+    for (size_t i = 0; i < sizeof secret; i++) {
+        d->secret[2 * i] = hex[secret[i] >> 4];
+        d->secret[2 * i + 1] = hex[secret[i] & 15];
+    }
+    memcpy(d->auth, "Bearer ", 7);
+    memcpy(d->auth + 7, d->secret, 65);
+    d->health_timer.fire = ask_again;
+    d->server = grpc_client_new(d->loop, S("127.0.0.1"), port);
+    unlink(d->secret_file);                       /* of a runtimed before us */
+    if (fs_write(d->secret_file, str_of(d->secret), 0600, false, e) < 0)
+        return -1;
+    ask(d);
+    return 0;
+}
+
+void server_stop(struct runtimed *d)
+{
+    loop_timer_stop(d->loop, &d->health_timer);
+    grpc_cancel(TAKE(d->health));
+    grpc_cancel(TAKE(d->list));
+    grpc_client_free(TAKE(d->server));
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tail: kruntimes.logs.v1.Logs. Who presents a Run's access key may read what its attempts wrote, as it is written.
+ *
+ * A request reads records from the files and follows the log that is open for writing; the two meet without a gap, as the
+ * writer only tells "there is more" and the bytes always come from the file.
+ */
+#include "applets/runtimed/runtimed.h"
+#include "grpc/proto/logs.pb.h"
+
+enum { CHUNK = 65536 };
+struct tail {
+    struct log_follower follower;
+    struct grpc_request *r;
+    struct log_reader *reader;
+    struct log *log;                              /* followed; NULL: no longer */
+    int64_t attempt, since_us;
+};
+
+static bool may_read(const struct record *rec, struct str key)
+{
+    unsigned char diff = key.n != 32;
+    for (size_t i = 0; i < 32; i++)
+        diff |= (unsigned char)(rec->access_key[i] ^ key.p[key.n ? i % key.n : 0]);
+    return !diff;
+}
+
+static void stop_following(struct tail *t)
+{
+    if (t->log)
+        log_unfollow(t->log, &t->follower);
+    t->log = NULL;
+}
+
+static bool send(struct tail *t, const struct log_record *rec)
+{
+    struct str rest = rec->data;
+    while (rest.n) {
+        AUTO_ARENA struct arena a = { .limit = 2 * CHUNK };
+        struct str part = { rest.p, rest.n < CHUNK ? rest.n : CHUNK };
+        kruntimes_logs_v1_TailChunk chunk = { .stream = rec->stream, .data = pb_bytes(&a, part), .unix_nano = rec->unix_us * 1000,
+                                              .attempt = (int32_t)t->attempt };
+        rest = str_from(rest, part.n);
+        if (grpc_reply_pb(t->r, kruntimes_logs_v1_TailChunk_fields, &chunk) < 0)
+            return false;
+    }
+    return true;
+}
+
+static void push(struct tail *t)
+{
+    struct log_record rec;
+    while (!grpc_is_over(t->r) && grpc_queued(t->r) < 4 * HTTP_LOW_WATER) {
+        if (!log_next(t->reader, &rec)) {
+            if (!t->log)
+                grpc_end(t->r, GRPC_OK, S(""));
+            return;
+        }
+        if (rec.unix_us >= t->since_us && !send(t, &rec))
+            return;
+    }
+}
+
+static void grown(struct log_follower *f, bool closed)
+{
+    struct tail *t = container_of(f, struct tail, follower);
+    if (closed)
+        t->log = NULL;
+    push(t);
+}
+
+static struct record *find(struct grpc_request *r, const kruntimes_logs_v1_TailRequest *q)
+{
+    struct runtimed *d = grpc_service_ctx(r);
+    struct record *rec = record_of_uid(d, pb_str(q->run_uid));
+    if (!rec) {
+        grpc_end(r, GRPC_NOT_FOUND, S("no such Run on this pod"));
+        return NULL;
+    }
+    if (!may_read(rec, http_get(grpc_metadata(r), "kruntimes-access-key"))) {
+        grpc_end(r, GRPC_PERMISSION_DENIED, S("the access key is missing or wrong: it is in the Run's status.accessKey"));
+        return NULL;
+    }
+    return rec;
+}
+
+static void tail(struct grpc_request *r, struct str bytes)
+{
+    struct runtimed *d = grpc_service_ctx(r);
+    kruntimes_logs_v1_TailRequest *q = grpc_decode(r, kruntimes_logs_v1_TailRequest_fields, sizeof *q, bytes);
+    struct record *rec = q ? find(r, q) : NULL;
+    if (!rec)
+        return;
+    int64_t attempt = q->attempt ? q->attempt : rec->attempt;
+    struct log_reader *reader = log_read(d->state, str_of(rec->uid), attempt);
+    if (!reader) {
+        grpc_end(r, q->attempt ? GRPC_NOT_FOUND : GRPC_OK, q->attempt ? S("that attempt wrote nothing here") : S(""));
+        return;
+    }
+    struct tail *t = xcalloc(1, sizeof *t);
+    *t = (struct tail){ .follower = { .grown = grown }, .r = r, .reader = reader, .attempt = attempt, .since_us = q->since_unix_nano / 1000 };
+    grpc_set_user(r, t);
+    if (q->tail_lines > 0)
+        log_skip_to_tail(reader, q->tail_lines);
+    if (q->follow && rec->log && attempt == rec->attempt) {
+        t->log = rec->log;
+        log_follow(t->log, &t->follower);
+    }
+    push(t);
+}
+
+static void writable(struct grpc_request *r)
+{
+    if (grpc_user(r))
+        push(grpc_user(r));
+}
+
+static void gone(struct grpc_request *r)
+{
+    struct tail *t = grpc_user(r);
+    if (!t)
+        return;
+    stop_following(t);
+    log_reader_free(t->reader);
+    grpc_set_user(r, NULL);
+    free(t);
+}
+
+const struct grpc_method tail_methods[] = { { "Tail", .message = tail, .gone = gone, .writable = writable }, { 0 } };
