@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proc: start a program and find what it left behind.
+ * proc: start a program.
  *
  * The child shares our memory until its exec (vfork), so a start costs the same however big we are, and why an exec
  * failed is known when proc_spawn returns. It starts with default signal handlers, an empty signal mask and only the
@@ -32,16 +32,7 @@ struct proc_spec {
  * environment too long, …); the message names the program and the step. */
 int proc_spawn(const struct proc_spec *, pid_t *pid, struct kr_err *);
 
-/* The process group led by `leader`. True when there was anybody to signal. */
-bool proc_kill_group(pid_t leader, int sig);
-/* From now on, what our descendants orphan becomes our child and can be reaped. */
-int proc_become_subreaper(struct kr_err *);
-/* Every living descendant of `of`, parents first, at most max of them; returns how many there are. A process may fork
- * meanwhile: kill and ask again until it answers 0. Zombies count only while they have children. */
-size_t proc_descendants(pid_t of, pid_t *list, size_t max);
-/* Signals each of them once. Returns how many. */
-size_t proc_kill_descendants(pid_t of, int sig);
-/* "exit code 3", "signal 9 (Killed)": what a wait status says, for people. */
+/* "exit code 3", "signal 9": what a wait status says, for people. */
 struct str proc_status_text(int wait_status, char out[48]);
 /* Exit code as a shell reports it: 0…255, 128+n for signal n. */
 int proc_status_code(int wait_status);
