@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 static struct {
-    struct str kubeconfig, pod, pod_uid, ns, runtime, capacity, workspace, state, secret_file, bind, pages;
+    struct str kubeconfig, pod, pod_uid, ns, runtime, capacity, workspace, state, secret_file, server_host, bind, pages;
     int64_t server_port, port, drain_grace_us;
     bool drain;
-} o = { .workspace = S("/workspace"), .state = S("/var/lib/kruntimes/runtimed"), .secret_file = S("/kruntimes/secret/secret"), .bind = S("127.0.0.1"),
+} o = { .workspace = S("/workspace"), .state = S("/var/lib/kruntimes/runtimed"), .secret_file = S("/kruntimes/secret/secret"), .server_host = S("127.0.0.1"), .bind = S("127.0.0.1"),
         .pages = S(":9094"), .server_port = 9091, .port = 9093, .drain_grace_us = INT64_C(3600000000) };
 static const struct opt opts[] = {
     { "pod-name", 0, OPT_STR, &o.pod, "NAME", "name of the pod", .env = "KRUNTIMES_POD_NAME" },
@@ -30,7 +30,8 @@ static const struct opt opts[] = {
     { "workspace", 0, OPT_STR, &o.workspace, "DIR", "where Runs work" },
     { "state", 0, OPT_STR, &o.state, "DIR", "own folder: logs and the journal" },
     { "secret-file", 0, OPT_STR, &o.secret_file, "FILE", "where the Runtime Server finds the secret" },
-    { "server-port", 0, OPT_INT, &o.server_port, "PORT", "port of the Runtime Server on 127.0.0.1", .lo = 1, .hi = 65535, .env = "KRUNTIMES_SERVER_PORT" },
+    { "server-host", 0, OPT_STR, &o.server_host, "ADDR", "address of the Runtime Server" },
+    { "server-port", 0, OPT_INT, &o.server_port, "PORT", "port of the Runtime Server", .lo = 1, .hi = 65535, .env = "KRUNTIMES_SERVER_PORT" },
     { "bind", 0, OPT_STR, &o.bind, "ADDR", "address of the gRPC port" },
     { "port", 0, OPT_INT, &o.port, "PORT", "gRPC port for logs", .lo = 0, .hi = 65535 },
     { "pages-bind", 0, OPT_STR, &o.pages, "ADDR", "where /healthz /readyz /metrics /drain listen, or off" },
@@ -216,7 +217,7 @@ static int serve(struct process *p, struct kr_err *e)
     struct probes *pages = NULL, *control = NULL;
     struct grpc_server *s = grpc_server_new(d->loop, &(struct grpc_server_config){ .host = o.bind, .port = (uint16_t)o.port, .services = services,
                                                                                    .n = LEN(services), .healthy = healthy, .ctx = p }, e);
-    if (s && server_start(d, (uint16_t)o.server_port, e) == 0) {
+    if (s && server_start(d, o.server_host, (uint16_t)o.server_port, e) == 0) {
         pages = probes_new(d->loop, o.pages, &pages_user, e);
         if (!e->code)
             control = probes_new(d->loop, arena_fmt(&a, "unix:%s/control", o.state.p), &control_user, e);

@@ -147,7 +147,7 @@ bool journal_read(const struct runtimed *, struct str uid, int64_t attempt, bool
 void sweep_leftovers(struct runtimed *);
 
 /* server.c */
-int server_start(struct runtimed *, uint16_t port, struct kr_err *);
+int server_start(struct runtimed *, struct str host, uint16_t port, struct kr_err *);
 void server_stop(struct runtimed *);
 void server_trouble(struct runtimed *);           /* a call failed: look at its health now */
 struct http_fields server_metadata(const struct runtimed *, struct http_field store[1]);

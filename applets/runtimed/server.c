@@ -134,7 +134,7 @@ void server_trouble(struct runtimed *d)
     ask(d);
 }
 
-int server_start(struct runtimed *d, uint16_t port, struct kr_err *e)
+int server_start(struct runtimed *d, struct str host, uint16_t port, struct kr_err *e)
 {
     static const char hex[] = "0123456789abcdef";
     unsigned char secret[32];
@@ -146,7 +146,7 @@ int server_start(struct runtimed *d, uint16_t port, struct kr_err *e)
     memcpy(d->auth, "Bearer ", 7);
     memcpy(d->auth + 7, d->secret, 65);
     d->health_timer.fire = ask_again;
-    d->server = grpc_client_new(d->loop, S("127.0.0.1"), port);
+    d->server = grpc_client_new(d->loop, host, port);
     unlink(d->secret_file);                       /* of a runtimed before us */
     if (fs_write(d->secret_file, str_of(d->secret), 0600, false, e) < 0)
         return -1;

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node: one machine as a Kubernetes node of our own: a small Deployment controller and a small kubelet, for Runtime Pods only.
+ *
+ *   node.c          the process: watches, the Node object
+ *   node_deploy.c   Deployments → Pod objects
+ *   node_pod.c      Pod objects → processes: runtimed and runtime-server, on a loopback address of the pod's own
+ *
+ * Images are not run here: a pod whose `runtime` container isn't our runtime-server stays Pending and says so.
+ */
+#ifndef APPLETS_LOCAL_NODE_H
+#define APPLETS_LOCAL_NODE_H
+#include "core/map.h"
+#include "grpc/http.h"
+#include "k8s/core_types.h"
+#include "k8s/informer.h"
+
+#define NODE_NAME "local"
+struct node {
+    struct loop *loop;
+    struct kube *kube;
+    struct rnd rnd;
+    const char *dir, *kubeconfig, *self;          /* pods live below dir; self: this binary */
+    struct informer *pods, *deployments;
+    struct map deploys, by_key;                   /* struct deploy, struct npod: by "ns/name" */
+    struct defer turn;
+    struct timer again;
+    unsigned net, next_host;                      /* 127.77.net.host */
+    bool stopping;
+};
+
+struct deploy {
+    struct node *n;
+    char *key;
+    struct str ns, name;
+    char uid[64], hash[12];
+    struct buf json;
+    int64_t replicas, generation, creating;
+    bool deleting;
+    char told[160];                               /* status last written */
+};
+
+struct child_proc { struct child child; struct npod *p; const char *what; bool running; int restarts; int64_t started_us, wait_us; struct timer again; };
+struct npod {
+    struct node *n;
+    char *key;
+    struct str ns, name;
+    char uid[64], owner[64], hash[12], ip[20];
+    struct buf json;
+    struct child_proc runtimed, server;
+    struct httpc *probe; struct hcall *probing;
+    struct timer probe_timer, kill_timer;
+    struct kube_call *write;
+    bool mine, started, ready, told, deleting, going, removing, unrunnable, dirty, deleted;
+    int64_t grace_s, created_us;
+};
+
+/* node_deploy.c */
+void deploy_set(void *node, struct str key, struct str json);
+void deploy_gone(void *node, struct str key, struct str json);
+void deploys_turn(struct node *);
+void deploy_free(struct deploy *);
+/* node_pod.c */
+void npod_set(void *node, struct str key, struct str json);
+void npod_gone(void *node, struct str key, struct str json);
+void npod_delete(struct npod *);                  /* asks the API to delete it */
+void npod_free(struct npod *);                    /* its processes are killed */
+void npod_stop(struct npod *);                    /* the machine goes down: TERM */
+bool npod_is_down(const struct npod *);
+void node_wake(struct node *);
+#endif
