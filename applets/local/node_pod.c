@@ -212,7 +212,7 @@ static void set_ready(struct npod *p, bool ready)
     if (p->ready == ready && p->told)
         return;
     if (p->ready != ready)
-        log_info(&log_std, ready ? "a pod is ready" : "a pod is not ready", LOG_STR("pod", p->name), LOG_Z("ip", p->ip));
+        log_info(&log_std, "a pod's readiness changed", LOG_STR("pod", p->name), LOG_Z("ip", p->ip), LOG_BOOL("ready", ready));
     p->ready = ready;
     p->told = true;
     tell(p);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * controller: what the files of this folder share. Each half is a plain function from what is known to a plan; main.c
+ * watches, queues and carries plans out.
+ *
+ *   runtime.c       Runtime → owned objects, status, deletion      reaper.c   Runs of lost pods
+ *   runtime_pod.c   the pod template we make of a user's           gc.c       Runs whose time is over
+ */
+#ifndef APPLETS_CONTROLLER_CONTROLLER_H
+#define APPLETS_CONTROLLER_CONTROLLER_H
+#include "crds/run.h"
+#include "k8s/plan.h"
+
+/* ---- runtime.c --------------------------------------------------------------------------------------------------- */
+/* What is known of a Runtime and what it owns: JSON texts, p NULL where there is none. */
+struct runtime_view {
+    struct str runtime, deployment, service_account, role, role_binding, network_policy;
+    int64_t pods, ready_pods;                     /* of its label, those being deleted counted in `pods` only */
+    struct count_map capacity, used;              /* sums over ready pods, and what assigned Runs take */
+    int64_t status_written_us;                    /* wall clock; sums are written at most every 10 s */
+};
+struct runtime_config { const char *image; };     /* of runtimed and of the injected server */
+int runtime_plan(const struct runtime_view *, const struct runtime_config *, int64_t wall_us, struct plan *, struct kr_err *);
+/* "runtime-<name>", shortened with a hash where it would be too long. */
+struct str runtime_object_name(struct str runtime, struct arena *);
+
+/* ---- runtime_pod.c ----------------------------------------------------------------------------------------------- */
+/* The Deployment's pod template. `overridden` gets the places where a user's value gave way, and is told as ReservedField. */
+struct json *runtime_pod_template(const struct runtime *, const struct runtime_config *, struct arena *, struct buf *overridden, struct kr_err *);
+struct json *parse_z(struct arena *, const char *json);     /* a literal of ours */
+
+/* ---- reaper.c ---------------------------------------------------------------------------------------------------- */
+struct reaper_view {
+    struct str run;                               /* the Run */
+    struct str pod;                               /* the pod of that name, p NULL when there is none */
+    bool node_lost;                               /* its node is Ready=Unknown for longer than allowed */
+    int64_t node_unknown_since_us;                /* wall clock, 0: it isn't */
+    int64_t node_lost_after_us;
+};
+int reaper_plan(const struct reaper_view *, int64_t wall_us, struct plan *, struct kr_err *);
+
+/* ---- gc.c -------------------------------------------------------------------------------------------------------- */
+/* When a finished Run is to be deleted: wall clock µs; 0: never. */
+int64_t gc_due_us(const struct run *);
+int workflow_plan(struct str workflow, int64_t wall_us, struct plan *, struct kr_err *);      /* refused: not offered yet */
+#endif

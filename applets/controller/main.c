@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * controller: watches, keeps texts by key, queues keys, and carries out the plan of each. Keys of the one queue say what
+ * they are: "runtime/NS/NAME", "run/NS/NAME" (its pod), "ttl/NS/NAME", "workflow/NS/NAME".
+ */
+#include "applets/controller/controller.h"
+#include "core/applet.h"
+#include "core/log.h"
+#include "core/map.h"
+#include "core/version.h"
+#include "k8s/component.h"
+#include "k8s/informer.h"
+#include "k8s/workqueue.h"
+#include <stdio.h>
+
+enum { KEY_MAX = 400 };
+#define OURS "app.kubernetes.io/managed-by=kruntimes"
+
+static struct { struct str image; int64_t node_lost_us; } o = { .image = S("kruntimes"), .node_lost_us = INT64_C(300000000) };
+static const struct opt opts[] = {
+    { "image", 0, OPT_STR, &o.image, "IMAGE", "image of runtimed and of the injected Runtime Server", .env = "KRUNTIMES_IMAGE" },
+    { "node-lost-after", 0, OPT_DURATION, &o.node_lost_us, "TIME", "a node that is Ready=Unknown for longer has lost its pods", .lo = 1000000,
+      .hi = INT64_C(86400000000) },
+    { 0 } };
+
+/* An object's text, with what is asked of it often. */
+struct kept { char *key; struct buf json; char runtime[64], uid[64], pod[256]; int64_t unknown_since_us; bool active; };
+enum store_id { RUNTIMES, DEPLOYMENTS, ACCOUNTS, ROLES, BINDINGS, POLICIES, PODS, NODES, RUNS, WORKFLOWS, STORES };
+struct controller;
+struct store { struct controller *c; enum store_id id; struct map map; struct informer *informer; };
+struct controller {
+    struct component *c;
+    struct store stores[STORES];
+    struct workqueue *queue;
+    struct map sums_written;                      /* "NS/NAME" of a Runtime → struct written */
+    int64_t trouble_us;                           /* monotonic: when a watch was last interrupted */
+};
+struct written { char *key; int64_t at_us; };
+struct work { struct controller *c; char key[KEY_MAX]; };
+
+/* ---- stores ------------------------------------------------------------------------------------------------------ */
+
+static struct kept *get(struct controller *c, enum store_id id, struct str key) { return map_get(&c->stores[id].map, key); }
+
+static struct str text_of(struct controller *c, enum store_id id, struct str key)
+{
+    struct kept *k = get(c, id, key);
+    return k ? buf_view(&k->json) : (struct str){ 0 };
+}
+
+static void queue_add(struct controller *c, const char *what, struct str key)
+{
+    char text[KEY_MAX];
+    int n = snprintf(text, sizeof text, "%s/%.*s", what, SFMT(key));
+    if (n > 0 && (size_t)n < sizeof text)
+        workqueue_add(c->queue, (struct str){ text, (size_t)n });
+}
+
+static void queue_runtime_of(struct controller *c, struct str ns, const char *runtime)
+{
+    char key[KEY_MAX];
+    if (!*runtime)
+        return;
+    int n = snprintf(key, sizeof key, "%.*s/%s", SFMT(ns), runtime);
+    queue_add(c, "runtime", (struct str){ key, (size_t)n });
+}
+
+/* Runs whose pod this is. */
+static void queue_runs_of(struct controller *c, struct str ns, struct str pod)
+{
+    struct kept *k;
+    for (size_t i = 0; (k = map_next(&c->stores[RUNS].map, &i));)
+        if (k->active && str_is(pod, k->pod) && str_starts(str_of(k->key), ns) && k->key[ns.n] == '/')
+            queue_add(c, "run", str_of(k->key));
+}
+
+static void queue_all_active(struct controller *c)
+{
+    struct kept *k;
+    for (size_t i = 0; (k = map_next(&c->stores[RUNS].map, &i));)
+        if (k->active)
+            queue_add(c, "run", str_of(k->key));
+}
+
+static void touched(struct store *s, struct str key, struct kept *k)
+{
+    struct controller *c = s->c;
+    struct str name = key, ns = str_cut(&name, '/');
+    switch (s->id) {
+    case RUNTIMES:
+        queue_add(c, "runtime", key);
+        break;
+    case WORKFLOWS:
+        queue_add(c, "workflow", key);
+        break;
+    case PODS:
+        queue_runtime_of(c, ns, k->runtime);
+        queue_runs_of(c, ns, name);
+        break;
+    case NODES:
+        queue_all_active(c);
+        break;
+    case RUNS:
+        queue_add(c, k->active ? "run" : "ttl", key);
+        queue_runtime_of(c, ns, k->runtime);
+        break;
+    default:
+        queue_runtime_of(c, ns, k->runtime);
+        break;
+    }
+}
+
+static void copy(char *to, size_t size, struct str s) { snprintf(to, size, "%.*s", (int)(s.n < size ? s.n : size - 1), s.p ? s.p : ""); }
+
+static void note_run(struct kept *k, struct str json, struct arena *a)
+{
+    static const char *const runtime[] = { "spec", "runtime" }, *const pod[] = { "status", "assignedPod" }, *const phase[] = { "status", "phase" };
+    struct str p = json_str_of(json_find_path(json, phase, 2), a);
+    copy(k->runtime, sizeof k->runtime, json_str_of(json_find_path(json, runtime, 2), a));
+    copy(k->pod, sizeof k->pod, json_str_of(json_find_path(json, pod, 2), a));
+    k->active = str_is(p, "Scheduled") || str_is(p, "Running");
+}
+
+/* Since when the node is Ready=Unknown. */
+static void note_node(struct kept *k, struct str json, struct arena *a)
+{
+    struct kr_err e = { 0 };
+    struct k8s_node *n = model_decode(k8s_node, json, a, &e);
+    k->unknown_since_us = 0;
+    for (size_t i = 0; n && i < n->status.conditions.n; i++) {
+        const struct pod_condition *q = &n->status.conditions.v[i];
+        if (str_is(q->type, "Ready") && str_is(q->status, "Unknown") && !time_parse(q->last_transition_time, &k->unknown_since_us))
+            k->unknown_since_us = 0;
+    }
+}
+
+static void set(void *ctx, struct str key, struct str json)
+{
+    struct store *s = ctx;
+    AUTO_ARENA struct arena a = { .limit = 16 << 20 };
+    static const char *const labels[] = { "metadata", "labels" };
+    struct kept *k = map_get(&s->map, key);
+    if (!k) {
+        k = xcalloc(1, sizeof *k);
+        k->key = xstrndup(key.p, key.n);
+        k->json.max = LIMIT_KUBE_LINE;
+        map_put(&s->map, str_of(k->key), k);
+    }
+    buf_clear(&k->json);
+    buf_str(&k->json, json);
+    if (s->id == RUNS)
+        note_run(k, json, &a);
+    else if (s->id == NODES)
+        note_node(k, json, &a);
+    else
+        copy(k->runtime, sizeof k->runtime, json_str_of(json_find(json_find_path(json, labels, 2), "kruntimes.io/runtime"), &a));
+    touched(s, str_of(k->key), k);
+}
+
+static void kept_free(struct kept *k)
+{
+    buf_free(&k->json);
+    free(k->key);
+    free(k);
+}
+
+static void gone(void *ctx, struct str key, struct str json)
+{
+    struct store *s = ctx;
+    struct kept *k = map_del(&s->map, key);
+    (void)json;
+    if (!k)
+        return;
+    touched(s, key, k);
+    kept_free(k);
+}
+
+static void synced(void *ctx)
+{
+    struct store *s = ctx;
+    if (s->id == RUNS || s->id == PODS || s->id == NODES)
+        queue_all_active(s->c);
+}
+
+static void trouble(void *ctx, const struct kr_err *e)
+{
+    struct store *s = ctx;
+    s->c->trouble_us = loop_now_us(s->c->c->loop);
+    log_warn(&log_std, "the API can't be watched now", LOG_ERR(e));
+}
+
+/* ---- work -------------------------------------------------------------------------------------------------------- */
+
+static bool is_ready(void *ctx)
+{
+    struct controller *c = ctx;
+    for (int i = 0; i < STORES; i++)
+        if (!informer_is_synced(c->stores[i].informer))
+            return false;
+    return true;
+}
+
+/* After an outage nobody is judged before pods, nodes and Runs were all listed anew. */
+static bool may_judge(const struct controller *c)
+{
+    static const enum store_id ids[] = { PODS, NODES, RUNS };
+    for (size_t i = 0; i < LEN(ids); i++)
+        if (!informer_is_live(c->stores[ids[i]].informer) || informer_listed_at(c->stores[ids[i]].informer) < c->trouble_us)
+            return false;
+    return true;
+}
+
+static void add_count(struct count_map *m, struct str key, int64_t n, struct arena *a)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (str_eq(m->v[i].key, key)) {
+            m->v[i].value += n;
+            return;
+        }
+    if (m->n == 32)
+        return;
+    if (!m->v)
+        m->v = arena_alloc(a, 32 * sizeof *m->v);
+    m->v[m->n++] = (struct count_pair){ arena_str(a, key), n };
+}
+
+static void sum_pods(struct controller *c, struct str ns, struct str runtime, struct runtime_view *v, struct arena *a)
+{
+    struct kept *k;
+    struct kr_err e = { 0 };
+    for (size_t i = 0; (k = map_next(&c->stores[PODS].map, &i));) {
+        if (!str_is(runtime, k->runtime) || !str_starts(str_of(k->key), ns) || k->key[ns.n] != '/')
+            continue;
+        struct pod *p = model_decode(pod, buf_view(&k->json), a, &e);
+        if (!p)
+            continue;
+        bool ready = false;
+        for (size_t q = 0; q < p->status.conditions.n; q++)
+            ready |= str_is(p->status.conditions.v[q].type, "Ready") && str_is(p->status.conditions.v[q].status, "True");
+        v->pods++;
+        if (!ready || p->metadata.deletion_timestamp.n)
+            continue;
+        v->ready_pods++;
+        for (size_t q = 0; q < p->metadata.annotations.n; q++) {
+            int64_t n;
+            struct str_pair note = p->metadata.annotations.v[q];
+            if (str_starts(note.key, S("kruntimes.io/capacity.")) && str_i64(note.value, &n))
+                add_count(&v->capacity, str_from(note.key, sizeof "kruntimes.io/capacity." - 1), n, a);
+        }
+    }
+}
+
+static void sum_runs(struct controller *c, struct str ns, struct str runtime, struct runtime_view *v, struct arena *a)
+{
+    struct kept *k;
+    struct kr_err e = { 0 };
+    static const char *const path[] = { "spec", "resources" };
+    for (size_t i = 0; (k = map_next(&c->stores[RUNS].map, &i));) {
+        if (!k->active || !str_is(runtime, k->runtime) || !str_starts(str_of(k->key), ns) || k->key[ns.n] != '/')
+            continue;
+        struct str raw = json_find_path(buf_view(&k->json), path, 2);
+        struct run_resources *r = raw.p ? model_decode(run_resources, raw, a, &e) : NULL;
+        bool runs = false;
+        for (size_t q = 0; r && q < r->requests.n; q++) {
+            add_count(&v->used, r->requests.v[q].key, r->requests.v[q].value, a);
+            runs |= str_is(r->requests.v[q].key, "runs");
+        }
+        if (!runs)
+            add_count(&v->used, S("runs"), 1, a);
+    }
+}
+
+static int plan_runtime(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
+{
+    AUTO_ARENA struct arena a = { .limit = 64 << 20 };
+    struct str name = key, ns = str_cut(&name, '/');
+    struct str object = runtime_object_name(name, &a), owned = arena_fmt(&a, "%.*s/%.*s", SFMT(ns), SFMT(object));
+    struct written *w = map_get(&c->sums_written, key);
+    struct runtime_view v = { .runtime = text_of(c, RUNTIMES, key), .deployment = text_of(c, DEPLOYMENTS, owned),
+                              .service_account = text_of(c, ACCOUNTS, owned), .role = text_of(c, ROLES, owned), .role_binding = text_of(c, BINDINGS, owned),
+                              .network_policy = text_of(c, POLICIES, owned), .status_written_us = w ? w->at_us : 0 };
+    if (!v.runtime.p)
+        return 0;
+    sum_pods(c, ns, name, &v, &a);
+    sum_runs(c, ns, name, &v, &a);
+    if (runtime_plan(&v, &(struct runtime_config){ o.image.p }, loop_wall_us(c->c->loop), p, e) < 0)
+        return -1;
+    if (p->n && !strcmp(p->ops[p->n - 1].resource->plural, "runtimes") && p->ops[p->n - 1].sub) {
+        if (!w) {
+            w = xcalloc(1, sizeof *w);
+            w->key = xstrndup(key.p, key.n);
+            map_put(&c->sums_written, str_of(w->key), w);
+        }
+        w->at_us = loop_wall_us(c->c->loop);
+    }
+    return 0;
+}
+
+static int plan_run(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
+{
+    char pod_key[KEY_MAX];
+    static const char *const node_path[] = { "spec", "nodeName" };
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    struct kept *run = get(c, RUNS, key);
+    struct str name = key, ns = str_cut(&name, '/');
+    if (!run || !run->active || !may_judge(c))
+        return 0;
+    snprintf(pod_key, sizeof pod_key, "%.*s/%s", SFMT(ns), run->pod);
+    struct reaper_view v = { .run = buf_view(&run->json), .pod = text_of(c, PODS, str_of(pod_key)), .node_lost_after_us = o.node_lost_us };
+    struct kept *node = v.pod.p ? get(c, NODES, json_str_of(json_find_path(v.pod, node_path, 2), &a)) : NULL;
+    if (node)
+        v.node_unknown_since_us = node->unknown_since_us;
+    return reaper_plan(&v, loop_wall_us(c->c->loop), p, e);
+}
+
+static int plan_ttl(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
+{
+    struct kept *k = get(c, RUNS, key);
+    p->arena.limit = LIMIT_PLAN_BYTES;
+    struct run *r = k ? model_decode(run, buf_view(&k->json), &p->arena, e) : NULL;
+    int64_t due = r ? gc_due_us(r) : 0;
+    if (!due)
+        return e->code ? -1 : 0;
+    if (due > loop_wall_us(c->c->loop)) {
+        p->look_again_us = due;
+        return 0;
+    }
+    struct plan_op *op = plan_add(p, PLAN_DELETE, &kube_runs, r->metadata.namespace, r->metadata.name);
+    op->uid = r->metadata.uid;
+    op->missing_is_fine = op->stale_is_fine = true;
+    op->why = "its ttlSecondsAfterFinished is over";
+    return 0;
+}
+
+static void done(void *ctx, const struct kr_err *error)
+{
+    struct work *w = ctx;
+    if (error)
+        log_warn(&log_std, "a plan could not be carried out", LOG_Z("key", w->key), LOG_ERR(error));
+    workqueue_done(w->c->queue, str_of(w->key), error != NULL);
+    free(w);
+}
+
+static void carry_out(struct controller *c, struct str key, struct plan *p)
+{
+    struct loop *loop = c->c->loop;
+    if (log_on(&log_std, LOG_DEBUG)) {
+        AUTO_BUF struct buf text = { .max = 65536 };
+        plan_print(p, &text);
+        log_debug(&log_std, "planned", LOG_STR("key", key), LOG_STR("plan", buf_view(&text)));
+    }
+    if (p->look_again_us) {
+        int64_t in = p->look_again_us - loop_wall_us(loop);
+        workqueue_add_at(c->queue, key, loop_now_us(loop) + (in > 0 ? in : 0));
+    }
+    if (!p->n) {
+        plan_free(p);
+        workqueue_done(c->queue, key, false);
+        return;
+    }
+    struct work *w = xcalloc(1, sizeof *w);
+    w->c = c;
+    copy(w->key, sizeof w->key, key);
+    plan_execute(c->c->kube, p, done, w);
+}
+
+static void work(void *ctx, struct str key)
+{
+    struct controller *c = ctx;
+    struct plan p = { 0 };
+    struct kr_err e = { 0 };
+    struct str rest = key, what = str_cut(&rest, '/');
+    int rc = 0;
+    if (!is_ready(c)) {
+        workqueue_done(c->queue, key, true);      /* comes back: the first lists take a moment */
+        return;
+    }
+    if (str_is(what, "runtime"))
+        rc = plan_runtime(c, rest, &p, &e);
+    else if (str_is(what, "run"))
+        rc = plan_run(c, rest, &p, &e);
+    else if (str_is(what, "ttl"))
+        rc = plan_ttl(c, rest, &p, &e);
+    else if (text_of(c, WORKFLOWS, rest).p)
+        rc = workflow_plan(text_of(c, WORKFLOWS, rest), loop_wall_us(c->c->loop), &p, &e);
+    if (rc < 0) {
+        log_warn(&log_std, "no plan", LOG_STR("key", key), LOG_ERR(&e));
+        plan_free(&p);
+        workqueue_done(c->queue, key, true);
+        return;
+    }
+    carry_out(c, key, &p);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static void watch(struct controller *c, enum store_id id, const struct kube_resource *r, const char *labels)
+{
+    struct store *s = &c->stores[id];
+    struct informer_config ic = { .resource = r, .ns = r->namespaced ? c->c->ns : S(""), .labels = str_of(labels),
+                                  .relist_after_trouble = id == PODS || id == NODES || id == RUNS, .user = { set, gone, synced, trouble, s } };
+    s->c = c;
+    s->id = id;
+    s->informer = informer_new(c->c->kube, &ic, &c->c->rnd);
+}
+
+static void start(struct component *component, void *ctx)
+{
+    struct controller *c = ctx;
+    *c = (struct controller){ .c = component, .trouble_us = INT64_MIN };
+    c->queue = workqueue_new(component->loop, work, c);
+    watch(c, RUNTIMES, &kube_runtimes, "");
+    watch(c, DEPLOYMENTS, &kube_deployments, OURS);
+    watch(c, ACCOUNTS, &kube_serviceaccounts, OURS);
+    watch(c, ROLES, &kube_roles, OURS);
+    watch(c, BINDINGS, &kube_rolebindings, OURS);
+    watch(c, POLICIES, &kube_networkpolicies, OURS);
+    watch(c, PODS, &kube_pods, "kruntimes.io/runtime");
+    watch(c, NODES, &kube_nodes, "");
+    watch(c, RUNS, &kube_runs, "");
+    watch(c, WORKFLOWS, &kube_workflows, "");
+}
+
+static void stop(void *ctx)
+{
+    struct controller *c = ctx;
+    struct kept *k;
+    struct written *w;
+    for (int i = 0; i < STORES; i++) {
+        informer_free(c->stores[i].informer);
+        for (size_t at = 0; (k = map_next(&c->stores[i].map, &at));)
+            kept_free(k);
+        map_free(&c->stores[i].map);
+    }
+    for (size_t at = 0; (w = map_next(&c->sums_written, &at));) {
+        free(w->key);
+        free(w);
+    }
+    map_free(&c->sums_written);
+    workqueue_free(c->queue);
+}
+
+static int run(struct applet_call *call, struct kr_err *e)
+{
+    static struct controller c;
+    (void)call;
+    return component_run(&(struct component_config){ .name = "controller", .metrics = METRICS_CONTROLLER, .start = start, .stop = stop, .ready = is_ready, .ctx = &c },
+                         e);
+}
+
+const struct applet applet_controller = {
+    .name = "controller", .group = APPLET_COMPONENT, .brief = "keeps Runtimes' pools, and Runs whose pod is lost or whose time is over",
+    .help = "Makes of each Runtime a Deployment and what it needs, gives Runs of lost pods back to the scheduler, and deletes finished Runs when "
+            "their ttlSecondsAfterFinished is over.",
+    .opts = opts, .shared = (const struct opt *const[]){ component_opts, log_opts, NULL }, .main = run,
+};

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * runtime: one look at a Runtime → what is to be written. Objects are created where they are missing and patched where a
+ * field we own differs: owned fields are compared with the live object, never whole objects, which a server defaults.
+ */
+#include "applets/controller/controller.h"
+#include "core/clock.h"
+#include <stdio.h>
+
+enum { SUMS_US = 10000000 };
+#define FINALIZER "kruntimes.io/runtime-drain"
+
+struct look {
+    const struct runtime_view *v;
+    const struct runtime_config *config;
+    struct runtime *r;
+    struct arena *a;
+    struct plan *p;
+    struct str name;                              /* of owned objects */
+    int64_t now_us;
+    const char *degraded; char why[900];
+};
+
+struct str runtime_object_name(struct str runtime, struct arena *a)
+{
+    if (runtime.n + sizeof "runtime-" - 1 <= 57)      /* pods add a hash and a tail, and the whole is a label too */
+        return arena_fmt(a, "runtime-%.*s", SFMT(runtime));
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < runtime.n; i++)
+        hash = (hash ^ (unsigned char)runtime.p[i]) * 16777619u;
+    return arena_fmt(a, "runtime-%.40s-%08x", runtime.p, (unsigned)hash);
+}
+
+/* ---- merge patches of what we own -------------------------------------------------------------------------------- */
+
+/* Does `live` have all that `want` says? Arrays must be equal as far as their members say something. */
+static bool has_all(const struct json *live, const struct json *want)
+{
+    if (json_is(want, JSON_OBJECT)) {
+        for (const struct json *m = json_first(want); m; m = json_next(m)) {
+            const struct json *l = json_get_str(live, json_key(m));
+            if (json_is(m, JSON_NULL) ? l != NULL : !l || !has_all(l, m))
+                return false;
+        }
+        return true;
+    }
+    if (json_is(want, JSON_ARRAY)) {
+        if (!json_is(live, JSON_ARRAY) || json_len(live) != json_len(want))
+            return false;
+        const struct json *l = json_first(live);
+        for (const struct json *m = json_first(want); m; m = json_next(m), l = json_next(l))
+            if (!has_all(l, m))
+                return false;
+        return true;
+    }
+    return json_equal(live, want);
+}
+
+static void put_owner(struct look *k, struct json *object)
+{
+    AUTO_BUF struct buf b = { .max = 1024 };
+    jw_begin(&b, '[');
+    jw_begin(&b, '{');
+    jw_kstr(&b, "apiVersion", S("kruntimes.io/v1alpha1"));
+    jw_kstr(&b, "kind", S("Runtime"));
+    jw_kstr(&b, "name", k->r->metadata.name);
+    jw_kstr(&b, "uid", k->r->metadata.uid);
+    jw_kbool(&b, "controller", true);
+    jw_kbool(&b, "blockOwnerDeletion", true);
+    jw_end(&b, '}');
+    jw_end(&b, ']');
+    struct json *meta = json_ensure_object(k->a, object, "metadata");
+    json_set(k->a, meta, S("ownerReferences"), parse_z(k->a, b.p));
+    json_set(k->a, meta, S("labels"), parse_z(k->a, arena_fmt(k->a, "{\"kruntimes.io/runtime\":\"%.*s\",\"app.kubernetes.io/name\":\"kruntimes\","
+                                                                    "\"app.kubernetes.io/component\":\"runtime\",\"app.kubernetes.io/part-of\":\"kruntimes\","
+                                                                    "\"app.kubernetes.io/managed-by\":\"kruntimes\"}", SFMT(k->r->metadata.name)).p));
+}
+
+static struct str printed(struct look *k, const struct json *j)
+{
+    AUTO_BUF struct buf b = { .max = LIMIT_API_BODY };
+    json_print(&b, j);
+    return arena_str(k->a, buf_view(&b));
+}
+
+/* Creates the object, or patches it when a field we own differs. */
+static int ensure(struct look *k, const struct kube_resource *res, struct str live, struct json *want, struct kr_err *e)
+{
+    char api[96];
+    put_owner(k, want);
+    if (!live.p) {
+        json_set(k->a, want, S("apiVersion"), json_new_str(k->a, kube_api_version(res, api)));
+        json_set(k->a, want, S("kind"), json_new_str(k->a, str_of(res->kind)));
+        json_set(k->a, json_get(want, "metadata"), S("name"), json_new_str(k->a, k->name));
+        struct plan_op *op = plan_add(k->p, PLAN_CREATE, res, k->r->metadata.namespace, k->name);
+        op->body = printed(k, want);
+        op->exists_is_fine = true;
+        op->why = "it is missing";
+        return 0;
+    }
+    struct json *have = json_parse(k->a, live, e);
+    if (!have)
+        return -1;
+    if (has_all(have, want))
+        return 0;
+    struct plan_op *op = plan_add(k->p, PLAN_MERGE_PATCH, res, k->r->metadata.namespace, k->name);
+    op->body = printed(k, want);
+    op->missing_is_fine = op->stale_is_fine = true;
+    op->why = "a field of ours differs";
+    return 0;
+}
+
+/* ---- owned objects ----------------------------------------------------------------------------------------------- */
+
+static int ensure_identity(struct look *k, struct kr_err *e)
+{
+    struct json *role = parse_z(k->a, "{\"rules\":[{\"apiGroups\":[\"kruntimes.io\"],\"resources\":[\"runs\"],\"verbs\":[\"get\",\"list\",\"watch\",\"patch\"]},"
+                                      "{\"apiGroups\":[\"kruntimes.io\"],\"resources\":[\"runs/status\"],\"verbs\":[\"patch\"]},"
+                                      "{\"apiGroups\":[\"kruntimes.io\"],\"resources\":[\"runs/runtimed\"],\"verbs\":[\"act\"]}]}");
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    static const char *const account_path[] = { "spec", "serviceAccountName" };
+    struct json *template = json_parse(k->a, k->r->spec.template, e);
+    struct str account = json_string(json_get_path(template, account_path, 2));
+    struct json *binding = parse_z(k->a, arena_fmt(k->a, "{\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"Role\",\"name\":\"%.*s\"},"
+                                                         "\"subjects\":[{\"kind\":\"ServiceAccount\",\"name\":\"%.*s\",\"namespace\":\"%.*s\"}]}",
+                                                   SFMT(k->name), SFMT(account.n ? account : k->name), SFMT(k->r->metadata.namespace)).p);
+    if (!account.n && ensure(k, &kube_serviceaccounts, k->v->service_account, parse_z(k->a, "{\"automountServiceAccountToken\":false}"), e) < 0)
+        return -1;
+    return ensure(k, &kube_roles, k->v->role, role, e) < 0 ? -1 : ensure(k, &kube_rolebindings, k->v->role_binding, binding, e);
+}
+
+static int ensure_network(struct look *k, struct kr_err *e)
+{
+    struct json *policy = parse_z(k->a, arena_fmt(k->a, "{\"spec\":{\"podSelector\":{\"matchLabels\":{\"kruntimes.io/runtime\":\"%.*s\"}},\"policyTypes\":[\"Ingress\"],"
+                                                        "\"ingress\":[{\"from\":[{\"namespaceSelector\":{\"matchLabels\":{\"kruntimes.io/metrics\":\"allowed\"}}}],"
+                                                        "\"ports\":[{\"protocol\":\"TCP\",\"port\":9094}]}]}}", SFMT(k->r->metadata.name)).p);
+    return ensure(k, &kube_networkpolicies, k->v->network_policy, policy, e);
+}
+
+static int ensure_deployment(struct look *k, int64_t replicas, struct kr_err *e)
+{
+    AUTO_BUF struct buf overridden = { .max = 800 };
+    struct json *template = runtime_pod_template(k->r, k->config, k->a, &overridden, e);
+    if (!template)
+        return -1;
+    if (overridden.n) {
+        k->degraded = "ReservedField";
+        snprintf(k->why, sizeof k->why, "these fields of the template are kruntimes' own and were overridden: %s", overridden.p);
+    }
+    struct json *want = json_new_object(k->a), *spec = json_ensure_object(k->a, want, "spec");
+    json_set(k->a, spec, S("replicas"), json_new_int(k->a, replicas));
+    json_set(k->a, spec, S("selector"), parse_z(k->a, arena_fmt(k->a, "{\"matchLabels\":{\"kruntimes.io/runtime\":\"%.*s\"}}", SFMT(k->r->metadata.name)).p));
+    json_set(k->a, spec, S("template"), template);
+    return ensure(k, &kube_deployments, k->v->deployment, want, e);
+}
+
+/* ---- status ------------------------------------------------------------------------------------------------------ */
+
+static const struct condition *find_condition(const struct runtime *r, const char *type)
+{
+    for (size_t i = 0; r->has_status && i < r->status.conditions.n; i++)
+        if (str_is(r->status.conditions.v[i].type, type))
+            return &r->status.conditions.v[i];
+    return NULL;
+}
+
+/* True when it differs from what the object says. */
+static bool put_condition(struct look *k, struct buf *b, const char *type, bool on, const char *reason, const char *message)
+{
+    const struct condition *was = find_condition(k->r, type);
+    bool same_status = was && str_is(was->status, on ? "True" : "False");
+    char now[TIME_TEXT];
+    time_print(now, k->now_us);
+    jw_begin(b, '{');
+    jw_kstr(b, "type", str_of(type));
+    jw_kstr(b, "status", on ? S("True") : S("False"));
+    jw_kstr(b, "lastTransitionTime", same_status ? was->last_transition_time : str_of(now));
+    jw_kstr(b, "reason", str_of(reason));
+    jw_kstr(b, "message", str_of(message));
+    jw_end(b, '}');
+    return !same_status || !str_is(was->reason, reason) || !str_is(was->message, message);
+}
+
+static bool same_counts(const struct count_map *a, const struct count_map *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        size_t j = 0;
+        while (j < b->n && !str_eq(a->v[i].key, b->v[j].key))
+            j++;
+        if (j == b->n || a->v[i].value != b->v[j].value)
+            return false;
+    }
+    return true;
+}
+
+static void put_counts(struct buf *b, const char *key, const struct count_map *m)
+{
+    jw_kbegin(b, key, '{');
+    for (size_t i = 0; i < m->n; i++) {
+        jw_key(b, m->v[i].key);
+        jw_int(b, m->v[i].value);
+    }
+    jw_end(b, '}');
+}
+
+static void plan_status(struct look *k)
+{
+    AUTO_BUF struct buf b = { .max = 65536 };
+    const struct runtime_status *s = &k->r->status;
+    int64_t want = k->r->spec.has_replicas ? k->r->spec.replicas : 1;
+    bool ready = k->v->ready_pods >= want, moving = k->v->pods != want || !ready, changed = false;
+    char text[96];
+    struct str selector = arena_fmt(k->a, "kruntimes.io/runtime=%.*s", SFMT(k->r->metadata.name));
+    jw_begin(&b, '{');
+    jw_kbegin(&b, "status", '{');
+    jw_kint(&b, "observedGeneration", k->r->metadata.generation);
+    jw_kint(&b, "replicas", k->v->pods);
+    jw_kint(&b, "readyReplicas", k->v->ready_pods);
+    jw_kstr(&b, "selector", selector);
+    changed |= s->observed_generation != k->r->metadata.generation || s->replicas != k->v->pods || s->ready_replicas != k->v->ready_pods ||
+               !s->has_replicas || !str_eq(s->selector, selector);
+    snprintf(text, sizeof text, "%lld of %lld pods are ready", (long long)k->v->ready_pods, (long long)want);
+    jw_kbegin(&b, "conditions", '[');
+    changed |= put_condition(k, &b, "Ready", ready, want ? "PodsReady" : "Parked", text);
+    changed |= put_condition(k, &b, "Progressing", moving, moving ? "PodsComing" : "Complete", moving ? "pods are being made or removed" : "all pods are there");
+    changed |= put_condition(k, &b, "Degraded", k->degraded != NULL, k->degraded ? k->degraded : "AsExpected", k->why);
+    jw_end(&b, ']');
+    bool sums = !same_counts(&s->capacity, &k->v->capacity) || !same_counts(&s->used, &k->v->used);
+    int64_t due = k->v->status_written_us + SUMS_US;
+    if (sums && (changed || k->now_us >= due)) {
+        put_counts(&b, "capacity", &k->v->capacity);
+        put_counts(&b, "used", &k->v->used);
+        changed = true;
+    } else if (sums) {
+        k->p->look_again_us = due;
+    }
+    jw_end(&b, '}');
+    jw_end(&b, '}');
+    if (!changed)
+        return;
+    struct plan_op *op = plan_add(k->p, PLAN_MERGE_PATCH, &kube_runtimes, k->r->metadata.namespace, k->r->metadata.name);
+    op->sub = "status";
+    op->body = arena_str(k->a, buf_view(&b));
+    op->missing_is_fine = op->stale_is_fine = true;
+}
+
+/* ---- deletion ---------------------------------------------------------------------------------------------------- */
+
+static bool has_finalizer(const struct object_meta *m)
+{
+    for (size_t i = 0; i < m->finalizers.n; i++)
+        if (str_is(m->finalizers.v[i], FINALIZER))
+            return true;
+    return false;
+}
+
+static void drop(struct look *k, const struct kube_resource *res, struct str live)
+{
+    static const char *const uid[] = { "metadata", "uid" };
+    if (!live.p)
+        return;
+    struct plan_op *op = plan_add(k->p, PLAN_DELETE, res, k->r->metadata.namespace, k->name);
+    op->uid = json_str_of(json_find_path(live, uid, 2), k->a);
+    op->missing_is_fine = op->stale_is_fine = true;
+}
+
+static int plan_deletion(struct look *k, struct kr_err *e)
+{
+    const struct runtime_view *v = k->v;
+    if (!has_finalizer(&k->r->metadata))
+        return 0;
+    if (v->deployment.p && ensure_deployment(k, 0, e) < 0)
+        return -1;
+    if (v->pods)
+        return 0;                                 /* the pods' end brings another look */
+    drop(k, &kube_deployments, v->deployment);
+    drop(k, &kube_networkpolicies, v->network_policy);
+    drop(k, &kube_rolebindings, v->role_binding);
+    drop(k, &kube_roles, v->role);
+    drop(k, &kube_serviceaccounts, v->service_account);
+    AUTO_BUF struct buf b = { .max = 4096 };
+    jw_begin(&b, '[');
+    for (size_t i = 0; i < k->r->metadata.finalizers.n; i++) {
+        if (!str_is(k->r->metadata.finalizers.v[i], FINALIZER))
+            continue;
+        buf_fmt(&b, "{\"op\":\"test\",\"path\":\"/metadata/finalizers/%zu\",\"value\":\"" FINALIZER "\"},{\"op\":\"remove\",\"path\":\"/metadata/finalizers/%zu\"}",
+                i, i);
+        break;
+    }
+    jw_end(&b, ']');
+    struct plan_op *op = plan_add(k->p, PLAN_JSON_PATCH, &kube_runtimes, k->r->metadata.namespace, k->r->metadata.name);
+    op->body = arena_str(k->a, buf_view(&b));
+    op->missing_is_fine = op->stale_is_fine = true;
+    op->why = "no pod is left";
+    return 0;
+}
+
+static void plan_finalizer(struct look *k)
+{
+    struct plan_op *op = plan_add(k->p, PLAN_JSON_PATCH, &kube_runtimes, k->r->metadata.namespace, k->r->metadata.name);
+    op->body = k->r->metadata.finalizers.n ? S("[{\"op\":\"add\",\"path\":\"/metadata/finalizers/-\",\"value\":\"" FINALIZER "\"}]")
+                                           : S("[{\"op\":\"add\",\"path\":\"/metadata/finalizers\",\"value\":[\"" FINALIZER "\"]}]");
+    op->missing_is_fine = op->stale_is_fine = true;
+}
+
+/* ---- what is not offered ----------------------------------------------------------------------------------------- */
+
+static void check_offers(struct look *k)
+{
+    const struct runtime_spec *s = &k->r->spec;
+    if (str_is(s->isolation, "Sandbox")) {
+        k->degraded = "SandboxUnavailable";
+        snprintf(k->why, sizeof k->why, "isolation Sandbox is not offered yet: no pod is made until isolation is Process or None");
+    } else if (s->has_artifact_store) {
+        k->degraded = "NotOffered";
+        snprintf(k->why, sizeof k->why, "artifactStore is not offered yet: Runs that leave artifacts fail with the reason ArtifactStore");
+    } else if (s->has_git) {
+        k->degraded = "NotOffered";
+        snprintf(k->why, sizeof k->why, "git is not offered yet: Runs with source.repoURL fail with the reason PrepareSource");
+    }
+}
+
+int runtime_plan(const struct runtime_view *v, const struct runtime_config *config, int64_t wall_us, struct plan *p, struct kr_err *e)
+{
+    p->arena.limit = LIMIT_PLAN_BYTES;
+    struct look k = { .v = v, .config = config, .a = &p->arena, .p = p, .now_us = wall_us };
+    k.r = model_decode(runtime, v->runtime, &p->arena, e);
+    if (!k.r)
+        return -1;
+    k.name = runtime_object_name(k.r->metadata.name, k.a);
+    if (k.r->metadata.deletion_timestamp.n)
+        return plan_deletion(&k, e);
+    if (!has_finalizer(&k.r->metadata))
+        plan_finalizer(&k);
+    check_offers(&k);
+    int64_t replicas = k.degraded && !strcmp(k.degraded, "SandboxUnavailable") ? 0 : k.r->spec.has_replicas ? k.r->spec.replicas : 1;
+    if (ensure_identity(&k, e) < 0 || ensure_network(&k, e) < 0)
+        return -1;
+    if (ensure_deployment(&k, replicas, e) < 0) {
+        k.degraded = "BadTemplate";
+        snprintf(k.why, sizeof k.why, "%s", e->msg);
+        *e = (struct kr_err){ 0 };
+    }
+    plan_status(&k);
+    return 0;
+}
