@@ -239,6 +239,8 @@ static bool unix_address(struct str path, struct resolved *r)
 
 struct link *link_connect(struct loop *loop, const struct link_target *t, struct link_user user)
 {
+    if (t->fd > 0)
+        return link_accept(loop, t->fd, t->tls, user);
     struct link *l = link_new(loop, user, t->tls, t->server_name.n ? t->server_name : t->host);
     l->host = xstrndup(t->host.p, t->host.n);
     snprintf(l->peer, sizeof l->peer, "%.*s:%u", t->host.n < 50 ? (int)t->host.n : 50, t->host.p, t->port);

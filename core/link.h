@@ -24,6 +24,7 @@ struct link_target {
     uint16_t port;
     const struct tls *tls;        /* NULL: plain */
     struct str server_name;       /* for SNI and verification; empty: host */
+    int fd;                       /* > 0: a socket that is connected already, taken over instead of connecting */
 };
 
 /* Starts connecting; never blocks, failures arrive through ready + link_error. */

@@ -21,6 +21,8 @@ struct grpc_client;
 struct grpc_call;
 /* Plaintext HTTP/2 to host:port; connects with the first call. */
 struct grpc_client *grpc_client_new(struct loop *, struct str host, uint16_t port);
+/* Over a connected socket, which is taken over; when it closes there is no other. */
+struct grpc_client *grpc_client_over(struct loop *, int fd);
 void grpc_client_free(struct grpc_client *);               /* open calls end with CANCELLED */
 struct grpc_user {
     void (*message)(void *ctx, struct str bytes);          /* each response message; may be NULL */

@@ -26,6 +26,15 @@ struct grpc_client *grpc_client_new(struct loop *loop, struct str host, uint16_t
     return c;
 }
 
+struct grpc_client *grpc_client_over(struct loop *loop, int fd)
+{
+    struct grpc_client *c = xcalloc(1, sizeof *c);
+    c->loop = loop;
+    snprintf(c->authority, sizeof c->authority, "localhost");
+    c->http = httpc_new(loop, &(struct httpc_config){ .target = { .host = S("localhost"), .fd = fd }, .version = HTTP_2 });
+    return c;
+}
+
 void grpc_client_free(struct grpc_client *c)
 {
     if (!c)

@@ -308,6 +308,7 @@ static struct cconn *cconn_new(struct httpc *h, bool for_upgrade)
         h->conns->at = &c->next;
     h->conns = c;
     c->link = link_connect(h->loop, &h->config.target, (struct link_user){ ready, c });
+    h->config.target.fd = h->config.target.fd > 0 ? -1 : h->config.target.fd;
     loop_timer_in(h->loop, &c->timer, h->config.connect_timeout_us);
     return c;
 }
@@ -327,6 +328,8 @@ static bool is_coming(const struct cconn *c, const struct hcall *k) { return !c-
 static bool may_connect(struct httpc *h, const struct hcall *k)
 {
     size_t n = 0;
+    if (h->config.target.fd < 0)                  /* the one socket it was given is used up */
+        return false;
     for (struct cconn *c = h->conns; c; c = c->next) {
         if (is_coming(c, k) && (h->version != HTTP_11 || k->upgrade))
             return false;
@@ -356,6 +359,12 @@ static void start_waiting(struct httpc *h)
 {
     for (struct hcall *k = h->queue, *next; k; k = next) {
         next = k->next;
+        if (h->config.target.fd < 0 && !h->conns) {
+            struct kr_err e = { 0 };
+            kr_fail(&e, KR_UNAVAILABLE, "the connection was closed");
+            hcall_fail(k, &e);
+            continue;
+        }
         struct cconn *c = h->conns;
         while (c && !can_carry(c, k))
             c = c->next;

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * follow: a watch on one object and at most one Tail call. An attempt can be read when the object shows its access key and
+ * has reached that attempt; a Run that ended at once shows both with its end. Done when it is terminal and all was read.
+ */
+#include "crds/follow.h"
+#include "grpc/grpc.h"
+#include "grpc/proto/logs.pb.h"
+#include "k8s/portforward.h"
+
+enum { LOGS_PORT = 9093, TAIL_US = INT64_C(86400000000), AGAIN_US = 100000, TRIES = 5 };
+
+struct follow {
+    struct kube *k;
+    struct rnd *rnd;
+    struct follow_config c;
+    char *ns, *name;
+    struct informer *watch;
+    struct buf json;
+    struct arena arena;
+    struct run *run;                              /* as last seen */
+    bool seen, is_gone, is_done;
+    int64_t next;                                 /* attempt to be read next */
+    int tries;
+    bool any_output;                              /* of the attempt being read: it is not read twice */
+    struct kube_forward *forward;
+    struct grpc_client *client;
+    struct grpc_call *tail;
+    struct timer again;
+    struct defer turn;
+    struct kr_err e;
+};
+
+int run_exit_status(const struct run *r)
+{
+    struct str p = run_phase(r);
+    if (str_is(p, "Succeeded"))
+        return 0;
+    if (str_is(p, "Timeout"))
+        return EXIT_TIMEOUT;
+    if (str_is(p, "Cancelled"))
+        return EXIT_CANCELLED;
+    if (str_is(p, "Failed") && r->status.has_exit_code && r->status.exit_code > 0 && r->status.exit_code < 256)
+        return (int)r->status.exit_code;
+    return EXIT_LOST;
+}
+
+int failure_exit_status(const struct kr_err *e)
+{
+    return e->code == KR_USAGE || e->code == KR_INVALID || e->code == KR_BAD_REQUEST ? EXIT_USAGE
+           : e->code == KR_UNAVAILABLE || e->code == KR_UNAUTHORIZED || e->code == KR_DEADLINE ? EXIT_UNREACHABLE
+                                                                                              : EXIT_OTHER;
+}
+
+static void wake(struct follow *f) { loop_defer(kube_loop(f->k), &f->turn); }
+
+static void finish(struct follow *f, const struct kr_err *e)
+{
+    if (f->is_done)
+        return;
+    f->is_done = true;
+    f->c.done(f->c.ctx, f->is_gone ? NULL : f->run, e);
+}
+
+/* ---- logs -------------------------------------------------------------------------------------------------------- */
+
+static void close_tail(struct follow *f)
+{
+    grpc_cancel(TAKE(f->tail));
+    grpc_client_free(TAKE(f->client));
+    kube_forward_close(TAKE(f->forward));
+}
+
+static void on_chunk(void *ctx, struct str bytes)
+{
+    struct follow *f = ctx;
+    AUTO_ARENA struct arena a = { .limit = 2 * (size_t)LIMIT_GRPC_MESSAGE };
+    kruntimes_logs_v1_TailChunk chunk = { 0 };
+    struct kr_err e = { 0 };
+    if (pb_from_bytes(kruntimes_logs_v1_TailChunk_fields, &chunk, bytes, &a, &e) < 0)
+        return;
+    f->any_output = true;
+    f->c.output(f->c.ctx, chunk.stream, pb_view(chunk.data));
+}
+
+static void attempt_read(struct follow *f)
+{
+    f->next++;
+    f->tries = 0;
+    f->any_output = false;
+    wake(f);
+}
+
+/* The way to the pod may not be there yet, or no longer. What was printed is not printed twice. */
+static void tail_trouble(struct follow *f, const struct kr_err *e)
+{
+    if (++f->tries < TRIES && !f->any_output && e->code != KR_FORBIDDEN) {
+        loop_timer_in(kube_loop(f->k), &f->again, AGAIN_US * f->tries);
+        return;
+    }
+    if (f->c.trouble)
+        f->c.trouble(f->c.ctx, e);
+    attempt_read(f);
+}
+
+static void tail_done(void *ctx, int status, struct str text)
+{
+    struct follow *f = ctx;
+    struct kr_err e = { 0 };
+    f->tail = NULL;
+    if (status == GRPC_OK) {
+        attempt_read(f);
+        return;
+    }
+    kr_fail(&e, grpc_code(status), "the logs of attempt %lld: %.*s", (long long)f->next, SFMT(text));
+    tail_trouble(f, &e);
+}
+
+static void forward_failed(void *ctx, const struct kr_err *e)
+{
+    struct follow *f = ctx;
+    if (!f->e.code)
+        f->e = *e;                                /* the call fails with the socket; this says why */
+}
+
+static void again(struct loop *loop, struct timer *t)
+{
+    (void)loop;
+    struct follow *f = container_of(t, struct follow, again);
+    close_tail(f);
+    wake(f);
+}
+
+static void open_tail(struct follow *f)
+{
+    int fd;
+    AUTO_BUF struct buf b = { .max = 1024 };
+    AUTO_ARENA struct arena a = { .limit = 4096 };
+    struct kr_err e = { 0 };
+    kruntimes_logs_v1_TailRequest q = { .run_uid = arena_z(&a, f->run->metadata.uid), .attempt = (int32_t)f->next, .follow = f->c.until_end,
+                                        .tail_lines = f->c.tail_lines > 0 ? f->c.tail_lines : -1, .since_unix_nano = f->c.since_us * 1000 };
+    struct http_field key[] = { { S("kruntimes-access-key"), f->run->status.access_key } };
+    f->e = (struct kr_err){ 0 };
+    close_tail(f);
+    f->forward = kube_forward_open(f->k, str_of(f->ns), f->run->status.assigned_pod, LOGS_PORT, f->rnd, &fd, forward_failed, f);
+    f->client = grpc_client_over(kube_loop(f->k), fd);
+    if (pb_to_bytes(kruntimes_logs_v1_TailRequest_fields, &q, &b, &e) < 0)
+        return;
+    f->tail = grpc_call(f->client, "/kruntimes.logs.v1.Logs/Tail", buf_view(&b),
+                        &(struct grpc_options){ .metadata = { key, 1 }, .timeout_us = TAIL_US }, (struct grpc_user){ on_chunk, tail_done, f });
+}
+
+/* ---- one look ---------------------------------------------------------------------------------------------------- */
+
+static bool wants_more_logs(struct follow *f)
+{
+    const struct run_status *s = &f->run->status;
+    int64_t last = s->has_attempt ? s->attempt : 0;
+    if (!f->c.logs || !f->run->has_status || !s->access_key.n)
+        return false;
+    if (!f->next)
+        f->next = f->c.attempt ? f->c.attempt : f->c.until_end ? 1 : last;
+    return f->next <= (f->c.attempt ? f->c.attempt : last);
+}
+
+static void turn(struct loop *loop, struct defer *d)
+{
+    (void)loop;
+    struct follow *f = container_of(d, struct follow, turn);
+    struct kr_err e = { 0 };
+    if (f->is_done || f->tail || timer_is_set(&f->again))
+        return;
+    if (!f->run) {
+        if (informer_is_synced(f->watch)) {
+            kr_fail(&e, KR_NOT_FOUND, "runs.kruntimes.io \"%s\" not found", f->name);
+            finish(f, &e);
+        }
+        return;
+    }
+    if (wants_more_logs(f) && f->run->status.assigned_pod.n) {
+        if (!f->tail)
+            open_tail(f);
+        return;
+    }
+    if (f->is_gone) {
+        kr_fail(&e, KR_NOT_FOUND, "the Run \"%s\" was deleted", f->name);
+        finish(f, &e);
+    } else if (run_is_terminal(f->run) || (!f->c.until_end && f->c.logs)) {
+        finish(f, NULL);
+    }
+}
+
+static void set(void *ctx, struct str key, struct str json)
+{
+    struct follow *f = ctx;
+    struct kr_err e = { 0 };
+    (void)key;
+    struct buf text = { .max = LIMIT_KUBE_LINE };
+    struct arena a = { .limit = 16 << 20 };
+    buf_str(&text, json);
+    struct run *run = model_decode(run, buf_view(&text), &a, &e);
+    if (!run) {
+        buf_free(&text);
+        arena_reset(&a);
+        finish(f, &e);
+        return;
+    }
+    buf_free(&f->json);
+    arena_reset(&f->arena);
+    f->json = text;
+    f->arena = a;
+    f->run = run;
+    f->is_gone = false;
+    if (f->c.changed)
+        f->c.changed(f->c.ctx, run);
+    wake(f);
+}
+
+static void gone(void *ctx, struct str key, struct str json)
+{
+    struct follow *f = ctx;
+    (void)key;
+    (void)json;
+    f->is_gone = true;
+    wake(f);
+}
+
+static void synced(void *ctx) { wake(ctx); }
+
+static void trouble(void *ctx, const struct kr_err *e)
+{
+    struct follow *f = ctx;
+    if (!f->run && e->code != KR_UNAVAILABLE && e->code != KR_TOO_MANY)
+        finish(f, e);                             /* it will not get better by waiting */
+    else if (f->c.trouble)
+        f->c.trouble(f->c.ctx, e);
+}
+
+struct follow *follow_run(struct kube *k, const struct follow_config *c, struct rnd *rnd)
+{
+    struct follow *f = xcalloc(1, sizeof *f);
+    AUTO_BUF struct buf fields = { .max = 512 };
+    *f = (struct follow){ .k = k, .rnd = rnd, .c = *c, .ns = xstrndup(c->ns.p, c->ns.n), .name = xstrndup(c->name.p, c->name.n), .turn = { .run = turn },
+                          .again = { .fire = again } };
+    buf_fmt(&fields, "metadata.name=%s", f->name);
+    f->watch = informer_new(k, &(struct informer_config){ .resource = &kube_runs, .ns = str_of(f->ns), .fields = buf_view(&fields),
+                                                          .user = { set, gone, synced, trouble, f } }, rnd);
+    return f;
+}
+
+void follow_stop(struct follow *f)
+{
+    if (!f)
+        return;
+    informer_free(f->watch);
+    close_tail(f);
+    loop_timer_stop(kube_loop(f->k), &f->again);
+    loop_defer_cancel(kube_loop(f->k), &f->turn);
+    buf_free(&f->json);
+    arena_reset(&f->arena);
+    free(f->ns);
+    free(f->name);
+    free(f);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * follow: one Run from now to its end: its changes, and what it writes, as it writes it. Logs come from the runtimed of the
+ * Run's pod through pods/portforward, attempt after attempt.
+ */
+#ifndef CRDS_FOLLOW_H
+#define CRDS_FOLLOW_H
+#include "crds/run.h"
+#include "k8s/informer.h"
+
+struct follow;
+struct follow_config {
+    struct str ns, name;
+    bool logs;                                    /* output is wanted */
+    bool until_end;                               /* else: what there is now (logs of one attempt), then done */
+    int64_t attempt;                              /* this one only; 0: each from the first, without until_end the last */
+    int64_t tail_lines, since_us;                 /* lines from the end, 0: all; wall clock moment, 0: all */
+    void (*changed)(void *ctx, const struct run *);                       /* may be NULL */
+    void (*output)(void *ctx, int stream, struct str bytes);              /* 1 stdout, 2 stderr */
+    void (*trouble)(void *ctx, const struct kr_err *);                    /* something is missing, it goes on; may be NULL */
+    /* Once: run is the last state (NULL: it is gone), error tells what kept it from being followed. */
+    void (*done)(void *ctx, const struct run *, const struct kr_err *error);
+    void *ctx;
+};
+struct follow *follow_run(struct kube *, const struct follow_config *, struct rnd *);     /* strings are copied */
+void follow_stop(struct follow *);                /* no further callback; NULL is fine */
+/* Exit status of a command that waited for it: the Run's own, 124 Timeout, 123 Cancelled, 122 lost or refused. */
+int run_exit_status(const struct run *);
+enum { EXIT_USAGE = 125, EXIT_TIMEOUT = 124, EXIT_CANCELLED = 123, EXIT_LOST = 122, EXIT_UNREACHABLE = 121, EXIT_OTHER = 120 };
+/* The exit status of a failure of ours while waiting. */
+int failure_exit_status(const struct kr_err *);
+#endif

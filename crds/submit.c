@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * submit: YAML → checked JSON. What the CLI refuses beyond the schema is here too: fields of a kind that the release doesn't
+ * carry out yet.
+ */
+#include "crds/submit.h"
+#include "core/fs.h"
+#include "core/model_admit.h"
+#include "core/yaml.h"
+
+static void put_causes(struct buf *b, const struct model_errors *errors)
+{
+    for (size_t i = 0; i < errors->n; i++)
+        buf_fmt(b, "%s%.*s: %.*s", i ? "; " : "", SFMT(errors->v[i].field), SFMT(errors->v[i].message));
+}
+
+static const struct model_type *type_of(const struct json *object, const struct kube_resource **resource)
+{
+    struct str api = json_string(json_get(object, "apiVersion")), kind = json_string(json_get(object, "kind"));
+    *resource = kube_resource_of_kind(api, kind);
+    const struct model_type *t = *resource && str_starts(api, S("kruntimes.io/")) ? crd_find(kind) : NULL;
+    return t == &type_workflow ? NULL : t;
+}
+
+static int not_offered(const struct json *object, struct str from, struct kr_err *e)
+{
+    static const char *const workspace[] = { "spec", "workspace" }, *const url[] = { "spec", "source", "repoURL" };
+    if (!str_is(json_string(json_get(object, "kind")), "Run"))
+        return 0;
+    if (json_get_path(object, workspace, 2))
+        return kr_fail(e, KR_INVALID, "%.*s: spec.workspace: shared workspaces are not offered yet", SFMT(from));
+    if (json_get_path(object, url, 3))
+        return kr_fail(e, KR_INVALID, "%.*s: spec.source.repoURL: Git sources are not offered yet: use source.files", SFMT(from));
+    return 0;
+}
+
+static void append(struct submissions *s, struct submission x, struct arena *a)
+{
+    struct submission *v = arena_alloc(a, (s->n + 1) * sizeof *v);
+    if (!v)
+        return;
+    if (s->n)
+        memcpy(v, s->v, s->n * sizeof *v);
+    v[s->n] = x;
+    *s = (struct submissions){ v, s->n + 1 };
+}
+
+int submit_check(struct submissions *out, struct str json, struct str from, struct str default_ns, struct arena *a, struct kr_err *e)
+{
+    const struct kube_resource *resource;
+    struct model_errors errors = { 0 };
+    struct str_list unknown = { 0 };
+    struct json *object = json_parse(a, json, e);
+    if (!object)
+        return kr_wrap(e, "%.*s", SFMT(from));
+    struct str kind = json_string(json_get(object, "kind"));
+    const struct model_type *type = type_of(object, &resource);
+    if (!type)
+        return kr_fail(e, KR_INVALID, "%.*s: kind \"%.*s\" of apiVersion \"%.*s\" is not taken here: it must be a Run or a Runtime of kruntimes.io/v1alpha1",
+                       SFMT(from), SFMT(kind), SFMT(json_string(json_get(object, "apiVersion"))));
+    struct json *meta = json_ensure_object(a, object, "metadata"), *checked = NULL;
+    if (!json_get(meta, "namespace"))
+        json_set(a, meta, S("namespace"), json_new_str(a, default_ns));
+    if (!(checked = json_clone(a, object)) || model_admit(type, a, checked, NULL, &errors, &unknown, e) < 0)
+        return kr_wrap(e, "%.*s", SFMT(from));
+    AUTO_BUF struct buf why = { .max = 380 };
+    put_causes(&why, &errors);
+    if (errors.n)
+        return kr_fail(e, KR_INVALID, "%.*s: %.*s", SFMT(from), SFMT(buf_view(&why)));
+    if (unknown.n)
+        return kr_fail(e, KR_INVALID, "%.*s: unknown field \"%.*s\"", SFMT(from), SFMT(unknown.v[0]));
+    if (not_offered(object, from, e) < 0)
+        return -1;
+    AUTO_BUF struct buf text = { .max = LIMIT_API_BODY };
+    json_print(&text, object);
+    if (text.failed)
+        return kr_fail(e, KR_TOO_LARGE, "%.*s: the object is larger than %d bytes", SFMT(from), LIMIT_API_BODY);
+    append(out, (struct submission){ .resource = resource, .json = arena_str(a, buf_view(&text)), .ns = json_string(json_get(meta, "namespace")),
+                                     .name = json_string(json_get(meta, "name")), .generate_name = json_string(json_get(meta, "generateName")),
+                                     .from = from }, a);
+    return 0;
+}
+
+int submit_read(struct submissions *out, const char *path, struct str default_ns, struct arena *a, struct kr_err *e)
+{
+    AUTO_BUF struct buf file = { .max = LIMIT_FILE_INPUT };
+    struct yaml_docs docs;
+    const char *shown = strcmp(path, "-") ? path : "stdin";
+    if (fs_read(path, &file, e) < 0)
+        return -1;
+    if (yaml_to_json(buf_view(&file), a, &docs, e) < 0)
+        return kr_wrap(e, "%s", shown);
+    if (!docs.n)
+        return kr_fail(e, KR_INVALID, "%s: there is no object in it", shown);
+    for (size_t i = 0; i < docs.n; i++)
+        if (submit_check(out, docs.docs[i].json, arena_fmt(a, "%s:%zu", shown, docs.docs[i].line), default_ns, a, e) < 0)
+            return -1;
+    return 0;
+}
