@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * instance: the lock says whether an instance is up: the kernel lets go of it with the supervisor, however that ends.
+ */
+#include "applets/local/instance.h"
+#include "core/fs.h"
+#include "core/json.h"
+#include "core/proc.h"
+#include "core/version.h"
+#include "k8s/informer.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { POLL_US = 5000, STOP_US = 15000000 };
+
+static const char bash_runtime[] =
+    "{\"apiVersion\":\"kruntimes.io/v1alpha1\",\"kind\":\"Runtime\",\"metadata\":{\"name\":\"bash\",\"namespace\":\"default\"},"
+    "\"spec\":{\"replicas\":2,\"server\":\"Injected\",\"capacity\":{\"resources\":{\"runs\":4}},"
+    "\"template\":{\"spec\":{\"terminationGracePeriodSeconds\":30,\"containers\":[{\"name\":\"runtime\",\"image\":\"local\"}]}}}}";
+
+int instance_default_dir(char out[4096], struct kr_err *e)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    int n = state && *state ? snprintf(out, 4096, "%s/kruntimes", state) : snprintf(out, 4096, "%s/.local/state/kruntimes", home ? home : "");
+    if ((!state || !*state) && (!home || !*home))
+        return kr_fail(e, KR_USAGE, "neither $XDG_STATE_HOME nor $HOME is set: name a folder with --state-dir");
+    return n < 4096 ? 0 : kr_fail(e, KR_TOO_LARGE, "the path of the state folder is too long");
+}
+
+pid_t instance_pid(const char *dir)
+{
+    char path[4200], text[32];
+    snprintf(path, sizeof path, "%s/lock", dir);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0)
+        return 0;
+    ptrdiff_t n = pread(fd, text, sizeof text, 0);
+    int64_t pid = 0;
+    return n > 0 && str_i64(str_trim((struct str){ text, (size_t)n }), &pid) ? (pid_t)pid : 0;
+}
+
+int instance_start(const char *dir, int64_t port, bool follow, pid_t *pid, struct kr_err *e)
+{
+    char number[24], log_path[4200], log_dir[4200];
+    struct kr_err ignored = { 0 };
+    snprintf(number, sizeof number, "%lld", (long long)port);
+    snprintf(log_dir, sizeof log_dir, "%s/log", dir);
+    snprintf(log_path, sizeof log_path, "%s/log/supervisor.log", dir);
+    if (fs_make_dir(dir, 0700, e) < 0 || fs_make_dir(log_dir, 0700, e) < 0)
+        return kr_wrap(e, "the state folder");
+    AUTO_CLOSE int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (log < 0)
+        return kr_fail_sys(e, KR_FORBIDDEN, errno, "the state folder \"%s\" can't be written", dir);
+    (void)ignored;
+    const char *argv[] = { "kruntimes", "local-supervisor", "--state-dir", dir, "--port", number, NULL };
+    extern char **environ;
+    struct proc_spec s = { .argv = argv, .envp = (const char *const *)environ, .program = "/proc/self/exe", .in = -1, .out = log, .err = log,
+                           .new_session = true, .death_signal = follow ? SIGTERM : 0 };
+    return proc_spawn(&s, pid, e) < 0 ? -1 : 0;
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
+
+struct waiting {
+    struct loop *loop;
+    const char *dir;
+    pid_t supervisor;
+    struct rnd *rnd;
+    struct kube *kube;
+    struct kube_call *call;
+    struct informer *runtimes;
+    struct timer again;
+    bool ready, failed, created;
+    struct kr_err e;
+};
+
+static void runtime_set(void *ctx, struct str key, struct str json)
+{
+    struct waiting *w = ctx;
+    static const char *const ready[] = { "status", "readyReplicas" }, *const replicas[] = { "spec", "replicas" };
+    int64_t have = 0, want = 1;
+    if (!str_is(key, "default/bash"))
+        return;
+    str_i64(json_find_path(json, ready, 2), &have);
+    str_i64(json_find_path(json, replicas, 2), &want);
+    w->ready |= have >= 1 || want == 0;
+}
+
+static void runtime_gone(void *ctx, struct str key, struct str json)
+{
+    (void)ctx;
+    (void)key;
+    (void)json;
+}
+
+static void created(void *ctx, const struct kube_result *r)
+{
+    struct waiting *w = ctx;
+    w->call = NULL;
+    if (r->error && r->error->code != KR_EXISTS) {
+        if (r->error->code != KR_UNAVAILABLE && r->error->code != KR_DEADLINE) {
+            w->e = *r->error;
+            w->failed = true;
+        }
+        return;                                   /* not up yet: the next look tries again */
+    }
+    w->created = true;
+    w->runtimes = informer_new(w->kube, &(struct informer_config){ .resource = &kube_runtimes, .ns = S("default"),
+                                                                   .user = { .set = runtime_set, .gone = runtime_gone, .ctx = w } }, w->rnd);
+}
+
+static bool supervisor_is_gone(struct waiting *w) { return w->supervisor && kill(w->supervisor, 0) < 0 && errno == ESRCH; }
+
+static void tell_death(struct waiting *w)
+{
+    char path[4200];
+    struct kr_err ignored = { 0 };
+    AUTO_BUF struct buf b = { .max = 1 << 20 };
+    snprintf(path, sizeof path, "%s/log/supervisor.log", w->dir);
+    fs_read(path, &b, &ignored);
+    struct str text = str_trim(buf_view(&b)), last = text;
+    while (text.n)
+        last = str_cut(&text, '\n');
+    w->failed = true;
+    kr_fail(&w->e, KR_UNAVAILABLE, "the instance ended while it started: %.*s (see %s)", last.n < 300 ? (int)last.n : 300, last.p, path);
+}
+
+static void look(struct loop *loop, struct timer *t)
+{
+    struct waiting *w = container_of(t, struct waiting, again);
+    char path[4200];
+    struct kr_err e = { 0 };
+    struct kube_config kc;
+    int status;
+    if (w->supervisor && waitpid(w->supervisor, &status, WNOHANG) == w->supervisor)
+        w->supervisor = -1;
+    if (w->supervisor < 0 || supervisor_is_gone(w)) {
+        tell_death(w);
+        return;
+    }
+    snprintf(path, sizeof path, "%s/kubeconfig", w->dir);
+    if (!w->kube && fs_exists(path)) {
+        if (kube_config_load(&kc, path, S(""), &e) == 0) {
+            w->kube = kube_new(loop, &kc, "kruntimes-local", &e);
+            kube_config_free(&kc);
+        }
+        if (!w->kube) {
+            w->e = e;
+            w->failed = true;
+            return;
+        }
+    }
+    if (w->kube && !w->created && !w->call)
+        w->call = kube_create(w->kube, &kube_runtimes, S("default"), str_of(bash_runtime), (struct kube_user){ created, w });
+    loop_timer_in(loop, &w->again, POLL_US);
+}
+
+static bool is_over(void *ctx)
+{
+    struct waiting *w = ctx;
+    return w->ready || w->failed;
+}
+
+int instance_wait(struct loop *loop, const char *dir, pid_t supervisor, int64_t timeout_us, struct rnd *rnd, struct kube **ret, struct kr_err *e)
+{
+    struct waiting w = { .loop = loop, .dir = dir, .supervisor = supervisor, .rnd = rnd, .again = { .fire = look } };
+    loop_timer_in(loop, &w.again, 0);
+    int rc = loop_run_until(loop, is_over, &w, loop_now_us(loop) + timeout_us);
+    loop_timer_stop(loop, &w.again);
+    informer_free(w.runtimes);
+    kube_cancel(w.call);
+    if (w.failed)
+        *e = w.e;
+    else if (!w.ready)
+        kr_fail(e, KR_UNAVAILABLE, rc > 0 ? "interrupted" : "the instance is not ready after %lld s: look into %s/log", (long long)(timeout_us / 1000000), dir);
+    if (e->code) {
+        kube_free(w.kube);
+        return -1;
+    }
+    *ret = w.kube;
+    return 0;
+}
+
+/* ---- stopping ---------------------------------------------------------------------------------------------------- */
+
+struct ending { const char *dir; pid_t pid; bool ours; struct timer again; };
+
+static void poll_end(struct loop *loop, struct timer *t) { loop_timer_in(loop, t, POLL_US); }
+
+static bool has_ended(void *ctx)
+{
+    struct ending *x = ctx;
+    if (x->ours)
+        return waitpid(x->pid, NULL, WNOHANG) != 0;
+    return instance_pid(x->dir) == 0;
+}
+
+int instance_stop(const char *dir, pid_t pid, bool ours, struct kr_err *e)
+{
+    struct loop *loop = loop_new(&clock_system);
+    struct ending x = { dir, pid, ours, { .fire = poll_end } };
+    kill(pid, SIGTERM);
+    loop_timer_in(loop, &x.again, POLL_US);
+    int rc = loop_run_until(loop, has_ended, &x, loop_now_us(loop) + STOP_US);
+    loop_timer_stop(loop, &x.again);
+    loop_free(loop);
+    return rc == 0 ? 0 : kr_fail(e, KR_DEADLINE, "the instance in \"%s\" (PID %ld) does not end", dir, (long)pid);
+}
