@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,7 +55,7 @@ static bool set_fds(const struct proc_spec *s)
         if (!wanted)
             close(fd);
     }
-    close_range((unsigned)last + 1, ~0u, 0);
+    syscall(SYS_close_range, (unsigned)last + 1, ~0u, 0);      /* musl has no wrapper */
     return true;
 }
 

@@ -37,7 +37,7 @@ struct deploy {
     struct buf json;
     int64_t replicas, generation, creating;
     bool deleting;
-    char told[160];                               /* status last written */
+    char told[240];                               /* status last written */
 };
 
 struct child_proc { struct child child; struct npod *p; const char *what; bool running; int restarts; int64_t started_us, wait_us; struct timer again; };

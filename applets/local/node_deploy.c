@@ -187,8 +187,10 @@ static void status_written(void *ctx, const struct kube_result *r)
 
 static void tell(struct deploy *d, struct count c)
 {
-    char body[160];
-    snprintf(body, sizeof body, "{\"status\":{\"observedGeneration\":%lld,\"replicas\":%lld,\"readyReplicas\":%lld,\"availableReplicas\":%lld,\"updatedReplicas\":%lld}}",
+    char body[sizeof d->told];
+    snprintf(body, sizeof body,
+             "{\"status\":{\"observedGeneration\":%lld,\"replicas\":%lld,\"readyReplicas\":%lld,\"availableReplicas\":%lld,"
+             "\"updatedReplicas\":%lld}}",
              (long long)d->generation, (long long)c.all, (long long)c.all_ready, (long long)c.all_ready, (long long)c.now);
     if (!strcmp(body, d->told))
         return;

@@ -5,6 +5,7 @@
  */
 #include "applets/runtimed/logs.h"
 #include "core/fs.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -218,26 +219,39 @@ struct log_reader *log_read(const char *state, struct str uid, int64_t attempt)
     return NULL;
 }
 
-/* The next piece that is there: of the later ones some may be gone. */
+/* The lowest piece behind the one being read: of the later ones some may be gone. 0: there is none. */
+static unsigned next_number(const struct log_reader *r)
+{
+    char dir[PATH_MAX_LOG];
+    const char *name = strrchr(r->base, '/') + 1;
+    size_t n = strlen(name);
+    unsigned best = 0;
+    uint64_t number;
+    snprintf(dir, sizeof dir, "%.*s", (int)(name - r->base), r->base);
+    DIR *d = opendir(dir);
+    for (struct dirent *entry; d && (entry = readdir(d));)
+        if (!strncmp(entry->d_name, name, n) && entry->d_name[n] == '.' && str_u64(str_of(entry->d_name + n + 1), &number) && number > r->piece &&
+            (!best || number < best))
+            best = (unsigned)number;
+    if (d)
+        closedir(d);
+    return best;
+}
+
 static bool enter_next(struct log_reader *r)
 {
-    for (unsigned k = 1; k <= 3; k++) {
-        unsigned piece = r->piece + k;
-        int fd = open_piece(r->base, piece, O_RDONLY);
-        if (fd < 0 && r->piece == 0 && k == 3) {  /* far behind: find the first that is left */
-            for (piece = 4; piece < 1u << 20 && fd < 0; piece++)
-                fd = open_piece(r->base, piece, O_RDONLY);
-            piece--;
-        }
-        if (fd < 0)
-            continue;
-        close(r->fd);
-        r->fd = fd;
-        r->piece = piece;
-        r->at = 0;
-        return true;
-    }
-    return false;
+    struct stat st;
+    if (fstat(r->fd, &st) < 0 || (uint64_t)st.st_size < (r->piece ? LIMIT_LOG_TAIL / 2 : LIMIT_LOG_HEAD) / 2)
+        return false;                             /* it isn't full: nothing can be behind it */
+    unsigned piece = next_number(r);
+    int fd = piece ? open_piece(r->base, piece, O_RDONLY) : -1;
+    if (fd < 0)
+        return false;
+    close(r->fd);
+    r->fd = fd;
+    r->piece = piece;
+    r->at = 0;
+    return true;
 }
 
 bool log_next(struct log_reader *r, struct log_record *rec)
@@ -248,7 +262,7 @@ bool log_next(struct log_reader *r, struct log_record *rec)
             *rec = (struct log_record){ h.unix_us, (int)h.stream, buf_view(&r->data) };
             return true;
         }
-    } while (r->piece || access(r->base, F_OK) == 0 ? enter_next(r) : false);
+    } while (enter_next(r));
     return false;
 }
 
