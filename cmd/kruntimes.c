@@ -12,4 +12,4 @@ static const struct applet *const applets[] = {
 #undef APPLET
     NULL };
 
-int main(int argc, char **argv) { return applet_run(applets, argc, argv); }
+int main(int argc, char **argv) { return applet_main(applets, argc, argv); }

@@ -150,7 +150,7 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-int applet_run(const struct applet *const *all, int argc, char **argv)
+int applet_main(const struct applet *const *all, int argc, char **argv)
 {
     struct kr_err e = { 0 };
     const char *name = argc > 0 && argv[0] ? base_name(argv[0]) : "kruntimes";

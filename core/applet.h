@@ -41,8 +41,8 @@ struct applet {
 };
 
 /* The whole life of the process: main() returns what this returns. `all` is NULL-terminated and kept. */
-int applet_run(const struct applet *const *all, int argc, char **argv);
-const struct applet *const *applet_all(void);            /* the table applet_run was given */
+int applet_main(const struct applet *const *all, int argc, char **argv);
+const struct applet *const *applet_all(void);            /* the table applet_main was given */
 const struct applet *applet_find(const struct applet *const *list, struct str name);      /* by name or alias */
 /* The help page of `a` as `prog --help` shows it; a NULL: of the whole program. */
 void applet_help(const struct applet *a, const char *prog, size_t width, struct buf *out);
