@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* limits: core/limits.def as a table. */
+/* limits: every limit on what comes from outside, as core/limits.def has it, in a table. */
 #include "core/applet.h"
 
 static const struct { const char *name; long long value; const char *who, *then; } rows[] = {

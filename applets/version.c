@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* version: what this binary is. */
+/* version: what this binary is: one number on one line, for people and for scripts. */
 #include "core/applet.h"
 #include "core/version.h"
 #include <stdio.h>

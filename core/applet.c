@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * applet: from argv to the one function that does the work, and from what it answers to an exit status. All output goes
- * through stdio's stdout and is checked at the end: a full disk or a closed pipe is a failure, not a silence.
+ * through stdio's stdout and is checked at the end: a full disk or a closed pipe is a failure, not a silence. Nothing is set
+ * up before the applet is known. Deliberately not here: what any applet needs to work. Tests: tests/unit/core/applet.c.
  */
 #include "core/applet.h"
 #include "core/version.h"
@@ -58,11 +59,18 @@ static int print_help(const struct applet *a, const char *prog, struct kr_err *e
     return applet_print(buf_view(&b), e);
 }
 
+/* The exit status. An applet that printed all of it and could not is a failure. */
 static int finish(int rc, const char *prog, const struct kr_err *e, int fail_exit)
 {
-    if (rc >= 0 && (fflush(stdout) != 0 || ferror(stdout))) {
-        fprintf(stderr, "%s: what was printed did not arrive: stdout can't be written\n", prog);
-        return kr_codes[KR_SYSTEM].exit;
+    int sys = rc >= 0 && fflush(stdout) != 0 ? errno : 0;
+    if (rc >= 0 && (sys || ferror(stdout))) {
+        struct kr_err lost = { 0 };
+        if (sys)
+            kr_fail_sys(&lost, KR_SYSTEM, sys, "what was printed did not arrive: stdout");
+        else
+            kr_fail(&lost, KR_SYSTEM, "what was printed did not arrive: stdout can't be written");
+        fprintf(stderr, "%s: %s\n", prog, lost.msg);
+        return kr_codes[lost.code].exit;
     }
     if (rc >= 0)
         return rc;
@@ -87,13 +95,16 @@ static int no_such(const struct applet *const *list, struct str word, const char
 
 static bool is_help(const char *word) { return !strcmp(word, "--help") || !strcmp(word, "-h"); }
 
-/* --help anywhere among the options, before "--" (and, for commands that run others, before the first argument). */
-static bool asks_for_help(const struct applet *a, int argc, char **argv)
+/* --help where an option may stand: not behind "--", not as the value of another option, and for commands that run
+ * others not behind the first argument. */
+static bool asks_for_help(const struct applet *a, const struct opt *const *tables, int argc, char **argv)
 {
     for (int i = 0; i < argc && strcmp(argv[i], "--"); i++) {
         if (is_help(argv[i]))
             return true;
-        if (a->raw && argv[i][0] != '-')
+        if (argv[i][0] == '-' && opt_takes_next(tables, str_of(argv[i])))
+            i++;
+        else if (a->raw && argv[i][0] != '-')
             return false;
     }
     return false;
@@ -125,12 +136,12 @@ static int run(const struct applet *a, const char *prog, int argc, char **argv)
         snprintf(longer, sizeof longer, "%s %s", prog, verb->name);
         return run(verb, longer, argc - 1, argv + 1);
     }
-    if (asks_for_help(a, argc, argv))
-        return finish(print_help(a, prog, &e), prog, &e, 0);
     const struct opt *tables[APPLET_TABLES + 1];
     struct opt_args args = { 0 };
     struct applet_call call = { .prog = prog };
     applet_tables(a, tables);
+    if (asks_for_help(a, tables, argc, argv))
+        return finish(print_help(a, prog, &e), prog, &e, 0);
     int rc = opt_parse(tables, argc, argv, a->raw ? OPT_STOP_AT_ARG : 0, &args, &e);
     if (rc == 0)
         rc = check_args(a, &args, &e);
@@ -150,6 +161,27 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* "help", "help run", "help run submit": the page of what the words name. */
+static int help_about(const char *shown, int argc, char **argv)
+{
+    struct kr_err e = { 0 };
+    const struct applet *const *list = table, *a = NULL;
+    char prog[256];
+    size_t used = (size_t)snprintf(prog, sizeof prog, "%s", shown);
+    for (int i = 0; i < argc; i++) {
+        if (!list)
+            return finish(kr_fail(&e, KR_USAGE, "\"%s\" is not expected: %s has no verbs", argv[i], a->name), prog, &e, 0);
+        const struct applet *next = applet_find(list, str_of(argv[i]));
+        if (!next)
+            return finish(no_such(list, str_of(argv[i]), a ? "verb" : "applet", &e), prog, &e, 0);
+        a = next;
+        list = a->verbs;
+        if (used < sizeof prog)
+            used += (size_t)snprintf(prog + used, sizeof prog - used, " %s", a->name);
+    }
+    return finish(print_help(a, prog, &e), prog, &e, 0);
+}
+
 int applet_main(const struct applet *const *all, int argc, char **argv)
 {
     struct kr_err e = { 0 };
@@ -160,28 +192,19 @@ int applet_main(const struct applet *const *all, int argc, char **argv)
     if (self)
         return run(self, name, argc - 1, argv + 1);
     const char *shown = !strcmp(name, "kubectl-kruntimes") ? "kubectl kruntimes" : !strcmp(name, "krt") ? "krt" : "kruntimes";
-    argc--;
-    argv++;
-    if (argc > 0 && !strcmp(argv[0], "--version")) {
+    if (argc <= 1 || is_help(argv[1]))
+        return help_about(shown, 0, NULL);
+    if (!strcmp(argv[1], "help"))
+        return help_about(shown, argc - 2, argv + 2);
+    if (!strcmp(argv[1], "--version")) {
         printf("%s\n", kr_version);
         return finish(0, shown, &e, 0);
     }
-    if (argc <= 0 || is_help(argv[0]) || (!strcmp(argv[0], "help") && argc == 1)) {
-        int rc = print_help(NULL, shown, &e);
-        return finish(rc < 0 ? rc : argc <= 0 ? kr_codes[KR_USAGE].exit : 0, shown, &e, 0);
-    }
-    bool help = !strcmp(argv[0], "help");
-    argc -= help;
-    argv += help;
-    const struct applet *a = applet_find(all, str_of(argv[0]));
+    const struct applet *a = applet_find(all, str_of(argv[1]));
+    if (!a && argv[1][0] == '-')
+        return finish(kr_fail(&e, KR_USAGE, "\"%s\": options stand behind the applet's name", argv[1]), shown, &e, 0);
     if (!a)
-        return finish(no_such(all, str_of(argv[0]), "applet", &e), shown, &e, 0);
+        return finish(no_such(all, str_of(argv[1]), "applet", &e), shown, &e, 0);
     snprintf(prog, sizeof prog, "%s %s", shown, a->name);
-    if (!help)
-        return run(a, prog, argc - 1, argv + 1);
-    if (argc > 1 && a->verbs && applet_find(a->verbs, str_of(argv[1]))) {
-        a = applet_find(a->verbs, str_of(argv[1]));
-        snprintf(prog + strlen(prog), sizeof prog - strlen(prog), " %s", a->name);
-    }
-    return finish(print_help(a, prog, &e), prog, &e, 0);
+    return run(a, prog, argc - 2, argv + 2);
 }

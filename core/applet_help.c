@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* applet_help: the help pages, from the same tables that parsing reads. */
+/*
+ * applet_help: the help pages, from the same tables that parsing reads: what is shown is what is taken. Deliberately not
+ * here: anything about the terminal, which the caller knows. Tests: tests/unit/core/applet.c.
+ */
 #include "core/applet.h"
 #include "core/version.h"
 #include <stdio.h>
@@ -14,12 +17,18 @@ static void list(const struct applet *const *all, int group, struct buf *b)
 static void whole_program(const char *prog, struct buf *b)
 {
     static const char *const headings[] = { "Work", "Components", "Tools" };
-    buf_fmt(b, "kruntimes %s: short pieces of work on pods that already run\n\nusage: %s APPLET [VERB] [OPTION…] [ARGUMENT…]\n", kr_version, prog);
-    for (int g = 0; g < 3; g++) {
-        buf_fmt(b, "\n%s\n", headings[g]);
-        list(applet_all(), g, b);
+    buf_fmt(b, "kruntimes %s: short pieces of work on pods that already run\n\n", kr_version);
+    buf_fmt(b, "usage: %s APPLET [VERB] [OPTION…] [ARGUMENT…]\n", prog);
+    for (int g = 0; g < (int)LEN(headings); g++) {
+        AUTO_BUF struct buf rows = { .max = 16384 };
+        list(applet_all(), g, &rows);
+        if (rows.n)
+            buf_fmt(b, "\n%s\n%s", headings[g], rows.p);
     }
-    buf_fmt(b, "\n%s APPLET --help says more. A first try: %s local run -f manifests/samples/hello.yaml\n", prog, prog);
+    buf_fmt(b, "\n%s APPLET --help says more.", prog);
+    if (applet_find(applet_all(), S("local")))
+        buf_fmt(b, " A first try: %s local run -f manifests/samples/hello.yaml", prog);
+    buf_byte(b, '\n');
 }
 
 static void examples(const struct applet *a, struct buf *b)
@@ -28,8 +37,10 @@ static void examples(const struct applet *a, struct buf *b)
         return;
     struct str rest = str_of(a->examples);
     buf_lit(b, "\nexamples\n");
-    while (rest.n)
-        buf_fmt(b, "  kruntimes %.*s\n", SFMT(str_cut(&rest, '\n')));
+    while (rest.n) {
+        struct str line = str_cut(&rest, '\n');
+        buf_fmt(b, "  kruntimes %.*s\n", SFMT(line));
+    }
 }
 
 void applet_help(const struct applet *a, const char *prog, size_t width, struct buf *b)

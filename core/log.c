@@ -2,9 +2,9 @@
 /*
  * log: a line is made in one bounded buffer and written with one write(2), so lines of several processes on one stderr
  * never mix. Everything that isn't printable is escaped as JSON does; a line that is too long is cut and says so.
+ * Deliberately not here: files, rotation, syslog. Tests: tests/unit/core/log.c.
  */
 #include "core/log.h"
-#include "core/json.h"
 #include "core/metrics.h"
 #include <errno.h>
 #include <unistd.h>
@@ -17,7 +17,11 @@ const struct opt log_opts[] = {
     { "log-format", 0, OPT_ENUM, &log_std.json, "FORMAT", "how lines look", .env = "KRUNTIMES_LOG_FORMAT", .words = format_words },
     { 0 } };
 
-static void put_seconds(struct buf *b, int64_t us) { buf_fmt(b, "%lld.%06lld", (long long)(us / 1000000), (long long)(us < 0 ? -us : us) % 1000000); }
+static void put_seconds(struct buf *b, int64_t us)
+{
+    uint64_t n = us < 0 ? -(uint64_t)us : (uint64_t)us;
+    buf_fmt(b, "%s%llu.%06llu", us < 0 ? "-" : "", (unsigned long long)(n / 1000000), (unsigned long long)(n % 1000000));
+}
 
 static bool is_plain(struct str s)
 {
@@ -27,34 +31,69 @@ static bool is_plain(struct str s)
     return s.n > 0;
 }
 
-/* jw_str wants valid UTF-8: what isn't becomes U+FFFD. */
-static void put_text(struct buf *b, struct str s)
+/* What a terminal or a line reader could take for a command beyond ASCII: DEL, the C1 controls (U+009B begins an escape
+ * sequence) and the two line separators. 0 when `p` begins with none of them; else its code point, `*n` bytes long. */
+static unsigned odd_control(const unsigned char *p, size_t *n)
 {
-    AUTO_BUF struct buf clean = { .max = LIMIT_LOG_LINE };
-    while (s.n && clean.n < LIMIT_LOG_LINE / 2) {
-        size_t n = str_utf8_prefix(s);
-        if (n > LIMIT_LOG_LINE / 4)
-            n = str_rune_cut(s, LIMIT_LOG_LINE / 4);
-        buf_add(&clean, s.p, n);
-        s = str_from(s, n);
-        if (s.n && !n) {
-            buf_lit(&clean, "\xef\xbf\xbd");
-            s = str_from(s, 1);
-        }
-    }
-    AUTO_BUF struct buf quoted = { .max = LIMIT_LOG_LINE * 8 };
-    jw_str(&quoted, buf_view(&clean));
-    buf_str(b, buf_view(&quoted));
+    *n = p[0] == 0x7f ? 1 : p[0] == 0xc2 ? 2 : 3;
+    if (p[0] == 0x7f)
+        return 0x7f;
+    if (p[0] == 0xc2 && p[1] < 0xa0)
+        return p[1];
+    if (p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9))
+        return 0x2000U + (p[2] & 0x3fU);
+    return 0;
 }
 
-static void put_value(struct buf *b, const struct log_field *f, bool json)
+/* One character of valid UTF-8 as it stands in a quoted text of either format. */
+static void put_rune(struct buf *b, struct str rune)
+{
+    size_t n;
+    unsigned char c = (unsigned char)rune.p[0];
+    unsigned odd = odd_control((const unsigned char *)rune.p, &n);
+    if (odd)
+        buf_fmt(b, "\\u%04x", odd);
+    else if (c == '"' || c == '\\')
+        buf_add(b, (char[]){ '\\', (char)c }, 2);
+    else if (c == '\n' || c == '\t' || c == '\r')
+        buf_add(b, (char[]){ '\\', c == '\n' ? 'n' : c == '\t' ? 't' : 'r' }, 2);
+    else if (c < ' ')
+        buf_fmt(b, "\\u%04x", c);
+    else
+        buf_str(b, rune);
+}
+
+/* Quoted; a byte that isn't UTF-8 becomes U+FFFD. False when the text had to end at `limit`. */
+static bool put_text(struct buf *b, struct str s, size_t limit)
+{
+    size_t valid = str_utf8_prefix(s);
+    buf_byte(b, '"');
+    while (s.n && b->n + 8 <= limit) {
+        size_t n = 1;
+        if (valid) {
+            while (n < valid && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+                n++;
+            put_rune(b, (struct str){ s.p, n });
+            valid -= n;
+            s = str_from(s, n);
+            continue;
+        }
+        buf_lit(b, "\xef\xbf\xbd");
+        s = str_from(s, 1);
+        valid = str_utf8_prefix(s);
+    }
+    buf_byte(b, '"');
+    return !s.n;
+}
+
+/* False when not all of it fitted below `limit`. */
+static bool put_value(struct buf *b, const struct log_field *f, bool json, size_t limit)
 {
     switch (f->type) {
     case LOG_T_STR:
-        if (!json && is_plain(f->s))
-            buf_str(b, f->s);
-        else
-            put_text(b, f->s);
+        if (json || !is_plain(f->s) || b->n + f->s.n > limit)
+            return put_text(b, f->s, limit);
+        buf_str(b, f->s);
         break;
     case LOG_T_INT:
         buf_fmt(b, "%lld", (long long)f->i);
@@ -66,36 +105,41 @@ static void put_value(struct buf *b, const struct log_field *f, bool json)
         put_seconds(b, f->i);
         break;
     case LOG_T_RAW:
-        buf_str(b, f->s);
-        break;
+        if (b->n + f->s.n <= limit) {
+            buf_str(b, f->s);
+            break;
+        }
+        buf_lit(b, "null");                       /* half a document would be none */
+        return false;
     }
+    return true;
 }
 
 void log_format(const struct log *l, enum log_level level, const char *msg, const struct log_field *f, size_t n, struct buf *line)
 {
+    enum { MARK = 64, NUMBER = 64 };              /* room for the mark and the end; for a key's dressing and a number */
     static const char *const padded[] = { "error", "warn ", "info ", "debug" };
     const struct clock *clock = l->clock ? l->clock : &clock_system;
-    AUTO_BUF struct buf b = { .max = LIMIT_LOG_LINE * 16 };
+    size_t max = line->max < LIMIT_LOG_LINE ? line->max : LIMIT_LOG_LINE, limit = max > MARK ? max - MARK : 0;
+    AUTO_BUF struct buf b = { .max = LIMIT_LOG_LINE };
     char now[TIME_TEXT];
+    bool whole = true;
     time_print_micro(now, clock->wall_us(clock));
     if (l->json) {
         buf_fmt(&b, "{\"ts\":\"%s\",\"level\":\"%s\",\"msg\":", now, level_words[level]);
-        put_text(&b, str_of(msg));
+        whole = put_text(&b, str_of(msg), limit);
     } else {
-        buf_fmt(&b, "%s %s %s", now, padded[level], msg);
-        if (n)
-            buf_byte(&b, ' ');
+        buf_fmt(&b, "%s %s %s%s", now, padded[level], msg, n ? " " : "");
     }
-    for (size_t i = 0; i < n; i++) {
-        size_t before = b.n;
-        buf_fmt(&b, l->json ? ",\"%s\":" : " %s=", f[i].key);
-        put_value(&b, &f[i], l->json);
-        if (b.n > LIMIT_LOG_LINE - 32) {
-            b.n = before;
-            buf_lit(&b, l->json ? ",\"cut\":true" : " cut=true");
+    for (size_t i = 0; i < n && whole; i++) {
+        whole = b.n + strlen(f[i].key) + NUMBER <= limit;
+        if (!whole)
             break;
-        }
+        buf_fmt(&b, l->json ? ",\"%s\":" : " %s=", f[i].key);
+        whole = put_value(&b, &f[i], l->json, limit);
     }
+    if (!whole)
+        buf_lit(&b, l->json ? ",\"cut\":true" : " cut=true");
     buf_lit(&b, l->json ? "}\n" : "\n");
     buf_str(line, buf_view(&b));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * metrics: one array of numbers, a slice of it per row of metrics.def: words × (1, or the buckets of a histogram and its
- * sum). Process numbers come from /proc when somebody scrapes.
+ * sum). Process numbers come from /proc when somebody scrapes. Deliberately not here: labels that grow, threads, time.
+ * Tests: tests/unit/core/metrics.c.
  */
 #include "core/metrics.h"
 #include "core/version.h"
@@ -18,7 +19,8 @@ const struct metric_def metric_defs[METRIC_COUNT] = {
 };
 enum { MAX_WORDS = 8, BUCKETS = 14 };
 /* Upper bounds in µs: from a fast local step to a slow start. */
-static const int64_t bounds[BUCKETS] = { 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 5000000, 30000000, 300000000 };
+static const int64_t bounds[BUCKETS] = { 500,    1000,   2500,   5000,    10000,   25000,    50000,
+                                         100000, 250000, 500000, 1000000, 5000000, 30000000, 300000000 };
 struct series { uint64_t n; int64_t value, sum; uint64_t bucket[BUCKETS]; };
 static struct series *all[METRIC_COUNT];
 static bool used[METRICS_GROUPS] = { [METRICS_CORE] = true };
@@ -82,7 +84,8 @@ static void print_one(struct buf *b, const struct metric_def *d, const struct se
     if (d->label)
         snprintf(label, sizeof label, "%s=\"%.*s\"", d->label, SFMT(word));
     if (d->type != METRIC_HISTOGRAM) {
-        buf_fmt(b, d->label ? "%s{%s} %lld\n" : "%s%s %lld\n", d->name, label, (long long)(d->type == METRIC_GAUGE ? s->value : (int64_t)s->n));
+        long long value = d->type == METRIC_GAUGE ? s->value : (int64_t)s->n;
+        buf_fmt(b, d->label ? "%s{%s} %lld\n" : "%s%s %lld\n", d->name, label, value);
         return;
     }
     const char *comma = d->label ? "," : "";
@@ -125,9 +128,14 @@ static int64_t stat_field(const char *text, int index)
     return v;
 }
 
-static void print_process(struct buf *b)
+static void process_row(struct buf *b, const char *name, const char *type, const char *help)
 {
-    char text[1024];
+    buf_fmt(b, "# HELP %s %s\n# TYPE %s %s\n%s", name, help, name, type, name);
+}
+
+static void print_process(struct buf *b, int64_t wall_us)
+{
+    char text[1024], uptime[64];
     size_t fds = 0;
     DIR *d = opendir("/proc/self/fd");
     while (d && readdir(d))
@@ -135,20 +143,28 @@ static void print_process(struct buf *b)
     if (d)
         closedir(d);
     read_small("/proc/self/stat", text, sizeof text);
+    read_small("/proc/uptime", uptime, sizeof uptime);
     double tick = (double)sysconf(_SC_CLK_TCK);
-    buf_fmt(b, "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %.2f\n",
-            (double)(stat_field(text, 14) + stat_field(text, 15)) / tick);
-    buf_fmt(b, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %lld\n",
-            (long long)stat_field(text, 24) * sysconf(_SC_PAGESIZE));
-    buf_fmt(b, "# TYPE process_open_fds gauge\nprocess_open_fds %zu\n", fds > 3 ? fds - 3 : 0);
+    process_row(b, "process_cpu_seconds_total", "counter", "CPU time used, of the user and of the system.");
+    buf_fmt(b, " %.2f\n", (double)(stat_field(text, 14) + stat_field(text, 15)) / tick);
+    process_row(b, "process_resident_memory_bytes", "gauge", "Memory that is resident now.");
+    buf_fmt(b, " %lld\n", (long long)stat_field(text, 24) * sysconf(_SC_PAGESIZE));
+    process_row(b, "process_virtual_memory_bytes", "gauge", "Size of the address space.");
+    buf_fmt(b, " %lld\n", (long long)stat_field(text, 23));
+    process_row(b, "process_start_time_seconds", "gauge", "When the process was started, since 1970 UTC.");
+    buf_fmt(b, " %.2f\n", (double)wall_us / 1e6 - strtod(uptime, NULL) + (double)stat_field(text, 22) / tick);
+    process_row(b, "process_open_fds", "gauge", "Descriptors that are open.");
+    buf_fmt(b, " %zu\n", fds > 3 ? fds - 3 : 0);         /* ".", ".." and the one we look with don't count */
 }
 
 void metrics_print(struct buf *out, int64_t wall_us)
 {
-    (void)wall_us;
     for (int m = 0; m < METRIC_COUNT; m++)
         if (used[metric_defs[m].group])
             print_metric(out, (enum metric)m);
-    buf_fmt(out, "# TYPE kruntimes_build_info gauge\nkruntimes_build_info{version=\"%s\"} 1\n", kr_version);
-    print_process(out);
+    process_row(out, "kruntimes_build_info", "gauge", "What this binary is; always 1.");
+    buf_fmt(out, "{version=\"%s\"} 1\n", kr_version);
+    print_process(out, wall_us);
+    while (out->failed && out->n && out->p[out->n - 1] != '\n')
+        out->p[--out->n] = '\0';                         /* half a line would be a wrong one */
 }

@@ -37,6 +37,21 @@ static const struct opt *find_letter(const struct opt *const *tables, char lette
     return NULL;
 }
 
+bool opt_takes_next(const struct opt *const *tables, struct str word)
+{
+    const struct opt *o;
+    if (str_starts(word, S("--"))) {
+        o = opt_find(tables, str_from(word, 2));
+        return o && o->type != OPT_FLAG;
+    }
+    for (size_t i = 1; i < word.n && word.p[0] == '-'; i++) {
+        o = find_letter(tables, word.p[i]);
+        if (!o || o->type != OPT_FLAG)
+            return o && i + 1 == word.n;
+    }
+    return false;
+}
+
 /* ---- near misses ------------------------------------------------------------------------------------------------- */
 
 /* Edit distance with transpositions (optimal string alignment), or `most` + 1 beyond it. */
@@ -116,7 +131,8 @@ static int set_number(const struct opt *o, struct str v, const char *from, struc
         return kr_fail(e, KR_USAGE, "%s: \"%.*s\" is no %s", from, SFMT(v), time ? "duration like 30s, 1m30s or 250ms" : "whole number");
     if ((o->lo || o->hi) && (n < o->lo || n > o->hi)) {
         if (time)
-            return kr_fail(e, KR_USAGE, "%s: \"%.*s\" is out of range (%g s … %g s)", from, SFMT(v), (double)o->lo / 1e6, (double)o->hi / 1e6);
+            return kr_fail(e, KR_USAGE, "%s: \"%.*s\" is out of range (%g s … %g s)", from, SFMT(v), (double)o->lo / 1e6,
+                           (double)o->hi / 1e6);
         return kr_fail(e, KR_USAGE, "%s: %lld is out of range (%lld … %lld)", from, (long long)n, (long long)o->lo, (long long)o->hi);
     }
     *(int64_t *)o->to = n;
@@ -247,6 +263,8 @@ static int from_environment(const struct parse *p, struct kr_err *e)
 {
     for (const struct opt *const *t = p->tables; *t; t++)
         for (const struct opt *o = *t; o->name; o++) {
+            if (opt_find(p->tables, str_of(o->name)) != o)
+                continue;                         /* a table before has the name */
             const char *v = o->env && !is_seen(p, o) ? getenv(o->env) : NULL;
             char from[80];
             bool given = is_seen(p, o) || (v && *v);

@@ -59,6 +59,8 @@ void opt_help(const struct opt *const *tables, size_t width, struct buf *out);
 /* "ADDR (default :8080) [$KRUNTIMES_BIND]" pieces for the reference page. */
 void opt_default_text(const struct opt *, struct buf *out);          /* empty when there is none worth saying */
 const struct opt *opt_find(const struct opt *const *tables, struct str name);
+/* Whether `word` ("--name", "-n", "-vn") is an option that takes its value from the next word. */
+bool opt_takes_next(const struct opt *const *tables, struct str word);
 /* The word in `words` that `got` was probably meant to be; NULL when none is near. */
 const char *opt_nearest(struct str got, const char *const *words, size_t n);
 /* Fills `text` in at `width` columns, each line indented by `indent`; newlines in it are kept. */

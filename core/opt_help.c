@@ -16,16 +16,19 @@ void opt_wrap(struct str text, size_t indent, size_t width, struct buf *out)
 {
     while (text.n) {
         struct str line = str_cut(&text, '\n');
-        size_t column = 0;
+        size_t column = 0, lead = 0;
+        while (lead < line.n && line.p[lead] == ' ')
+            lead++;                               /* a line that is indented stays so */
+        line = str_from(line, lead);
         while (line.n) {
             struct str word = str_cut(&line, ' ');
             size_t n = str_runes(word);
-            if (column && indent + column + 1 + n > width) {
+            if (column && indent + lead + column + 1 + n > width) {
                 buf_byte(out, '\n');
                 column = 0;
             }
             if (!column)
-                spaces(out, indent);
+                spaces(out, indent + lead);
             else
                 buf_byte(out, ' ');
             buf_str(out, word);
@@ -41,8 +44,10 @@ static void put_duration(struct buf *b, int64_t us)
         buf_fmt(b, "%lldm", (long long)(us / 60000000));
     else if (us % 1000000 == 0)
         buf_fmt(b, "%llds", (long long)(us / 1000000));
-    else
+    else if (us % 1000 == 0)
         buf_fmt(b, "%lldms", (long long)(us / 1000));
+    else
+        buf_fmt(b, "%lldus", (long long)us);
 }
 
 void opt_default_text(const struct opt *o, struct buf *out)
@@ -103,10 +108,10 @@ static void explanation(const struct opt *o, struct buf *b)
 void opt_help(const struct opt *const *tables, size_t width, struct buf *out)
 {
     enum { COLUMN = 30 };
-    for (; *tables; tables++)
-        for (const struct opt *o = *tables; o->name; o++) {
+    for (const struct opt *const *t = tables; *t; t++)
+        for (const struct opt *o = *t; o->name; o++) {
             AUTO_BUF struct buf head = { .max = 256 }, text = { .max = 2048 }, wrapped = { .max = 8192 };
-            if (o->hidden)
+            if (o->hidden || opt_find(tables, str_of(o->name)) != o)
                 continue;
             heading(o, &head);
             explanation(o, &text);
