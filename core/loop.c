@@ -67,7 +67,6 @@ void loop_free(struct loop *l)
     free(l);
 }
 
-const struct clock *loop_clock(struct loop *l) { return l->clock; }
 int64_t loop_now_us(struct loop *l) { return l->now_us; }
 int64_t loop_wall_us(struct loop *l) { return l->wall_us; }
 uint64_t loop_wakeups(const struct loop *l) { return l->wakeups; }

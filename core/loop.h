@@ -22,7 +22,6 @@ struct child { pid_t pid; struct fdsrc src; void (*ended)(struct loop *, struct 
 
 struct loop *loop_new(const struct clock *clock);        /* aborts when the kernel has no epoll for us */
 void loop_free(struct loop *);
-const struct clock *loop_clock(struct loop *);
 int64_t loop_now_us(struct loop *);                      /* monotonic, read once per turn */
 int64_t loop_wall_us(struct loop *);
 

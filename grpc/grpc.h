@@ -74,7 +74,6 @@ struct http_fields grpc_metadata(const struct grpc_request *);
 void grpc_set_user(struct grpc_request *, void *);
 void *grpc_user(const struct grpc_request *);
 struct arena *grpc_arena(struct grpc_request *);           /* lives as long as the request */
-struct loop *grpc_loop(const struct grpc_request *);
 void grpc_reply(struct grpc_request *, struct str message);                    /* one message; more may follow */
 int grpc_reply_pb(struct grpc_request *, const pb_msgdesc_t *, const void *msg);   /* <0: it could not be encoded, the call has ended */
 void grpc_end(struct grpc_request *, int status, struct str text);

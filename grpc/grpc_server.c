@@ -261,7 +261,6 @@ struct http_fields grpc_metadata(const struct grpc_request *r) { return hreq_fie
 void grpc_set_user(struct grpc_request *r, void *user) { r->user = user; }
 void *grpc_user(const struct grpc_request *r) { return r->user; }
 struct arena *grpc_arena(struct grpc_request *r) { return &r->arena; }
-struct loop *grpc_loop(const struct grpc_request *r) { return r->s->loop; }
 size_t grpc_queued(const struct grpc_request *r) { return hreq_queued(r->http); }
 bool grpc_is_over(const struct grpc_request *r) { return r->over; }
 

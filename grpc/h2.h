@@ -83,5 +83,4 @@ void h2_ping(struct h2 *, uint64_t opaque);
 void h2_goaway(struct h2 *, enum h2_code, bool final);
 size_t h2_streams(const struct h2 *);      /* open ones, either side's */
 /* Calls each(user) for every open stream; the streams must not be changed meanwhile. */
-void h2_each(struct h2 *, void (*each)(uint32_t stream, void *user, void *ctx), void *ctx);
 #endif

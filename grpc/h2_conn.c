@@ -374,13 +374,6 @@ void h2_ping(struct h2 *c, uint64_t opaque)
 
 size_t h2_streams(const struct h2 *c) { return c->n; }
 
-void h2_each(struct h2 *c, void (*each)(uint32_t, void *, void *), void *ctx)
-{
-    for (size_t i = 0; i < c->cap; i++)
-        for (struct h2_stream *s = c->table[i]; s; s = s->hash_next)
-            each(s->id, s->user, ctx);
-}
-
 void h2_set_user(struct h2 *c, uint32_t id, void *user)
 {
     struct h2_stream *s = h2_find(c, id);

@@ -47,7 +47,6 @@ struct str hreq_authority(const struct hreq *);
 struct http_fields hreq_fields(const struct hreq *);
 bool hreq_is_h2(const struct hreq *);
 struct link *hreq_link(const struct hreq *);             /* peer name, client certificate */
-struct loop *hreq_loop(const struct hreq *);
 void hreq_set_user(struct hreq *, void *user);
 void *hreq_user(const struct hreq *);
 /* Called from begin: data and end are not called; the whole body (at most max bytes) comes in one `got`, or an error
@@ -102,5 +101,4 @@ void hcall_write(struct hcall *, struct str bytes);
 void hcall_finish(struct hcall *);
 void hcall_pause(struct hcall *, bool on);               /* hold the response's body back */
 void hcall_cancel(struct hcall *);                       /* resets the stream; no further callback, the pointer is dead */
-size_t httpc_open_calls(const struct httpc *);
 #endif

@@ -12,7 +12,7 @@ enum { MAX_TRIES = 3, H1_CONNECTIONS = 8 };
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
-void hcall_leave(struct hcall *k)
+static void hcall_leave(struct hcall *k)
 {
     if (!k->at)
         return;
@@ -476,8 +476,6 @@ struct hcall *httpc_call(struct httpc *h, const struct httpc_request *q, struct 
 }
 
 void *hcall_ctx(const struct hcall *k) { return k->user.ctx; }
-size_t httpc_open_calls(const struct httpc *h) { return h->ncalls; }
-
 static void push_body(struct hcall *k)
 {
     if (!k->c || !k->sent)

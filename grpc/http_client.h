@@ -53,7 +53,6 @@ struct httpc {
 };
 
 /* ---- http_client.c */
-void hcall_leave(struct hcall *);                            /* off its list */
 void hcall_over(struct hcall *);                             /* no further callback */
 void hcall_fail(struct hcall *, const struct kr_err *);
 void hcall_again(struct hcall *);                            /* back into the queue: the server has not processed it */

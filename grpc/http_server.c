@@ -375,7 +375,6 @@ struct str hreq_authority(const struct hreq *r) { return r->authority; }
 struct http_fields hreq_fields(const struct hreq *r) { return (struct http_fields){ r->fields, r->nfields }; }
 bool hreq_is_h2(const struct hreq *r) { return r->c->mode == HCONN_H2; }
 struct link *hreq_link(const struct hreq *r) { return r->c->link; }
-struct loop *hreq_loop(const struct hreq *r) { return r->c->d->loop; }
 void hreq_set_user(struct hreq *r, void *user) { r->user = user; }
 void *hreq_user(const struct hreq *r) { return r->user; }
 

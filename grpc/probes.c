@@ -73,8 +73,6 @@ struct probes *probes_new(struct loop *loop, struct str bind, const struct probe
     return start(loop, colon > 1 ? (struct str){ bind.p, colon - 1 } : S("0.0.0.0"), (uint16_t)port, user, e);
 }
 
-uint16_t probes_port(const struct probes *p) { return p ? httpd_port(p->d) : 0; }
-
 void probes_free(struct probes *p)
 {
     if (!p)

@@ -16,6 +16,5 @@ struct probes_user {
 };
 /* bind: "127.0.0.1:8081"; ":8081" is all addresses; "unix:/path"; "off": NULL without an error. */
 struct probes *probes_new(struct loop *, struct str bind, const struct probes_user *, struct kr_err *);
-uint16_t probes_port(const struct probes *);      /* 0 for NULL */
 void probes_free(struct probes *);                /* NULL is fine */
 #endif

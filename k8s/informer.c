@@ -309,5 +309,3 @@ void informer_free(struct informer *inf)
 bool informer_is_synced(const struct informer *inf) { return inf->synced; }
 bool informer_is_live(const struct informer *inf) { return inf->synced && inf->live; }
 int64_t informer_listed_at(const struct informer *inf) { return inf->listed_at_us; }
-size_t informer_count(const struct informer *inf) { return inf->known.n; }
-bool informer_uses_fallback(const struct informer *inf) { return inf->use_fallback; }

@@ -32,6 +32,4 @@ void informer_free(struct informer *);                            /* no further 
 bool informer_is_synced(const struct informer *);                 /* a first list is complete */
 bool informer_is_live(const struct informer *);                   /* and the watch is open now */
 int64_t informer_listed_at(const struct informer *);              /* monotonic µs at which the last complete list began */
-size_t informer_count(const struct informer *);
-bool informer_uses_fallback(const struct informer *);
 #endif

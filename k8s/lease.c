@@ -201,8 +201,6 @@ struct lease *lease_new(struct kube *k, const struct lease_config *c, struct rnd
     return l;
 }
 
-bool lease_is_held(const struct lease *l) { return l->held; }
-
 void lease_release(struct lease *l, void (*over)(void *), void *ctx)
 {
     l->over = over;

@@ -17,7 +17,6 @@ struct lease_config {
     void *ctx;
 };
 struct lease *lease_new(struct kube *, const struct lease_config *, struct rnd *);
-bool lease_is_held(const struct lease *);
 /* Gives it up so that another may take it at once; frees when the server has answered or after a second, then `over`. */
 void lease_release(struct lease *, void (*over)(void *ctx), void *ctx);
 void lease_free(struct lease *);                  /* no release, no callback */

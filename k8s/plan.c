@@ -133,12 +133,3 @@ struct plan_run *plan_execute(struct kube *k, struct plan *p, void (*done)(void 
     return run;
 }
 
-void plan_cancel(struct plan_run *run)
-{
-    if (!run)
-        return;
-    kube_cancel(run->call);
-    loop_defer_cancel(kube_loop(run->k), &run->next);
-    plan_free(&run->plan);
-    free(run);
-}

@@ -32,5 +32,4 @@ void plan_print(const struct plan *, struct buf *);
 /* Takes the plan over (moves it). done comes once, never from inside this call. error NULL: all done. */
 struct plan_run;
 struct plan_run *plan_execute(struct kube *, struct plan *, void (*done)(void *ctx, const struct kr_err *error), void *ctx);
-void plan_cancel(struct plan_run *);              /* no callback */
 #endif

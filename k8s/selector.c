@@ -247,8 +247,6 @@ bool selector_matches(const struct selector *s, const struct selector_labels *l)
     return true;
 }
 
-bool selector_is_empty(const struct selector *s) { return !s || !s->terms; }
-
 static void print_set(struct buf *b, const struct term *t)
 {
     bool in = t->op == OP_IN;

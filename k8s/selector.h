@@ -22,7 +22,6 @@ struct selector *selector_parse(struct str text, struct kr_err *e);
 struct selector *selector_of_json(const struct json *label_selector, struct kr_err *e);
 void selector_free(struct selector *);
 bool selector_matches(const struct selector *, const struct selector_labels *);    /* NULL selects everything */
-bool selector_is_empty(const struct selector *);
 void selector_print(struct buf *, const struct selector *);                        /* in the text form */
 /* The rules of the API for keys ("prefix/name") and values. */
 bool label_key_ok(struct str key);

@@ -136,4 +136,3 @@ void workqueue_done(struct workqueue *q, struct str key, bool failed)
     drop_when_idle(n);
 }
 
-size_t workqueue_depth(const struct workqueue *q) { return q->depth; }

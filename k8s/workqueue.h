@@ -15,5 +15,4 @@ void workqueue_add(struct workqueue *, struct str key);                /* soon; 
 void workqueue_add_at(struct workqueue *, struct str key, int64_t mono_us);    /* not before; an earlier moment wins */
 /* The work on key is over. failed: comes back after its wait. */
 void workqueue_done(struct workqueue *, struct str key, bool failed);
-size_t workqueue_depth(const struct workqueue *);                      /* keys that wait now, those for later left out */
 #endif

@@ -133,7 +133,7 @@ static void write_status(struct buf *b, const struct kr_err *e, struct str messa
     jw_kstr(b, "reason", str_of(kr_codes[e->code].reason));
 }
 
-void api_status_reply(struct api_call *c)
+static void api_status_reply(struct api_call *c)
 {
     struct api_reply *r = c->reply;
     buf_free(&r->body);

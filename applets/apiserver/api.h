@@ -61,7 +61,6 @@ void api_add_cause(struct api_call *, const char *reason, struct str message, st
 int api_fail_invalid(struct api_call *, struct str name);                  /* from the causes that were added */
 void api_warn(struct api_call *, struct str text);
 struct str api_resource_name(const struct resource *, struct arena *);     /* "runs.kruntimes.io", "pods" */
-void api_status_reply(struct api_call *);                                  /* Status from c->e and the causes */
 
 /* api_read.c */
 int api_get(struct api_call *);
@@ -73,7 +72,6 @@ int api_create(struct api_call *);
 int api_update(struct api_call *);                                         /* PUT */
 int api_patch(struct api_call *);
 int api_store_object(struct api_call *, struct str name, struct json *object, const struct store_value *old, struct str *json);
-int api_parse_body(struct api_call *, struct json **ret);
 /* api_delete.c */
 int api_delete(struct api_call *);
 int api_remove(struct api_call *, struct str name, struct str json);       /* out of the store, DELETED to watchers */

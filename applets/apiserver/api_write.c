@@ -9,7 +9,7 @@
 #include "k8s/patch.h"
 #include <stdio.h>
 
-int api_parse_body(struct api_call *c, struct json **ret)
+static int api_parse_body(struct api_call *c, struct json **ret)
 {
     struct str type = c->q->content_type;
     if (type.n && !str_starts(type, S("application/json")) && !str_starts(type, S("application/merge-patch+json")) &&

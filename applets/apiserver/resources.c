@@ -31,7 +31,7 @@ const struct resource resources[] = {
 };
 const size_t nresources = LEN(resources);
 
-const struct resource *resource_find(struct str group, struct str version, struct str plural)
+static const struct resource *resource_find(struct str group, struct str version, struct str plural)
 {
     for (size_t i = 0; i < nresources; i++)
         if (str_is(plural, resources[i].plural) && str_is(group, resources[i].group) && str_is(version, resources[i].version))

@@ -22,7 +22,6 @@ struct resource {
 };
 extern const struct resource resources[];
 extern const size_t nresources;
-const struct resource *resource_find(struct str group, struct str version, struct str plural);      /* NULL when unknown */
 struct str resource_api_version(const struct resource *, char out[96]);                              /* "apps/v1" */
 
 /* /api/v1/namespaces/NS/PLURAL/NAME/SUB and its shorter forms; the views point into `path`, percent-decoded on the arena. */

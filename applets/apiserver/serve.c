@@ -26,7 +26,6 @@ struct serve {
     char *token;
     struct held *waiting, **waiting_end;          /* replies behind the commit */
     struct defer turn;
-    uint64_t writes;
     bool shutting;
 };
 
@@ -96,7 +95,7 @@ static void send_reply(struct held *h)
     if (!h->r)
         return;
     if (h->write && r->status < 300)
-        h->s->writes++;
+        metric_add(METRIC_API_WRITES, 0, 1);
     if (r->watch) {
         start_watch(h);
         return;
@@ -124,6 +123,7 @@ static void turn(struct loop *loop, struct defer *d)
     struct serve *s = container_of(d, struct serve, turn);
     struct kr_err e = { 0 };
     bool ok = store_commit(s->api->store, &e) == 0;
+    metric_add(METRIC_API_COMMITS, !ok, 1);
     struct held *h = s->waiting;
     s->waiting = NULL;
     s->waiting_end = &s->waiting;
@@ -261,9 +261,6 @@ struct serve *serve_new(struct api *api, const struct serve_config *config, stru
 
 uint16_t serve_port(const struct serve *s) { return httpd_port(s->d); }
 void serve_drain(struct serve *s, int64_t deadline_us) { httpd_drain(s->d, deadline_us); }
-bool serve_is_idle(const struct serve *s) { return httpd_is_idle(s->d); }
-uint64_t serve_writes(const struct serve *s) { return s->writes; }
-
 void serve_free(struct serve *s)
 {
     if (!s)

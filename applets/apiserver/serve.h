@@ -17,9 +17,5 @@ struct serve_config {
 struct serve *serve_new(struct api *, const struct serve_config *, struct kr_err *);
 uint16_t serve_port(const struct serve *);
 void serve_drain(struct serve *, int64_t deadline_us);
-bool serve_is_idle(const struct serve *);
 void serve_free(struct serve *);
-/* Requests answered so far with a status below 400, by kind: what the figures of README count. */
-uint64_t serve_writes(const struct serve *);
-void serve_metrics(struct serve *);               /* puts the numbers into core/metrics */
 #endif

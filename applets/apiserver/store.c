@@ -186,9 +186,6 @@ static int writer(struct store *s, struct kr_err *e)
 }
 
 uint64_t store_revision(const struct store *s) { return s->revision; }
-uint64_t store_committed(const struct store *s) { return s->committed; }
-bool store_is_dirty(const struct store *s) { return s->write || s->lost; }
-
 /* All of the transaction is taken back; whoever wrote in it before learns so from the commit. */
 static int roll_back(struct store *s, int rc, const char *what, struct kr_err *e)
 {
@@ -333,14 +330,3 @@ void store_scan_end(struct store_scan *scan)
     scan->cursor = NULL;
 }
 
-size_t store_count(struct store *s, struct str prefix)
-{
-    struct store_scan scan;
-    MDB_val k, v;
-    size_t n = 0;
-    store_scan_begin(s, &scan, prefix, (struct str){ 0 });
-    while (step(&scan, &k, &v) == 0 && str_starts((struct str){ k.mv_data, k.mv_size }, prefix))
-        n++;
-    store_scan_end(&scan);
-    return n;
-}

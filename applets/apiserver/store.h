@@ -19,11 +19,9 @@ struct store_value { struct str key; uint64_t revision; struct str json; };
 /* 1 and *ret when it is there, 0 when not, <0 when the value is damaged or can't be read. */
 int store_get(struct store *, struct str key, struct store_value *ret, struct kr_err *);
 uint64_t store_revision(const struct store *);           /* of the last write, pending ones included */
-uint64_t store_committed(const struct store *);
 /* The revision is store_revision() + 1 and goes up by each call, deletes too. */
 int store_put(struct store *, struct str key, struct str json, struct kr_err *);
 int store_delete(struct store *, struct str key, struct kr_err *);
-bool store_is_dirty(const struct store *);
 /* KR_NO_SPACE: reading goes on, and writes may be tried again; KR_SYSTEM: the disk failed, later writes are refused. */
 int store_commit(struct store *, struct kr_err *);
 
@@ -32,5 +30,4 @@ struct store_scan { struct store *s; void *cursor; struct str prefix; struct sto
 void store_scan_begin(struct store *, struct store_scan *, struct str prefix, struct str after);
 int store_scan_next(struct store_scan *, struct kr_err *);      /* 1: scan.at is the next one; 0: no more; <0 */
 void store_scan_end(struct store_scan *);
-size_t store_count(struct store *, struct str prefix);   /* by walking; values are not read */
 #endif

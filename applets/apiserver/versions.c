@@ -42,12 +42,6 @@ void version_view(struct version *v, const struct resource *r, struct str ns, st
     read_fields(v);
 }
 
-struct version *version_ref(struct version *v)
-{
-    v->refs++;
-    return v;
-}
-
 void version_unref(struct version *v)
 {
     if (!v || --v->refs)
@@ -92,8 +86,6 @@ void filter_free(struct filter *f)
     free(f->own);
     *f = (struct filter){ 0 };
 }
-
-bool filter_is_all(const struct filter *f) { return !f->labels && !f->fields.n; }
 
 static struct str get_field(void *ctx, struct str path)
 {

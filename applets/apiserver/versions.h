@@ -22,7 +22,6 @@ struct version {
 struct version *version_new(const struct resource *, struct str ns, struct str name, uint64_t revision, struct str json);
 /* The same over views, for a look: no copy; arena_reset(&v->arena) ends it. */
 void version_view(struct version *v, const struct resource *, struct str ns, struct str name, uint64_t revision, struct str json);
-struct version *version_ref(struct version *);
 void version_unref(struct version *);             /* NULL is fine */
 size_t version_bytes(const struct version *);
 
@@ -37,5 +36,4 @@ struct filter {
 int filter_parse(struct filter *, const struct resource *, struct str ns, struct str labels, struct str fields, struct kr_err *);
 void filter_free(struct filter *);
 bool filter_matches(const struct filter *, struct version *);
-bool filter_is_all(const struct filter *);        /* no selector at all */
 #endif

@@ -174,8 +174,6 @@ void watch_publish(struct watches *w)
 }
 
 uint64_t watch_oldest(const struct watches *w) { return w->oldest; }
-size_t watch_count(const struct watches *w) { return w->n; }
-
 /* ---- watchers ---------------------------------------------------------------------------------------------------- */
 
 static void bookmark_fired(struct loop *loop, struct timer *t)

@@ -41,7 +41,6 @@ struct watch_start {
 /* NULL and KR_EXPIRED when `from` is older than the history; KR_TOO_MANY. */
 struct watcher *watch_add(struct watches *, struct watch_start *, struct kr_err *);
 void watch_remove(struct watcher *);
-size_t watch_count(const struct watches *);
 /* {"type":…,"object":…}\n */
 void watch_line(struct buf *, const char *type, struct str object);
 #endif

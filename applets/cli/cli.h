@@ -32,7 +32,6 @@ int cli_form(enum cli_form *, struct str *template, struct kr_err *);       /* o
 /* Gets what is named (none: all that the selector lets through) and prints it. */
 int cli_show(struct cli *, const struct kube_resource *, const struct str *names, size_t n, struct kr_err *);
 /* A Table object as aligned columns; with_ns adds NAMESPACE in front. */
-int cli_print_table(struct str table, bool wide, bool with_ns, bool header, struct kr_err *);
 /* "3m20s" since then; "<unknown>" for what is no time. */
 struct str cli_age(struct cli *, struct str rfc3339, char out[32]);
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* describe: a Run in words, for people. */
+/*
+ * describe: a Run in words, for people: what it is, what became of it, and what may help.
+ */
 #include "applets/cli/run.h"
 #include <stdio.h>
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* runtime: the verbs of `kruntimes runtime`. */
+/*
+ * runtime: the verbs of `kruntimes runtime`: pools are looked at here, and changed with kubectl or files.
+ */
 #include "applets/cli/cli.h"
 #include "crds/crds.h"
 #include <stdio.h>

@@ -62,7 +62,7 @@ static struct str upper(struct arena *a, struct str s)
     return (struct str){ p, s.n };
 }
 
-int cli_print_table(struct str table, bool wide, bool with_ns, bool header, struct kr_err *e)
+static int cli_print_table(struct str table, bool wide, bool with_ns, bool header, struct kr_err *e)
 {
     AUTO_ARENA struct arena a = { .limit = LIMIT_KUBE_ANSWER };
     AUTO_BUF struct buf out = { .max = LIMIT_KUBE_ANSWER };

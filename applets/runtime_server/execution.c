@@ -267,8 +267,6 @@ enum exec_state exec_state(const struct execution *x) { return x->state; }
 int32_t exec_exit_code(const struct execution *x) { return x->exit_code; }
 struct str exec_error(const struct execution *x) { return str_of(x->error); }
 const struct output *exec_output(const struct execution *x, int stream) { return &x->streams[stream - 1].out; }
-size_t execs_running(const struct execs *s) { return s->running; }
-
 void exec_cancel(struct execs *s, struct execution *x, void (*done)(void *ctx), void *ctx)
 {
     (void)s;

@@ -58,5 +58,4 @@ struct str exec_error(const struct execution *);
 const struct output *exec_output(const struct execution *, int stream);   /* 1 stdout, 2 stderr */
 void exec_watch(struct execution *, struct exec_watch *);
 void exec_unwatch(struct execution *, struct exec_watch *);
-size_t execs_running(const struct execs *);
 #endif

@@ -12,7 +12,7 @@
 
 enum { CALL_US = 30000000, WATCH_US = 600000000, CANCEL_US = 60000000, WAIT_MIN_US = 10000, WAIT_MAX_US = 2000000, POLL_MAX_US = 250000 };
 
-struct str exec_id_of(const struct task *t, char out[UID_MAX + 16])
+static struct str exec_id_of(const struct task *t, char out[UID_MAX + 16])
 {
     struct buf b = { .p = out, .cap = UID_MAX + 16, .max = UID_MAX + 15 };
     buf_str(&b, t->uid);

@@ -126,7 +126,6 @@ void exec_begin(struct task *);
 void exec_follow(struct task *);                  /* Watch, or Status again and again */
 void exec_cancel_task(struct task *);
 void exec_forget_task(struct task *);             /* nobody waits for the answer */
-struct str exec_id_of(const struct task *, char out[UID_MAX + 16]);
 
 /* status.c */
 void status_write(struct task *, enum write_kind);
