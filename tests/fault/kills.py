@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 of every component at random moments under load: each Run reaches exactly one right terminal phase."""
+import collections, os, random, sys, threading
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+from local import *
+
+SEED = int(os.environ.get('KR_SEED', '20261124'))
+ROUNDS, PER_ROUND = 20, 12
+VICTIMS = ('apiserver', 'scheduler', 'controller', 'runtimed', 'runtime-server')
+s = Suite()
+rnd = random.Random(SEED)
+phases = collections.defaultdict(list)      # name → phases in the order a watcher saw them
+stop = threading.Event()
+
+
+def watch(kubeconfig):
+    """Follows every phase, from the last version on, through restarts of the API server."""
+    version = '0'
+    while not stop.is_set():
+        try:
+            api = Api(kubeconfig)
+            status, listed = api.call('GET', RUNS, retry=True)
+            version = listed['metadata']['resourceVersion']
+            for run in listed['items']:
+                note(run)
+            for event in api.watch(RUNS + '?watch=true&timeoutSeconds=60&resourceVersion=' + version):
+                if event['type'] in ('ADDED', 'MODIFIED'):
+                    note(event['object'])
+                if stop.is_set():
+                    return
+        except (OSError, http.client.HTTPException, ValueError):
+            time.sleep(0.02)      # the server is down for a moment
+
+
+def note(run):
+    seen, phase = phases[run['metadata']['name']], run.get('status', {}).get('phase', 'Pending')
+    if not seen or seen[-1] != phase:
+        seen.append(phase)
+
+
+with instance() as i:
+    i.api.call('PATCH', RUNTIMES + '/bash', {'spec': {'capacity': {'resources': {'runs': 8}}}}, 'application/merge-patch+json')
+    threading.Thread(target=watch, args=(os.path.join(i.state, 'kubeconfig'),), daemon=True).start()
+    wanted = {}
+    for n in range(ROUNDS):
+        acknowledged = []
+        for k in range(PER_ROUND):
+            name = 'k%02d-%02d' % (n, k)
+            fails = k % 6 == 5
+            body = run_object(name, ['sleep 0.0%d; exit %d' % (rnd.randint(1, 9), 5 if fails else 0)],
+                              retryPolicy={'maxAttempts': 1 if fails else 20, 'backoff': '20ms'})
+            status, answer = i.api.call('POST', RUNS, body, retry=True)
+            if s.check('%s is accepted' % name, status in (201, 409), '%s %s' % (status, answer)):
+                wanted[name] = fails
+                acknowledged.append(name)
+            if k == PER_ROUND // 2:
+                i.kill(VICTIMS[n % len(VICTIMS)], rnd.randrange(4))
+            time.sleep(rnd.random() / 50)      # spreads the load around the moment of the kill
+        for name in acknowledged:
+            status, _ = i.api.call('GET', RUNS + '/' + name, retry=True)
+            s.check('%s is still there' % name, status == 200, str(status))
+    runs = i.wait(set(wanted), 120)
+    time.sleep(0.2)      # what would still change a terminal phase gets the chance to
+    stop.set()
+    s.equal('each is terminal', sorted(n for n in wanted if runs.get(n, {}).get('status', {}).get('phase') not in TERMINAL), [])
+    for name, fails in wanted.items():
+        status = runs.get(name, {}).get('status', {})
+        if fails:            # one attempt: its own failure, or told as lost
+            right = status.get('phase') == 'Failed' and status.get('reason') in ('ExitCode', 'ExecutionLost', 'PodLost')
+        else:
+            right = status.get('phase') == 'Succeeded'
+        s.check('%s ends right' % name, right, '%s %s' % (status.get('phase'), status.get('reason')))
+        terminal = [p for p in phases[name] if p in TERMINAL]
+        s.check('%s has one terminal phase' % name, len(terminal) <= 1 and (not terminal or phases[name][-1] == terminal[0]), str(phases[name]))
+    if s.failed:
+        print('KR_SEED=%d' % SEED)
+        print(i.logs())
+s.end()

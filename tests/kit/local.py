@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A local instance for tests: up in a folder of its own, its API over HTTPS, its processes by PID, down again."""
+import base64, contextlib, http.client, json, os, re, shutil, signal, ssl, subprocess, sys, tempfile, time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BINARY = os.environ.get('KR_BINARY', os.path.join(TOP, 'build', 'kruntimes'))
+DEADLINE = 60
+
+
+class Suite:
+    """Named checks and the last line that tests/run wants."""
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def check(self, name, ok, detail=''):
+        if ok:
+            self.passed += 1
+        else:
+            self.failed += 1
+            print('FAIL %s %s' % (name, detail))
+        return ok
+
+    def equal(self, name, got, want):
+        return self.check(name, got == want, 'got %r, want %r' % (got, want))
+
+    def skip(self, name, why):
+        self.skipped += 1
+        print('skip %s: %s' % (name, why))
+
+    def end(self):
+        print('%d passed, %d failed%s' % (self.passed, self.failed, ', %d skipped' % self.skipped if self.skipped else ''))
+        sys.exit(1 if self.failed else 0)
+
+
+class Api:
+    def __init__(self, kubeconfig):
+        text = open(kubeconfig).read()
+        field = lambda name: re.search(r'^ *%s: (\S+)$' % name, text, re.M).group(1)
+        self.host, self.port = field('server').removeprefix('https://').rsplit(':', 1)
+        self.context = ssl.create_default_context(cadata=base64.b64decode(field('certificate-authority-data')).decode())
+        self.headers = {'Authorization': 'Bearer ' + field('token'), 'Content-Type': 'application/json'}
+        self.connection = None
+
+    def open(self):
+        return http.client.HTTPSConnection(self.host, int(self.port), context=self.context, timeout=DEADLINE)
+
+    def call(self, method, path, body=None, type=None, retry=False):
+        """Status and parsed answer. retry: a lost connection is tried again (the API server may be down for a moment)."""
+        headers = dict(self.headers, **({'Content-Type': type} if type else {}))
+        data = json.dumps(body) if body is not None else None
+        until = time.monotonic() + DEADLINE
+        while True:
+            try:
+                if not self.connection:
+                    self.connection = self.open()
+                self.connection.request(method, path, data, headers)
+                answer = self.connection.getresponse()
+                return answer.status, json.loads(answer.read())
+            except (OSError, http.client.HTTPException):
+                self.connection = None
+                if not retry or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)      # the server is being started again: nothing tells when but trying
+
+    def watch(self, path):
+        """Events of a watch, until it ends."""
+        c = self.open()
+        c.request('GET', path, headers=self.headers)
+        answer = c.getresponse()
+        for line in answer:
+            yield json.loads(line)
+
+
+RUNS = '/apis/kruntimes.io/v1alpha1/namespaces/default/runs'
+RUNTIMES = '/apis/kruntimes.io/v1alpha1/namespaces/default/runtimes'
+
+
+def run_object(name, args=None, runtime='bash', **spec):
+    spec['runtime'] = runtime
+    if args is not None:
+        spec['args'] = args
+    return {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Run', 'metadata': {'name': name}, 'spec': spec}
+
+
+class Instance:
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix='kr-test-')
+        self.state = os.path.join(self.dir, 'state')
+        self.env = {k: v for k, v in os.environ.items() if k not in ('KUBECONFIG', 'KUBERNETES_SERVICE_HOST')}
+        self.env.update(KRUNTIMES_STATE_DIR=self.state, HOME=self.dir)
+
+    def cli(self, *args, stdin=None, timeout=DEADLINE, env=None):
+        return subprocess.run([BINARY, *args], input=stdin, capture_output=True, text=True, timeout=timeout, env=env or self.env)
+
+    def up(self):
+        done = self.cli('local', 'up', '--port', '0')
+        if done.returncode:
+            raise SystemExit('the instance did not come up: %s%s' % (done.stdout, done.stderr))
+        self.api = Api(os.path.join(self.state, 'kubeconfig'))
+        return self
+
+    def down(self):
+        self.cli('local', 'down')
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def pids(self, applet):
+        """PIDs of this instance's processes of an applet: parts by the supervisor's children, pods' by their command line."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            with contextlib.suppress(OSError):
+                argv = open('/proc/%s/cmdline' % pid).read().split('\0')
+                if len(argv) > 1 and argv[1] == applet and any(self.state in a for a in argv):
+                    found.append(int(pid))
+        return found
+
+    def kill(self, applet, which=0):
+        pids = self.pids(applet)
+        if pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pids[which % len(pids)], signal.SIGKILL)
+        return len(pids)
+
+    def wait(self, names, timeout=DEADLINE):
+        """Runs by name once all of them are terminal (or the deadline has passed)."""
+        runs, until = {}, time.monotonic() + timeout
+        while time.monotonic() < until:
+            status, answer = self.api.call('GET', RUNS, retry=True)
+            runs = {r['metadata']['name']: r for r in answer.get('items', []) if r['metadata']['name'] in names}
+            if len(runs) == len(names) and all(r.get('status', {}).get('phase') in TERMINAL for r in runs.values()):
+                break
+            time.sleep(0.05)      # polling on purpose: the watch is what other tests try
+        return runs
+
+    def logs(self):
+        out = []
+        for base, _, files in os.walk(self.state):
+            for f in files:
+                if f.endswith('.log'):
+                    out.append('--- %s\n%s' % (f, open(os.path.join(base, f), errors='replace').read()[-2000:]))
+        return '\n'.join(out)
+
+
+TERMINAL = ('Succeeded', 'Failed', 'Timeout', 'Cancelled')
+
+
+@contextlib.contextmanager
+def instance():
+    i = Instance()
+    try:
+        yield i.up()
+    finally:
+        i.down()

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Bad input gets a clear error and loses nothing."""
+import os, socket, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+from local import *
+
+HEAD = 'apiVersion: kruntimes.io/v1alpha1\nkind: Run\nmetadata: {name: x}\n'
+CASES = [
+    ('absolute entrypoint', HEAD + 'spec: {runtime: bash, entrypoint: /etc/passwd}\n', 'entrypoint'),
+    ('entrypoint with ..', HEAD + 'spec: {runtime: bash, entrypoint: a/../b}\n', 'entrypoint'),
+    ('unknown field', HEAD + 'spec: {runtime: bash, colour: red}\n', 'unknown field "spec.colour"'),
+    ('wrong type', HEAD + 'spec: {runtime: bash, timeoutSeconds: soon}\n', 'timeoutSeconds'),
+    ('oversized inline', HEAD + 'spec: {runtime: bash, source: {inline: "%s"}}\n' % ('x' * 262145), 'inline'),
+    ('missing runtime', HEAD + 'spec: {args: [ls]}\n', 'spec.runtime: Required value'),
+    ('no YAML', 'a: [1, 2\nb: }', 'line '),
+    ('empty', '# nothing\n', 'there is no object'),
+    ('another kind', 'apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n', 'kind "Pod"'),
+    ('billion laughs', 'a: &a [x,x,x,x,x,x,x,x,x,x]\n' + ''.join('%s: &%s [%s]\n' % (c, c, ','.join(['*' + p] * 10)) for p, c in zip('abcdefgh', 'bcdefghi')), 'alias'),
+    ('Git, not offered yet', HEAD + 'spec: {runtime: bash, source: {repoURL: "https://example.org/x.git"}}\n', 'not offered yet'),
+    ('workspace, not offered yet', HEAD + 'spec: {runtime: bash, workspace: {name: w}}\n', 'not offered yet'),
+]
+
+s = Suite()
+with instance() as i:
+    for name, text, want in CASES:
+        r = i.cli('run', 'submit', '-f', '-', stdin=text)
+        s.check('submit: ' + name, r.returncode in (1, 2, 5) and want in r.stderr and not r.stdout, '%d %s' % (r.returncode, r.stderr))
+        r = i.cli('local', 'run', '-f', '-', stdin=text)
+        s.check('local run: ' + name, r.returncode == 125 and want in r.stderr, '%d %s' % (r.returncode, r.stderr))
+    big = os.path.join(i.dir, 'big.yaml')
+    with open(big, 'wb') as f:
+        f.truncate(100 << 20)
+    r = i.cli('run', 'submit', '-f', big)
+    s.check('a 100 MB file', r.returncode and 'larger than' in r.stderr, r.stderr)
+    s.equal('nothing was made', i.api.call('GET', RUNS)[1]['items'], [])
+
+    # an unknown Runtime: the Run waits and says why
+    i.api.call('POST', RUNS, run_object('waits', ['true'], runtime='nowhere'))
+    for event in i.api.watch(RUNS + '?watch=true&timeoutSeconds=20&fieldSelector=metadata.name%3Dwaits'):
+        conditions = event['object'].get('status', {}).get('conditions', [])
+        if conditions:
+            break
+    s.equal('unknown Runtime', [(c['type'], c['status'], c['reason']) for c in conditions], [('Scheduled', 'False', 'RuntimeNotFound')])
+    s.check('unknown Runtime: still Pending', i.api.call('GET', RUNS + '/waits')[1]['status'].get('phase', 'Pending') == 'Pending')
+
+    # the API itself, for those who don't use the CLI
+    status, answer = i.api.call('POST', RUNS, run_object('bad', ['x'], entrypoint='../x', timeoutSeconds=0))
+    s.equal('API: 422 with causes', (status, sorted(c['field'] for c in answer['details']['causes'])), (422, ['spec.entrypoint', 'spec.timeoutSeconds']))
+    s.equal('API: no token', Api.call(type('A', (Api,), {'__init__': lambda self, a: self.__dict__.update(a.__dict__, headers={}, connection=None)})(i.api),
+                                      'GET', RUNS)[0], 401)
+
+    # usage
+    r = i.cli('run', 'submit', '--runtme', 'bash')
+    s.check('a misspelt option', r.returncode == 1 and 'did you mean --runtime?' in r.stderr, r.stderr)
+    r = i.cli('rnu')
+    s.check('a misspelt applet', 'did you mean run?' in r.stderr, r.stderr)
+    full = subprocess.run([BINARY, 'limits'], stdout=open('/dev/full', 'w'), stderr=subprocess.PIPE, text=True)
+    s.check('stdout is full', full.returncode and 'stdout' in full.stderr, full.stderr)
+
+    # a second instance
+    r = i.cli('local', 'up')
+    s.check('up twice', r.returncode == 0 and 'up already' in r.stdout, r.stdout + r.stderr)
+    port = socket.socket()
+    port.bind(('127.0.0.1', 0))
+    port.listen()
+    r = i.cli('local', 'up', '--state-dir', os.path.join(i.dir, 'other'), '--port', str(port.getsockname()[1]))
+    s.check('a port in use', r.returncode and 'in use' in r.stderr, r.stderr)
+    os.mkdir(os.path.join(i.dir, 'open'), 0o755)
+    r = i.cli('local', 'up', '--state-dir', os.path.join(i.dir, 'open'), '--port', '0')
+    s.check('a state folder open to others', r.returncode and 'chmod 700' in r.stderr, r.stderr)
+    open(os.path.join(i.dir, 'file'), 'w').close()
+    r = i.cli('local', 'up', '--state-dir', os.path.join(i.dir, 'file'), '--port', '0')
+    s.check('a state folder that is a file', r.returncode and 'state folder' in r.stderr, r.stderr)
+    if s.failed:
+        print(i.logs())
+
+# no instance, nothing found
+lone = Instance()
+r = lone.cli('run', 'list')
+s.check('no kubeconfig', r.returncode and 'no kubeconfig' in r.stderr, r.stderr)
+before = set(os.listdir(tempfile.gettempdir()))
+r = lone.cli('local', 'run', '-f', os.path.join(TOP, 'manifests', 'samples', 'hello.yaml'))
+s.equal('local run without an instance', (r.returncode, r.stdout), (0, 'hello from hello\n'))
+s.check('its closing line', re.search(r'^run/hello Succeeded in \d+ ?ms$', r.stderr, re.M), r.stderr)
+s.equal('it leaves nothing behind', (sorted(os.listdir(lone.dir)), [x for x in set(os.listdir(tempfile.gettempdir())) - before if x.startswith('kruntimes-')]), ([], []))
+shutil.rmtree(lone.dir)
+s.end()
