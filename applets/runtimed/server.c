@@ -134,23 +134,37 @@ void server_trouble(struct runtimed *d)
     ask(d);
 }
 
-int server_start(struct runtimed *d, struct str host, uint16_t port, struct kr_err *e)
+/* The secret outlives this process: a Runtime Server that is up took it from the file and has no other. It lies in our own
+ * state folder, which the executed code doesn't see. */
+static int load_secret(struct runtimed *d, struct kr_err *e)
 {
     static const char hex[] = "0123456789abcdef";
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    AUTO_BUF struct buf kept = { .max = sizeof d->secret };
+    const char *path = fs_join(&a, d->state, "secret");
+    struct kr_err ignored = { 0 };
     unsigned char secret[32];
+    if (fs_read(path, &kept, &ignored) == 0 && kept.n == sizeof d->secret - 1) {
+        memcpy(d->secret, kept.p, kept.n + 1);
+        return 0;
+    }
     rnd_secret(secret, sizeof secret);
     for (size_t i = 0; i < sizeof secret; i++) {
         d->secret[2 * i] = hex[secret[i] >> 4];
         d->secret[2 * i + 1] = hex[secret[i] & 15];
     }
+    return fs_write(path, str_of(d->secret), 0600, false, e);
+}
+
+int server_start(struct runtimed *d, struct str host, uint16_t port, struct kr_err *e)
+{
+    if (load_secret(d, e) < 0)
+        return -1;
     memcpy(d->auth, "Bearer ", 7);
-    memcpy(d->auth + 7, d->secret, 65);
+    memcpy(d->auth + 7, d->secret, sizeof d->secret);
     d->health_timer.fire = ask_again;
     d->server = grpc_client_new(d->loop, host, port);
-    unlink(d->secret_file);                       /* of a runtimed before us */
-    if (fs_write(d->secret_file, str_of(d->secret), 0600, false, e) < 0)
-        return -1;
-    ask(d);
+    ask(d);                                       /* the secret is offered when nobody answers to it */
     return 0;
 }
 

@@ -105,13 +105,13 @@ class Instance:
 
     def pids(self, applet):
         """PIDs of this instance's processes of an applet: parts by the supervisor's children, pods' by their command line."""
-        found = []
+        found = {}
         for pid in filter(str.isdigit, os.listdir('/proc')):
             with contextlib.suppress(OSError):
                 argv = open('/proc/%s/cmdline' % pid).read().split('\0')
                 if len(argv) > 1 and argv[1] == applet and any(self.state in a for a in argv):
-                    found.append(int(pid))
-        return found
+                    found[int(pid)] = int(re.search(r'^PPid:\s*(\d+)', open('/proc/%s/status' % pid).read(), re.M).group(1))
+        return sorted(pid for pid, parent in found.items() if parent not in found)      # without what they forked
 
     def kill(self, applet, which=0):
         pids = self.pids(applet)
