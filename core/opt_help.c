@@ -61,7 +61,7 @@ void opt_default_text(const struct opt *o, struct buf *out)
         buf_str(out, *(const struct str *)o->to);
         break;
     case OPT_INT:
-        if (!o->required)
+        if (!o->required && *(const int64_t *)o->to)      /* 0 mostly stands for "none"; where it doesn't, help says so */
             buf_fmt(out, "%lld", (long long)*(const int64_t *)o->to);
         break;
     case OPT_DURATION:

@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# completion.sh: what each shell proposes for a line, with the script that the binary prints for it. bash and fish are
+# asked themselves; of zsh its own functions are replaced by ones that print what they are told.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+program=$PWD/build/kruntimes
+[ -x "$program" ] || program=$PWD/build/dev/kruntimes
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+passed=0 failed=0 skipped=0
+mkdir "$dir/empty" && cd "$dir/empty" || exit 1
+touch a-file
+
+# same WHAT GOT WANT: both as sets of words
+same() {
+    if [ "$(sort <<<"$2" | xargs)" = "$(sort <<<"$3" | xargs)" ]; then
+        passed=$((passed + 1))
+    else
+        printf '%s:\n  got  %s\n  want %s\n' "$1" "$(xargs <<<"$2")" "$(xargs <<<"$3")"
+        failed=$((failed + 1))
+    fi
+}
+lines() { tr ' ' '\n'; }
+
+for shell in bash zsh fish; do
+    "$program" completion $shell >"$dir/$shell" || failed=$((failed + 1))
+    if ! command -v $shell >/dev/null; then
+        echo "skip $shell: not installed"
+        skipped=$((skipped + 1))
+    elif $shell -n "$dir/$shell"; then
+        passed=$((passed + 1))
+    else
+        echo "$shell does not take the script"
+        failed=$((failed + 1))
+    fi
+done
+
+# propose WORD…: what bash has for the last word
+propose() {
+    bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kruntimes; printf "%s\n" "${COMPREPLY[@]}"' \
+        - "$dir/bash" kruntimes "$@"
+}
+levels='error warn info debug'
+formats='text json'
+verbs=$("$program" crd-gen --help | sed -n 's/^usage: .*\[\(.*\)\]$/\1/p' | tr '|' '\n')
+same 'bash: applets'          "$(propose sched)" scheduler
+same 'bash: hidden applet'    "$(propose local-s)" ''
+same 'bash: a choice'         "$(propose crd-gen '')" "$verbs"
+same 'bash: options'          "$(propose version --)" --help
+same 'bash: what is on'       "$(propose scheduler --no-)" --no-leader-elect
+same 'bash: words'            "$(propose scheduler --log-level '')" "$(lines <<<"$levels")"
+same 'bash: words behind ='   "$(propose scheduler --log-format =)" "$(lines <<<"$formats")"
+same 'bash: begun behind ='   "$(propose scheduler --log-format = j)" json
+same 'bash: a value'          "$(propose scheduler --identity --)" ''
+same 'bash: behind --'        "$(propose crd-gen -- r)" ''
+same 'bash: verb of nothing'  "$(propose nothing run '')" ''
+
+if command -v fish >/dev/null; then
+    ask() { HOME=$dir XDG_CONFIG_HOME=$dir fish --no-config -c "source $dir/fish; complete -C '$1'" | cut -f1; }
+    same 'fish: applets'      "$(ask 'kruntimes schedu')" scheduler
+    same 'fish: hidden'       "$(ask 'kruntimes local-s')" ''
+    same 'fish: a choice'     "$(ask 'kruntimes crd-gen ')" "$verbs"
+    same 'fish: options'      "$(ask 'kruntimes version --')" --help
+    same 'fish: words'        "$(ask 'kruntimes scheduler --log-format ')" "$(lines <<<"$formats")"
+    same 'fish: a file'       "$(ask 'kruntimes scheduler --kubeconfig a')" a-file
+    same 'fish: not a file'   "$(ask 'kruntimes scheduler --identity a')" ''
+    same 'fish: other name'   "$(ask 'krt schedu')" scheduler
+    same 'fish: no third'     "$(ask 'kruntimes nothing sched')" ''
+fi
+
+if command -v zsh >/dev/null; then
+    # told WORD…: what the script hands to zsh, and the line it leaves
+    told() {
+        zsh -f -c 'compdef() { : }
+            _describe() { print -l -- ${verbs%%:*} }
+            _arguments() { print -l -- $CURRENT $words[1] ${(M)@:#*log-level*} }
+            source "$1"; shift; words=("$@"); CURRENT=$#; _kruntimes' - "$dir/zsh" kruntimes "$@"
+    }
+    same 'zsh: applets'       "$(told '' | grep -x -e scheduler -e local-supervisor)" scheduler
+    same 'zsh: options'       "$(told scheduler -- | head -2)" "2 scheduler"
+    same 'zsh: words'         "$(told scheduler --log-l | tail -1 | sed 's/.*:LEVEL:(\(.*\))/\1/' | lines)" "$(lines <<<"$levels")"
+    same 'zsh: no third'      "$(told nothing '')" ''
+fi
+
+summary="$passed passed, $failed failed"
+[ $skipped -gt 0 ] && summary+=", $skipped skipped"
+echo "$summary"
+[ $failed -eq 0 ]
