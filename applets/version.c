@@ -2,14 +2,13 @@
 /* version: what this binary is: one number on one line, for people and for scripts. */
 #include "core/applet.h"
 #include "core/version.h"
-#include <stdio.h>
 
 static int run(struct applet_call *c, struct kr_err *e)
 {
     (void)c;
-    (void)e;
-    printf("%s\n", kr_version);
-    return 0;
+    AUTO_BUF struct buf line = { .max = 256 };
+    buf_fmt(&line, "%s\n", kr_version);
+    return applet_print(buf_view(&line), e);
 }
 
 const struct applet applet_version = { .name = "version", .group = APPLET_TOOL, .brief = "what this binary is", .main = run };

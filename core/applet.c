@@ -59,7 +59,8 @@ static int print_help(const struct applet *a, const char *prog, struct kr_err *e
     return applet_print(buf_view(&b), e);
 }
 
-/* The exit status. An applet that printed all of it and could not is a failure. */
+/* The exit status. An applet whose output did not arrive has failed. Why is known only when this flush finds it: a C library
+ * may have written, and failed, before; applet_print always knows. */
 static int finish(int rc, const char *prog, const struct kr_err *e, int fail_exit)
 {
     int sys = rc >= 0 && fflush(stdout) != 0 ? errno : 0;
@@ -197,8 +198,9 @@ int applet_main(const struct applet *const *all, int argc, char **argv)
     if (!strcmp(argv[1], "help"))
         return help_about(shown, argc - 2, argv + 2);
     if (!strcmp(argv[1], "--version")) {
-        printf("%s\n", kr_version);
-        return finish(0, shown, &e, 0);
+        AUTO_BUF struct buf line = { .max = 256 };
+        buf_fmt(&line, "%s\n", kr_version);
+        return finish(applet_print(buf_view(&line), &e), shown, &e, 0);
     }
     const struct applet *a = applet_find(all, str_of(argv[1]));
     if (!a && argv[1][0] == '-')

@@ -8,11 +8,13 @@
 
 static struct { int calls, rc, fail_exit; size_t nargs, dash; char prog[64]; enum kr_code code; bool loud; } got;
 static bool loud;
+static const char *printed = "";
 static struct str file = S("-");
 
 static int work(struct applet_call *c, struct kr_err *e)
 {
     got.calls++;
+    printf("%s", printed);
     got.nargs = c->nargs;
     got.dash = c->dash;
     got.loud = loud;
@@ -163,7 +165,12 @@ TEST(help_is_no_help_as_a_value_or_behind_dashes) {
 
 TEST(output_that_does_not_arrive_is_a_failure) {
     CHECK(call_to("/dev/full", (const char *[]){ "kruntimes", "--version", NULL }) != 0);
-    CHECK_STR(written("err"), S("kruntimes: what was printed did not arrive: stdout: No space left on device\n"));
+    CHECK_STR(written("err"), S("kruntimes: write to stdout: No space left on device\n"));
+    got.rc = 0;
+    printed = "what an applet prints";
+    CHECK(call_to("/dev/full", (const char *[]){ "kruntimes", "ghost", NULL }) != 0);
+    CHECK(str_starts(written("err"), S("kruntimes ghost: what was printed did not arrive: stdout")));
+    printed = "";
     CHECK(call_to("/dev/full", (const char *[]){ "kruntimes", "--help", NULL }) != 0);
     CHECK_STR(written("err"), S("kruntimes: write to stdout: No space left on device\n"));
 }
