@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * probes: three pages and a hook. /healthz says only that the loop turns, so that a broken API never restarts a container.
+ * Deliberately not here: TLS and who may ask; what these pages tell is no secret. Tests: tests/unit/grpc/probes.c.
  */
 #include "grpc/probes.h"
 #include "core/metrics.h"
@@ -16,10 +17,11 @@ static void answer(struct hreq *r, int status, const char *type, struct str body
 static void begin(struct hreq *r, void *ctx)
 {
     struct probes *p = ctx;
-    struct str path = hreq_path(r);
+    struct str whole = hreq_path(r), rest = whole, path = str_cut(&rest, '?');
     hreq_set_user(r, NULL);
     if (!str_is(hreq_method(r), "GET") && !str_is(hreq_method(r), "HEAD")) {
-        answer(r, 405, "text/plain; charset=utf-8", S("these pages are read-only\n"));
+        struct http_field f[] = { { S("allow"), S("GET, HEAD") }, { S("content-type"), S("text/plain; charset=utf-8") } };
+        hreq_respond(r, 405, (struct http_fields){ f, LEN(f) }, S("these pages are read-only\n"));
     } else if (str_is(path, "/healthz")) {
         answer(r, 200, "text/plain; charset=utf-8", S("ok\n"));
     } else if (str_is(path, "/readyz")) {
@@ -30,7 +32,7 @@ static void begin(struct hreq *r, void *ctx)
         AUTO_BUF struct buf page = { .max = LIMIT_METRICS_PAGE };
         metrics_print(&page, loop_wall_us(p->loop));
         answer(r, 200, METRICS_CONTENT_TYPE, buf_view(&page));
-    } else if (p->user.page && p->user.page(p->user.ctx, r, path)) {
+    } else if (p->user.page && p->user.page(p->user.ctx, r, whole)) {
         hreq_set_user(r, p);
     } else {
         answer(r, 404, "text/plain; charset=utf-8", S("there are /healthz, /readyz and /metrics\n"));
@@ -70,7 +72,10 @@ struct probes *probes_new(struct loop *loop, struct str bind, const struct probe
         kr_fail(e, KR_USAGE, "\"%.*s\" is no address: write HOST:PORT, :PORT or off", SFMT(bind));
         return NULL;
     }
-    return start(loop, colon > 1 ? (struct str){ bind.p, colon - 1 } : S("0.0.0.0"), (uint16_t)port, user, e);
+    struct str host = { bind.p, colon - 1 };
+    if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
+        host = (struct str){ host.p + 1, host.n - 2 };
+    return start(loop, host.n ? host : S("0.0.0.0"), (uint16_t)port, user, e);
 }
 
 void probes_free(struct probes *p)
