@@ -5,6 +5,7 @@
 #   make            build/kruntimes       the release: musl, static-pie, stripped
 #   make dev        build/dev/kruntimes   host C library with ASan and UBSan
 #   make unit       unit tests in the dev flavour (build/dev/unit NAME runs some)
+#   make bench      the figures of README.md, measured here
 #   make test       set-up, both flavours, every test suite, one line of totals
 #   make lint       rules of the tree; make generate: what is generated, anew
 #   make demo       set-up, build, and a Run on this machine
@@ -43,7 +44,7 @@ $(foreach f,musl dev arm64,$(eval $(call deps-env,$f)))
 
 # Only the flavours that a goal needs are looked up: "make dev" asks for nothing of musl, "make lint" for nothing.
 goals := $(or $(MAKECMDGOALS),all)
-use-musl  := $(filter all unit-musl size deps install build/kruntimes build/unit build/musl/%,$(goals))
+use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/%,$(goals))
 use-dev   := $(filter dev unit build/dev/%,$(goals))
 use-arm64 := $(filter arm64 build/arm64/%,$(goals))
 $(foreach f,musl dev arm64,$(if $(use-$f),$(eval include build/$f/deps.mk)))
@@ -117,6 +118,13 @@ unit: build/dev/unit
 	build/dev/unit
 unit-musl: build/unit
 	build/unit
+# Figures, not tests: what it prints goes into README.md with the method.
+BENCH_musl := $(patsubst %.c,build/musl/obj/%.o,$(wildcard tests/bench/*.c))
+build/bench: $(BENCH_musl) $(LIB_musl)
+	$(Q)$(CC_musl) $(CFLAGS_musl) $(LDFLAGS_musl) $^ -o $@ $(DEPS_LIBS_musl)
+-include $(BENCH_musl:.o=.d)
+bench: build/kruntimes build/bench
+	@tests/bench/run
 arm64: build/arm64/kruntimes
 size: build/kruntimes
 	@stat -c '%s bytes  %n' $<
@@ -164,5 +172,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all dev unit unit-musl arm64 size deps deps-all setup setup-test demo test-build test test-long lint \
+.PHONY: all dev unit unit-musl bench arm64 size deps deps-all setup setup-test demo test-build test test-long lint \
         generate golden install image clean FORCE

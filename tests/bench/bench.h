@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench: scenarios of `make bench`. Each prints one line a figure; ratios are of one run of the program. */
+#ifndef TESTS_BENCH_BENCH_H
+#define TESTS_BENCH_BENCH_H
+#include "k8s/client.h"
+
+struct bench { struct loop *loop; struct kube *kube; struct rnd rnd; const char *state; };
+double bench_seconds(void);                       /* monotonic */
+double bench_median(double *v, size_t n);         /* sorts */
+double bench_percentile(double *sorted, size_t n, double p);
+int bench_request(struct bench *, const char *method, struct str path, const char *type, struct str body, struct buf *answer);   /* HTTP status; waits */
+
+int bench_throughput(struct bench *);             /* real.c */
+int bench_replay(struct bench *);
+int bench_latency(struct bench *);
+int bench_echo(struct bench *);
+int bench_slots(struct bench *);
+int bench_capacity(struct bench *);               /* sets $CAPACITY slots per pod, and waits for the new pods */
+int bench_memory(struct bench *);                 /* processes.c */
+void bench_cpu(struct bench *, const char *applet, double *seconds, size_t *count);
+size_t bench_rss(struct bench *, const char *applet, size_t *count);      /* bytes, of the largest */
+int bench_scheduler(void);                        /* scheduler.c */
+#endif
