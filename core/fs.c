@@ -100,6 +100,8 @@ int fs_make_dir(const char *path, mode_t mode, struct kr_err *e)
     size_t n = strlen(path);
     if (!n || n >= sizeof part)
         return kr_fail(e, KR_INVALID, "\"%s\" is no path for a directory", path);
+    if (mkdir(path, mode) == 0)                   /* usually only the last part is missing */
+        return 0;
     memcpy(part, path, n + 1);
     for (size_t i = 1; i <= n; i++) {
         if (part[i] != '/' && part[i] != '\0')

@@ -13,7 +13,7 @@
 #include "k8s/workqueue.h"
 #include <stdio.h>
 
-enum { KEY_MAX = 400 };
+enum { KEY_MAX = 400, SUMS_US = 1000000 };
 #define OURS "app.kubernetes.io/managed-by=kruntimes"
 
 static struct { struct str image; int64_t node_lost_us; } o = { .image = S("kruntimes"), .node_lost_us = INT64_C(300000000) };
@@ -24,7 +24,7 @@ static const struct opt opts[] = {
     { 0 } };
 
 /* An object's text, with what is asked of it often. */
-struct kept { char *key; struct buf json; char runtime[64], uid[64], pod[256]; int64_t unknown_since_us; bool active; };
+struct kept { char *key; struct buf json; char runtime[64], uid[64], pod[256]; int64_t unknown_since_us, due_us; bool active, was_active; };
 enum store_id { RUNTIMES, DEPLOYMENTS, ACCOUNTS, ROLES, BINDINGS, POLICIES, PODS, NODES, RUNS, WORKFLOWS, STORES };
 struct controller;
 struct store { struct controller *c; enum store_id id; struct map map; struct informer *informer; };
@@ -65,6 +65,15 @@ static void queue_runtime_of(struct controller *c, struct str ns, const char *ru
     queue_add(c, "runtime", (struct str){ key, (size_t)n });
 }
 
+/* Sums are written at most every 10 s: a Run's change needs no look at once. */
+static void queue_sums_of(struct controller *c, struct str ns, const char *runtime)
+{
+    char key[KEY_MAX];
+    int n = snprintf(key, sizeof key, "runtime/%.*s/%s", SFMT(ns), runtime);
+    if (*runtime && n > 0 && (size_t)n < sizeof key)
+        workqueue_add_at(c->queue, (struct str){ key, (size_t)n }, loop_now_us(c->c->loop) + SUMS_US);
+}
+
 /* Runs whose pod this is. */
 static void queue_runs_of(struct controller *c, struct str ns, struct str pod)
 {
@@ -101,8 +110,11 @@ static void touched(struct store *s, struct str key, struct kept *k)
         queue_all_active(c);
         break;
     case RUNS:
-        queue_add(c, k->active ? "run" : "ttl", key);
-        queue_runtime_of(c, ns, k->runtime);
+        if (k->active || k->due_us)
+            queue_add(c, k->active ? "run" : "ttl", key);
+        if (k->active != k->was_active)
+            queue_sums_of(c, ns, k->runtime);
+        k->was_active = k->active;
         break;
     default:
         queue_runtime_of(c, ns, k->runtime);
@@ -119,6 +131,14 @@ static void note_run(struct kept *k, struct str json, struct arena *a)
     copy(k->runtime, sizeof k->runtime, json_str_of(json_find_path(json, runtime, 2), a));
     copy(k->pod, sizeof k->pod, json_str_of(json_find_path(json, pod, 2), a));
     k->active = str_is(p, "Scheduled") || str_is(p, "Running");
+    if (!run_phase_is_terminal(p))
+        return;
+    struct kr_err e = { 0 };                      /* of what is over only a record stays: when it goes, and who it is */
+    struct run *r = model_decode(run, json, a, &e);
+    k->due_us = r ? gc_due_us(r) : 0;
+    if (r)
+        copy(k->uid, sizeof k->uid, r->metadata.uid);
+    buf_free(&k->json);
 }
 
 /* Since when the node is Ready=Unknown. */
@@ -316,17 +336,16 @@ static int plan_run(struct controller *c, struct str key, struct plan *p, struct
 static int plan_ttl(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
 {
     struct kept *k = get(c, RUNS, key);
-    p->arena.limit = LIMIT_PLAN_BYTES;
-    struct run *r = k ? model_decode(run, buf_view(&k->json), &p->arena, e) : NULL;
-    int64_t due = r ? gc_due_us(r) : 0;
-    if (!due)
-        return e->code ? -1 : 0;
-    if (due > loop_wall_us(c->c->loop)) {
-        p->look_again_us = due;
+    struct str name = key, ns = str_cut(&name, '/');
+    (void)e;
+    if (!k || !k->due_us)
+        return 0;
+    if (k->due_us > loop_wall_us(c->c->loop)) {
+        p->look_again_us = k->due_us;
         return 0;
     }
-    struct plan_op *op = plan_add(p, PLAN_DELETE, &kube_runs, r->metadata.namespace, r->metadata.name);
-    op->uid = r->metadata.uid;
+    struct plan_op *op = plan_add(p, PLAN_DELETE, &kube_runs, ns, name);
+    op->uid = arena_str(&p->arena, str_of(k->uid));
     op->missing_is_fine = op->stale_is_fine = true;
     op->why = "its ttlSecondsAfterFinished is over";
     return 0;

@@ -6,6 +6,7 @@
 #include "applets/runtimed/runtimed.h"
 #include "core/fs.h"
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -20,7 +21,9 @@ void journal_write(const struct task *t, const char *what)
     char path[4096], text[96];
     struct kr_err ignored = { 0 };      /* without a journal a restart executes again, as at-least-once allows */
     int n = snprintf(text, sizeof text, "%lld %s %lld\n", (long long)t->attempt, what, (long long)t->begun_wall_us);
-    fs_write(path_of(t->d, t->uid, path), (struct str){ text, (size_t)n }, 0600, false, &ignored);
+    AUTO_CLOSE int fd = open(path_of(t->d, t->uid, path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)                        /* one small write: a reader after a kill finds all of it or nothing */
+        fs_write_fd(fd, (struct str){ text, (size_t)n }, path, &ignored);
 }
 
 void journal_remove(const struct runtimed *d, struct str uid)

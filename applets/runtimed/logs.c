@@ -94,17 +94,17 @@ static int open_piece(const char *base, unsigned piece, int flags)
 struct log *log_open(const char *state, struct str uid, int64_t attempt, struct kr_err *e)
 {
     struct log *l = xcalloc(1, sizeof *l);
-    char dir[PATH_MAX_LOG];
     l->fd = -1;
-    snprintf(dir, sizeof dir, "%s/logs/%.*s", state, SFMT(uid));
     if (!base_path(l->base, state, uid, attempt)) {
         free(l);
         kr_fail(e, KR_TOO_LARGE, "the path of the state folder is too long");
         return NULL;
     }
-    if (fs_make_dir(dir, 0700, e) < 0 || (l->fd = open_piece(l->base, 0, O_RDWR | O_CREAT)) < 0) {
-        if (!e->code)
-            kr_fail_sys(e, KR_SYSTEM, errno, "open \"%s\"", l->base);
+    l->fd = open_piece(l->base, 0, O_RDWR);
+    if (l->fd < 0 && errno == ENOENT)
+        return l;                                 /* made with the first byte: many Runs write none */
+    if (l->fd < 0) {
+        kr_fail_sys(e, KR_SYSTEM, errno, "open \"%s\"", l->base);
         free(l);
         return NULL;
     }
@@ -131,7 +131,8 @@ void log_close(struct log *l)
     if (!l)
         return;
     tell(l, true);
-    close(l->fd);
+    if (l->fd >= 0)
+        close(l->fd);
     free(l);
 }
 
@@ -166,8 +167,24 @@ static bool put_record(struct log *l, int stream, struct str bytes, int64_t unix
     return true;
 }
 
+/* The Run's folder and the first file. */
+static bool create(struct log *l)
+{
+    char dir[PATH_MAX_LOG];
+    struct kr_err ignored = { 0 };
+    snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(l->base, '/') - l->base), l->base);
+    if (fs_make_dir(dir, 0700, &ignored) == 0)
+        l->fd = open_piece(l->base, 0, O_RDWR | O_CREAT);
+    return l->fd >= 0;
+}
+
 void log_append(struct log *l, int stream, struct str bytes, int64_t unix_us)
 {
+    if (l->fd < 0 && !create(l)) {
+        l->total[stream] += bytes.n;
+        l->refused = true;
+        return;
+    }
     while (bytes.n) {
         struct str part = { bytes.p, bytes.n < RECORD_MAX / 2 ? bytes.n : RECORD_MAX / 2 };
         bytes = str_from(bytes, part.n);

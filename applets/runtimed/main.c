@@ -10,6 +10,8 @@
 #include "core/metrics.h"
 #include "core/version.h"
 #include "grpc/probes.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -258,6 +260,11 @@ static int run(struct applet_call *call, struct kr_err *e)
     p.d.ns = o.ns;
     p.d.runtime = o.runtime;
     p.d.workspace = o.workspace.p;
+    p.d.workspace_fd = open(o.workspace.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (p.d.workspace_fd < 0) {
+        kube_config_free(&kc);
+        return kr_fail_sys(e, KR_SYSTEM, errno, "open \"%s\"", o.workspace.p);
+    }
     p.d.state = o.state.p;
     p.d.secret_file = o.secret_file.p;
     p.d.drain_grace_us = o.drain_grace_us;

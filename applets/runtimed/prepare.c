@@ -5,7 +5,6 @@
  */
 #include "applets/runtimed/runtimed.h"
 #include "core/fs.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,20 +19,34 @@ static char *home_of(const struct runtimed *d, struct str uid, const char *sub, 
     return out;
 }
 
+/* Made in this order, removed in the other one: most Runs leave nothing else behind, and nothing needs to be looked through. */
+static const char *const skeleton[] = { "", "work", "out", "out/artifacts", "home", "tmp" };
+
+static char *below(struct str uid, const char *sub, char out[UID_MAX + 32])
+{
+    snprintf(out, UID_MAX + 32, "%.*s%s%s", SFMT(uid), *sub ? "/" : "", sub);
+    return out;
+}
+
 void remove_workspace(const struct runtimed *d, struct str uid)
 {
-    char path[4096];
+    char path[4096], name[UID_MAX + 32];
     struct kr_err ignored = { 0 };
-    fs_remove_tree(home_of(d, uid, "", path), &ignored);
+    unlinkat(d->workspace_fd, below(uid, "out/outputs", name), 0);
+    unlinkat(d->workspace_fd, below(uid, "work/script", name), 0);
+    for (size_t i = LEN(skeleton); i-- > 0;)
+        if (unlinkat(d->workspace_fd, below(uid, skeleton[i], name), AT_REMOVEDIR) < 0 && errno != ENOENT) {
+            fs_remove_tree(home_of(d, uid, "", path), &ignored);
+            return;
+        }
 }
 
 static int make_dirs(struct task *t, struct kr_err *e)
 {
-    static const char *const subs[] = { "work", "out/artifacts", "home", "tmp" };
-    char path[4096];
-    for (size_t i = 0; i < LEN(subs); i++)
-        if (fs_make_dir(home_of(t->d, t->uid, subs[i], path), 0700, e) < 0)
-            return -1;
+    char name[UID_MAX + 32];
+    for (size_t i = 0; i < LEN(skeleton); i++)
+        if (mkdirat(t->d->workspace_fd, below(t->uid, skeleton[i], name), 0700) < 0)
+            return kr_fail_sys(e, KR_SYSTEM, errno, "make the folder \"%s\" of the workspace", name);
     return 0;
 }
 
@@ -57,9 +70,11 @@ static int write_source(struct task *t, int work, struct kr_err *e)
 int prepare_workspace(struct task *t, struct kr_err *e)
 {
     char path[4096];
-    home_of(t->d, t->uid, "", path);
-    if (fs_remove_tree(path, e) < 0 || make_dirs(t, e) < 0)
+    remove_workspace(t->d, t->uid);
+    if (make_dirs(t, e) < 0)
         return -1;
+    if (!t->run->spec.has_source)
+        return 0;
     AUTO_CLOSE int work = open(home_of(t->d, t->uid, "work", path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (work < 0)
         return kr_fail_sys(e, KR_SYSTEM, errno, "open \"%s\"", path);
@@ -83,14 +98,9 @@ int read_outputs(struct task *t, struct kr_err *e)
     return outputs_parse(&t->outputs, buf_view(&t->outputs_text), e);
 }
 
+/* It is about to be removed anyway: one that goes was empty. */
 bool has_artifacts(const struct task *t)
 {
-    char path[4096];
-    DIR *dir = opendir(home_of(t->d, t->uid, "out/artifacts", path));
-    bool any = false;
-    for (struct dirent *entry; dir && !any && (entry = readdir(dir));)
-        any = strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
-    if (dir)
-        closedir(dir);
-    return any;
+    char name[UID_MAX + 32];
+    return unlinkat(t->d->workspace_fd, below(t->uid, "out/artifacts", name), AT_REMOVEDIR) < 0 && errno == ENOTEMPTY;
 }

@@ -29,6 +29,7 @@ struct runtimed {
     struct rnd rnd;
     struct str pod, pod_uid, ns, runtime;
     const char *workspace, *state, *secret_file;
+    int workspace_fd;                             /* the directory workspace, open */
     struct amount capacity[CAPACITY_MAX]; size_t ncapacity;
     struct informer *runs;
     struct grpc_client *server;

@@ -15,6 +15,7 @@ struct tail {
     struct log_reader *reader;
     struct log *log;                              /* followed; NULL: no longer */
     int64_t attempt, since_us;
+    struct str rec_uid;                           /* on the request's arena */
 };
 
 static bool may_read(const struct record *rec, struct str key)
@@ -50,6 +51,14 @@ static bool send(struct tail *t, const struct log_record *rec)
 static void push(struct tail *t)
 {
     struct log_record rec;
+    struct record *of = t->rec_uid.n ? record_of_uid(grpc_service_ctx(t->r), t->rec_uid) : NULL;
+    if (!t->reader && of)                         /* nothing was written until now */
+        t->reader = log_read(((struct runtimed *)grpc_service_ctx(t->r))->state, t->rec_uid, t->attempt);
+    if (!t->reader) {
+        if (!t->log)
+            grpc_end(t->r, GRPC_OK, S(""));
+        return;
+    }
     while (!grpc_is_over(t->r) && grpc_queued(t->r) < 4 * HTTP_LOW_WATER) {
         if (!log_next(t->reader, &rec)) {
             if (!t->log)
@@ -93,16 +102,18 @@ static void tail(struct grpc_request *r, struct str bytes)
         return;
     int64_t attempt = q->attempt ? q->attempt : rec->attempt;
     struct log_reader *reader = log_read(d->state, str_of(rec->uid), attempt);
-    if (!reader) {
-        grpc_end(r, q->attempt ? GRPC_NOT_FOUND : GRPC_OK, q->attempt ? S("that attempt wrote nothing here") : S(""));
+    bool live = q->follow && rec->log && attempt == rec->attempt;
+    if (!reader && !live) {
+        grpc_end(r, q->attempt && q->attempt > rec->attempt ? GRPC_NOT_FOUND : GRPC_OK, q->attempt > rec->attempt ? S("there was no such attempt here") : S(""));
         return;
     }
     struct tail *t = xcalloc(1, sizeof *t);
-    *t = (struct tail){ .follower = { .grown = grown }, .r = r, .reader = reader, .attempt = attempt, .since_us = q->since_unix_nano / 1000 };
+    *t = (struct tail){ .follower = { .grown = grown }, .r = r, .reader = reader, .attempt = attempt, .since_us = q->since_unix_nano / 1000,
+                         .rec_uid = arena_str(grpc_arena(r), str_of(rec->uid)) };
     grpc_set_user(r, t);
-    if (q->tail_lines > 0)
+    if (q->tail_lines > 0 && reader)
         log_skip_to_tail(reader, q->tail_lines);
-    if (q->follow && rec->log && attempt == rec->attempt) {
+    if (live) {
         t->log = rec->log;
         log_follow(t->log, &t->follower);
     }
