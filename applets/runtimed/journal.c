@@ -1,49 +1,124 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * journal: one small file per active Run, STATE/journal/UID: "ATTEMPT WHAT BEGUN_US". It tells a restarted runtimed whether
- * an execution may be there. It needs to survive the process, not the machine: no fsync.
+ * journal: one file, STATE/journal, of records of RECORD bytes, one per active Run: "UID ATTEMPT WHAT BEGUN_US" and padding.
+ * It tells a restarted runtimed whether an execution may be there. It needs to survive the process, not the machine: no
+ * fsync; a record is one small write, so a reader after a kill finds all of it or none.
  */
 #include "applets/runtimed/runtimed.h"
 #include "core/fs.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static char *path_of(const struct runtimed *d, struct str uid, char out[4096])
+enum { RECORD = 128, RECORDS_MAX = 4096 };
+struct place { char uid[UID_MAX]; int64_t attempt, begun_wall_us; bool backoff; };
+struct journal { int fd; struct place *places; size_t n; };       /* by number of the record; an empty uid is free */
+
+static struct place *find(const struct runtimed *d, struct str uid)
 {
-    snprintf(out, 4096, "%s/journal/%.*s", d->state, SFMT(uid));
-    return out;
+    for (size_t i = 0; i < d->journal->n; i++)
+        if (str_is(uid, d->journal->places[i].uid))
+            return &d->journal->places[i];
+    return NULL;
 }
 
-void journal_write(const struct task *t, const char *what)
+static void put(struct journal *j, const struct place *p)
 {
-    char path[4096], text[96];
-    struct kr_err ignored = { 0 };      /* without a journal a restart executes again, as at-least-once allows */
-    int n = snprintf(text, sizeof text, "%lld %s %lld\n", (long long)t->attempt, what, (long long)t->begun_wall_us);
-    AUTO_CLOSE int fd = open(path_of(t->d, t->uid, path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0)                        /* one small write: a reader after a kill finds all of it or nothing */
-        fs_write_fd(fd, (struct str){ text, (size_t)n }, path, &ignored);
+    char text[RECORD + 1];
+    memset(text, ' ', sizeof text);
+    int n = !*p->uid ? 0 : snprintf(text, sizeof text, "%s %lld %s %lld", p->uid, (long long)p->attempt, p->backoff ? "backoff" : "exec", (long long)p->begun_wall_us);
+    text[n < RECORD ? n : RECORD - 1] = ' ';
+    text[RECORD - 1] = '\n';
+    if (pwrite(j->fd, text, RECORD, (off_t)(p - j->places) * RECORD) != RECORD)
+        return;                                   /* without a record a restart executes again, as at-least-once allows */
 }
 
-void journal_remove(const struct runtimed *d, struct str uid)
+static struct place *add(struct journal *j)
 {
-    char path[4096];
-    unlink(path_of(d, uid, path));
+    for (size_t i = 0; i < j->n; i++)
+        if (!*j->places[i].uid)
+            return &j->places[i];
+    if (j->n == RECORDS_MAX)
+        return NULL;
+    j->places = xrealloc(j->places, (j->n + 1) * sizeof *j->places);
+    j->places[j->n] = (struct place){ 0 };
+    return &j->places[j->n++];
+}
+
+static void take(struct journal *j, struct str line)
+{
+    struct place *p = add(j);
+    struct str rest = str_trim(line), uid = str_cut(&rest, ' '), attempt = str_cut(&rest, ' '), what = str_cut(&rest, ' ');
+    *p = (struct place){ .backoff = str_is(what, "backoff") };
+    if (uid.n && uid.n < sizeof p->uid && str_i64(attempt, &p->attempt) && str_i64(rest, &p->begun_wall_us))
+        memcpy(p->uid, uid.p, uid.n);
+    else
+        snprintf(p->uid, sizeof p->uid, "?");     /* keeps its place in the file until all are read */
+}
+
+int journal_open(struct runtimed *d, struct kr_err *e)
+{
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    AUTO_BUF struct buf text = { .max = RECORD * RECORDS_MAX };
+    struct journal *j = xcalloc(1, sizeof *j);
+    const char *path = fs_join(&a, d->state, "journal");
+    j->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (j->fd < 0 || fs_read_fd(j->fd, path, &text, e) < 0) {
+        int why = errno;
+        if (j->fd >= 0)
+            close(j->fd);
+        free(j);
+        return e->code ? -1 : kr_fail_sys(e, KR_SYSTEM, why, "open \"%s\"", path);
+    }
+    for (struct str rest = buf_view(&text); rest.n >= RECORD; rest = str_from(rest, RECORD))
+        take(j, (struct str){ rest.p, RECORD });
+    for (size_t i = 0; i < j->n; i++)
+        if (!strcmp(j->places[i].uid, "?"))
+            j->places[i].uid[0] = '\0';
+    d->journal = j;
+    return 0;
+}
+
+void journal_close(struct runtimed *d)
+{
+    if (!d->journal)
+        return;
+    close(d->journal->fd);
+    free(d->journal->places);
+    free(d->journal);
+    d->journal = NULL;
+}
+
+void journal_write(struct task *t, const char *what)
+{
+    struct place *p = find(t->d, t->uid);
+    if (!p)
+        p = add(t->d->journal);
+    if (!p)
+        return;
+    *p = (struct place){ .attempt = t->attempt, .begun_wall_us = t->begun_wall_us, .backoff = !strcmp(what, "backoff") };
+    snprintf(p->uid, sizeof p->uid, "%.*s", SFMT(t->uid));
+    put(t->d->journal, p);
+}
+
+void journal_remove(struct runtimed *d, struct str uid)
+{
+    struct place *p = find(d, uid);
+    if (!p)
+        return;
+    *p = (struct place){ 0 };
+    put(d->journal, p);
 }
 
 bool journal_read(const struct runtimed *d, struct str uid, int64_t attempt, bool *backoff, int64_t *begun_wall_us)
 {
-    char path[4096];
-    struct kr_err ignored = { 0 };
-    AUTO_BUF struct buf b = { .max = 256 };
-    int64_t n;
-    if (fs_read(path_of(d, uid, path), &b, &ignored) < 0)
+    const struct place *p = find(d, uid);
+    if (!p || p->attempt != attempt)
         return false;
-    struct str rest = str_trim(buf_view(&b)), first = str_cut(&rest, ' '), what = str_cut(&rest, ' ');
-    if (!str_i64(first, &n) || n != attempt || !str_i64(rest, begun_wall_us))
-        return false;
-    *backoff = str_is(what, "backoff");
+    *backoff = p->backoff;
+    *begun_wall_us = p->begun_wall_us;
     return true;
 }
 
@@ -61,14 +136,14 @@ static void sweep(struct runtimed *d, const char *dir, void (*drop)(struct runti
 
 static void drop_workspace(struct runtimed *d, struct str uid) { remove_workspace(d, uid); }
 static void drop_logs(struct runtimed *d, struct str uid) { logs_remove(d->state, uid); }
-static void drop_journal(struct runtimed *d, struct str uid) { journal_remove(d, uid); }
-
 void sweep_leftovers(struct runtimed *d)
 {
     char path[4096];
     sweep(d, d->workspace, drop_workspace);
     snprintf(path, sizeof path, "%s/logs", d->state);
     sweep(d, path, drop_logs);
-    snprintf(path, sizeof path, "%s/journal", d->state);
-    sweep(d, path, drop_journal);
+    remove_spares(d);
+    for (size_t i = 0; i < d->journal->n; i++)
+        if (*d->journal->places[i].uid && !record_of_uid(d, str_of(d->journal->places[i].uid)))
+            journal_remove(d, str_of(d->journal->places[i].uid));
 }

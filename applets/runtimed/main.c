@@ -198,8 +198,7 @@ static int check_options(struct kr_err *e)
 static int make_dirs(struct kr_err *e)
 {
     AUTO_ARENA struct arena a = { .limit = 65536 };
-    return fs_make_dir(o.workspace.p, 0755, e) < 0 || fs_make_dir(fs_join(&a, o.state.p, "journal"), 0700, e) < 0 ||
-                   fs_make_dir(fs_join(&a, o.state.p, "logs"), 0700, e) < 0 ? -1 : 0;
+    return fs_make_dir(o.workspace.p, 0755, e) < 0 || fs_make_dir(fs_join(&a, o.state.p, "logs"), 0700, e) < 0 ? -1 : 0;
 }
 
 static bool healthy(void *ctx, struct str service)
@@ -271,7 +270,9 @@ static int run(struct applet_call *call, struct kr_err *e)
     p.d.drained = drained;
     snprintf(agent, sizeof agent, "kruntimes-runtimed/%s", kr_version);
     p.d.kube = kube_new(p.d.loop, &kc, agent, e);
-    int rc = p.d.kube ? serve(&p, e) : -1;
+    int rc = p.d.kube && journal_open(&p.d, e) == 0 ? serve(&p, e) : -1;
+    journal_close(&p.d);
+    close(p.d.workspace_fd);
     kube_free(p.d.kube);
     loop_free(p.d.loop);
     kube_config_free(&kc);

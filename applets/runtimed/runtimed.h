@@ -29,6 +29,7 @@ struct runtimed {
     struct rnd rnd;
     struct str pod, pod_uid, ns, runtime;
     const char *workspace, *state, *secret_file;
+    int spares;                                   /* empty workspaces kept for later Runs */
     int workspace_fd;                             /* the directory workspace, open */
     struct amount capacity[CAPACITY_MAX]; size_t ncapacity;
     struct informer *runs;
@@ -39,6 +40,7 @@ struct runtimed {
     struct grpc_call *health, *list;
     struct timer health_timer;
     struct map by_key, by_uid;                    /* struct record */
+    struct journal *journal;
     struct task *tasks; size_t ntasks;
     struct defer serve_slots;
     bool draining, stopping;
@@ -133,14 +135,17 @@ void status_write(struct task *, enum write_kind);
 
 /* prepare.c */
 int prepare_workspace(struct task *, struct kr_err *);
-void remove_workspace(const struct runtimed *, struct str uid);
+void remove_workspace(struct runtimed *, struct str uid);
+void remove_spares(const struct runtimed *);      /* of a process before us */
 /* Reads $KRUNTIME_OUTPUTS into t->outputs. KR_TOO_LARGE, KR_INVALID as outputs_parse. */
 int read_outputs(struct task *, struct kr_err *);
 bool has_artifacts(const struct task *);
 
 /* journal.c */
-void journal_write(const struct task *, const char *what);    /* "exec" or "backoff" */
-void journal_remove(const struct runtimed *, struct str uid);
+int journal_open(struct runtimed *, struct kr_err *);
+void journal_close(struct runtimed *);
+void journal_write(struct task *, const char *what);          /* "exec" or "backoff" */
+void journal_remove(struct runtimed *, struct str uid);
 /* What was written for this attempt: false when nothing was. */
 bool journal_read(const struct runtimed *, struct str uid, int64_t attempt, bool *backoff, int64_t *begun_wall_us);
 /* Removes workspaces, logs and journals of Runs that no record has. */
