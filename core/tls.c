@@ -132,6 +132,13 @@ static int load_own(struct tls_core *c, const struct tls_config *config, struct 
     return rc ? tls_fail(e, KR_SYSTEM, rc, "use the certificate") : 0;
 }
 
+/* AES first: with the processor's own instructions it costs a third of ChaCha20. */
+static const int suites[] = {
+    MBEDTLS_TLS1_3_AES_128_GCM_SHA256, MBEDTLS_TLS1_3_AES_256_GCM_SHA384, MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, 0 };
+
 static struct tls_core *core_new(const struct tls_config *config, bool server, struct kr_err *e)
 {
     struct tls_core *c = xcalloc(1, sizeof *c);
@@ -150,6 +157,7 @@ static struct tls_core *core_new(const struct tls_config *config, bool server, s
     }
     mbedtls_ssl_conf_rng(&c->conf, mbedtls_ctr_drbg_random, rng);
     mbedtls_ssl_conf_min_tls_version(&c->conf, MBEDTLS_SSL_VERSION_TLS1_2);
+    mbedtls_ssl_conf_ciphersuites(&c->conf, suites);
     for (size_t i = 0; config->alpn && config->alpn[i] && i < LEN(c->alpn) - 1; i++)
         c->alpn[i] = config->alpn[i];
     if (c->alpn[0] && (rc = mbedtls_ssl_conf_alpn_protocols(&c->conf, c->alpn)) != 0) {
