@@ -13,6 +13,7 @@
  */
 #ifndef APPLETS_RUNTIMED_RUNTIMED_H
 #define APPLETS_RUNTIMED_RUNTIMED_H
+#include "applets/runtimed/journal.h"
 #include "applets/runtimed/logs.h"
 #include "applets/runtimed/outputs.h"
 #include "core/map.h"
@@ -140,16 +141,6 @@ void remove_spares(const struct runtimed *);      /* of a process before us */
 /* Reads $KRUNTIME_OUTPUTS into t->outputs. KR_TOO_LARGE, KR_INVALID as outputs_parse. */
 int read_outputs(struct task *, struct kr_err *);
 bool has_artifacts(const struct task *);
-
-/* journal.c */
-int journal_open(struct runtimed *, struct kr_err *);
-void journal_close(struct runtimed *);
-void journal_write(struct task *, const char *what);          /* "exec" or "backoff" */
-void journal_remove(struct runtimed *, struct str uid);
-/* What was written for this attempt: false when nothing was. */
-bool journal_read(const struct runtimed *, struct str uid, int64_t attempt, bool *backoff, int64_t *begun_wall_us);
-/* Removes workspaces, logs and journals of Runs that no record has. */
-void sweep_leftovers(struct runtimed *);
 
 /* server.c */
 int server_start(struct runtimed *, struct str host, uint16_t port, struct kr_err *);

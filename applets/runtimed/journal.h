@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * journal: what a restarted runtimed has to know of the Runs that were active, in one file of records (STATE/journal); and
+ * the clearing away of what no Run has any more.
+ */
+#ifndef APPLETS_RUNTIMED_JOURNAL_H
+#define APPLETS_RUNTIMED_JOURNAL_H
+#include "core/kr.h"
+
+struct runtimed;
+struct task;
+int journal_open(struct runtimed *, struct kr_err *);
+void journal_close(struct runtimed *);
+void journal_write(struct task *, const char *what);          /* "exec" or "backoff" */
+void journal_remove(struct runtimed *, struct str uid);
+/* What was written for this attempt: false when nothing was. */
+bool journal_read(const struct runtimed *, struct str uid, int64_t attempt, bool *backoff, int64_t *begun_wall_us);
+/* Removes workspaces, logs and journals of Runs that no record has. */
+void sweep_leftovers(struct runtimed *);
+#endif
