@@ -25,12 +25,6 @@ LIB_SRC  := $(wildcard core/*.c grpc/*.c grpc/proto/*.c k8s/*.c crds/*.c applets
 CMD_SRC  := $(wildcard cmd/*.c)
 UNIT_SRC := $(wildcard tests/kit/*.c tests/unit/*/*.c tests/unit/*/*/*.c)
 
-# Code that every message passes through is worth more than its size.
-HOT := core/json_scan core/json_write core/str core/map core/regex core/model_decode core/model_encode \
-       grpc/hpack_decode grpc/hpack_encode grpc/hpack_table grpc/hpack_huffman \
-       grpc/h2_conn grpc/h2_receive grpc/h2_send
-HOT_OBJ = $(foreach h,$(HOT),build/musl/obj/$h.o)
-
 # ---------------------------------------------------------------- flavours
 
 # Compiler and places of the libraries; asked each time, taken anew when the answer changes.
@@ -60,17 +54,15 @@ LINK := -static-pie -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl
 maps  = -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(DEPS_DIR_$1)=deps
 
 CC_musl      = $(DEPS_CC_musl)
-CFLAGS_musl  = $(BASE) $(HARD) -Os -g1 $(call maps,musl) $(DEPS_CFLAGS_musl)
+CFLAGS_musl  = $(BASE) $(HARD) -O2 -g1 $(call maps,musl) $(DEPS_CFLAGS_musl)
 LDFLAGS_musl = $(LINK)
 CC_arm64      = $(DEPS_CC_arm64)
-CFLAGS_arm64  = $(BASE) $(HARD) -Os -g1 $(call maps,arm64) $(DEPS_CFLAGS_arm64)
+CFLAGS_arm64  = $(BASE) $(HARD) -O2 -g1 $(call maps,arm64) $(DEPS_CFLAGS_arm64)
 LDFLAGS_arm64 = $(LINK)
 CC_dev       = $(DEPS_CC_dev)
 CFLAGS_dev   = $(BASE) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
                -fno-sanitize-recover=undefined $(DEPS_CFLAGS_dev)
 LDFLAGS_dev  = -fsanitize=address,undefined
-
-$(HOT_OBJ): OPT := -O2
 
 # $(call flavour,NAME): its objects, the program and the unit tests.
 define flavour
@@ -91,7 +83,7 @@ endif
 
 build/$1/obj/%.o: %.c build/$1/flags
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(OPT) $$(DEFS) -c $$< -o $$@
+	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(DEFS) -c $$< -o $$@
 build/$1/obj/core/version.o: DEFS := -DKR_VERSION='"$(VERSION)"'
 build/$1/obj/core/version.o: Makefile
 build/$1/kruntimes: $$(CMD_$1) $$(LIB_$1)

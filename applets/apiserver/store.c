@@ -12,6 +12,7 @@
 #include <lmdb.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { FORMAT = 1 };
@@ -21,7 +22,7 @@ struct store {
     MDB_env *env;
     MDB_dbi objects, meta;
     MDB_txn *write, *read;
-    int lock;
+    int lock, fd;                   /* fd: the store's own file, LMDB's */
     bool failed;                    /* the disk is not to be trusted any more */
     uint64_t revision, committed;
     bool lost;                      /* a write of this transaction failed: its commit reports `error` */
@@ -56,9 +57,16 @@ static uint32_t crc_of(struct str key, uint64_t revision, struct str json)
     return ~crc_add(c, json.p, json.n);
 }
 
-static int fail(struct kr_err *e, int rc, const char *what)
+/* LMDB tells a write that was cut short as EIO, which is what a full disk does to it. */
+static bool is_full(const struct store *s)
 {
-    if (rc == ENOSPC || rc == MDB_MAP_FULL || rc == EDQUOT)
+    struct statvfs v;
+    return s && s->fd >= 0 && fstatvfs(s->fd, &v) == 0 && v.f_bavail * v.f_frsize < 1048576;
+}
+
+static int fail(const struct store *s, struct kr_err *e, int rc, const char *what)
+{
+    if (rc == ENOSPC || rc == MDB_MAP_FULL || rc == EDQUOT || (rc == EIO && is_full(s)))
         return kr_fail(e, KR_NO_SPACE, "%s: no space is left for the store: free some, then try again", what);
     return kr_fail(e, KR_SYSTEM, "%s: %s", what, mdb_strerror(rc));
 }
@@ -119,29 +127,31 @@ static int prepare(struct store *s, const char *path, struct kr_err *e)
         read_u64(s, t, "revision", &s->revision);
     if (rc) {
         mdb_txn_abort(t);
-        return fail(e, rc, path);
+        return fail(s, e, rc, path);
     }
     s->committed = s->revision;
     rc = mdb_txn_commit(t);
-    return rc ? fail(e, rc, path) : 0;
+    return rc ? fail(s, e, rc, path) : 0;
 }
 
 struct store *store_open(const char *path, struct kr_err *e)
 {
     struct store *s = xcalloc(1, sizeof *s);
     crc_init();
-    s->lock = -1;
+    s->lock = s->fd = -1;
     int rc = 0;
     if (take_lock(s, path, e) < 0 || (rc = mdb_env_create(&s->env)) != 0)
         goto failed;
     mdb_env_set_mapsize(s->env, LIMIT_STORE_BYTES);
     mdb_env_set_maxdbs(s->env, 4);
     rc = mdb_env_open(s->env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK, 0600);
+    if (rc == 0)
+        mdb_env_get_fd(s->env, &s->fd);
     if (rc == 0 && prepare(s, path, e) == 0)
         return s;
 failed:
     if (rc)
-        fail(e, rc, path);
+        fail(s, e, rc, path);
     store_close(s);
     return NULL;
 }
@@ -182,7 +192,7 @@ static int writer(struct store *s, struct kr_err *e)
     if (s->read)
         mdb_txn_abort(TAKE(s->read));
     int rc = mdb_txn_begin(s->env, NULL, 0, &s->write);
-    return rc ? fail(e, rc, "begin a write") : 0;
+    return rc ? fail(s, e, rc, "begin a write") : 0;
 }
 
 uint64_t store_revision(const struct store *s) { return s->revision; }
@@ -193,7 +203,7 @@ static int roll_back(struct store *s, int rc, const char *what, struct kr_err *e
         mdb_txn_abort(TAKE(s->write));
     s->revision = s->committed;
     s->lost = true;
-    fail(e, rc, what);
+    fail(s, e, rc, what);
     s->error = *e;
     if (e->code != KR_NO_SPACE)
         s->failed = true;
@@ -249,7 +259,7 @@ int store_get(struct store *s, struct str key, struct store_value *ret, struct k
     if (rc == MDB_NOTFOUND || !key.n)
         return 0;
     if (rc)
-        return fail(e, rc, "read");
+        return fail(s, e, rc, "read");
     return unpack(key, v, ret, e) < 0 ? -1 : 1;
 }
 
@@ -316,7 +326,7 @@ int store_scan_next(struct store_scan *scan, struct kr_err *e)
     if (rc == MDB_NOTFOUND)
         return 0;
     if (rc)
-        return fail(e, rc, "read");
+        return fail(scan->s, e, rc, "read");
     struct str key = { k.mv_data, k.mv_size };
     if (!str_starts(key, scan->prefix))
         return 0;

@@ -9,6 +9,7 @@
 #include "core/map.h"
 #include "core/version.h"
 #include "k8s/component.h"
+#include "k8s/event.h"
 #include "k8s/informer.h"
 #include "k8s/workqueue.h"
 #include <stdio.h>
@@ -330,7 +331,14 @@ static int plan_run(struct controller *c, struct str key, struct plan *p, struct
     struct kept *node = v.pod.p ? get(c, NODES, json_str_of(json_find_path(v.pod, node_path, 2), &a)) : NULL;
     if (node)
         v.node_unknown_since_us = node->unknown_since_us;
-    return reaper_plan(&v, loop_wall_us(c->c->loop), p, e);
+    int rc = reaper_plan(&v, loop_wall_us(c->c->loop), p, e);
+    if (rc == 0 && p->n) {
+        static const char *const uid[] = { "metadata", "uid" };
+        struct event_about about = { &kube_runs, ns, name, json_str_of(json_find_path(v.run, uid, 2), &a) };
+        metric_add(METRIC_REAPED_RUNS, 0, 1);
+        event_emit(c->c->kube, &about, "Warning", "PodLost", str_of(p->ops[0].why), "kruntimes-controller");
+    }
+    return rc;
 }
 
 static int plan_ttl(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
@@ -351,9 +359,24 @@ static int plan_ttl(struct controller *c, struct str key, struct plan *p, struct
     return 0;
 }
 
+/* An Event for what people can do something about: a Runtime whose objects the API refuses. */
+static void tell_failure(struct work *w, const struct kr_err *error)
+{
+    static const char *const uid[] = { "metadata", "uid" };
+    AUTO_ARENA struct arena a = { .limit = 4096 };
+    struct str key = str_of(w->key), what = str_cut(&key, '/'), json = text_of(w->c, RUNTIMES, key), name = key, ns = str_cut(&name, '/');
+    if (!str_is(what, "runtime") || !json.p || error->code == KR_UNAVAILABLE || error->code == KR_CONFLICT)
+        return;
+    struct event_about about = { &kube_runtimes, ns, name, json_str_of(json_find_path(json, uid, 2), &a) };
+    event_emit(w->c->c->kube, &about, "Warning", "Refused", str_of(error->msg), "kruntimes-controller");
+}
+
 static void done(void *ctx, const struct kr_err *error)
 {
     struct work *w = ctx;
+    metric_add(METRIC_CONTROLLER_PLANS, error != NULL, 1);
+    if (error)
+        tell_failure(w, error);
     if (error)
         log_warn(&log_std, "a plan could not be carried out", LOG_Z("key", w->key), LOG_ERR(error));
     workqueue_done(w->c->queue, str_of(w->key), error != NULL);

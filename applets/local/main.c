@@ -175,10 +175,10 @@ static void on_done(void *ctx, const struct run *r, const struct kr_err *e)
         finished(x, e ? failure_exit_status(e) : EXIT_LOST, line);
         return;
     }
-    if (r->status.duration.n)
-        snprintf(text, sizeof text, " in %.*s", (int)(r->status.duration.n < 20 ? r->status.duration.n : 20), r->status.duration.p);
-    else if (time_parse(r->status.timings.executed, &begun) && time_parse(r->status.timings.finished, &ended))
+    if (time_parse(r->status.timings.executed, &begun) && time_parse(r->status.timings.finished, &ended) && ended - begun < 1000000)
         snprintf(text, sizeof text, " in %lld ms", (long long)(ended - begun) / 1000);
+    else if (r->status.duration.n)
+        snprintf(text, sizeof text, " in %.*s", (int)(r->status.duration.n < 20 ? r->status.duration.n : 20), r->status.duration.p);
     struct str phase = run_phase(r), reason = r->status.reason, message = r->status.message;
     if (str_is(phase, "Succeeded") || !reason.n)
         snprintf(line, sizeof line, "run/%s %.*s%s", x->name, SFMT(phase), text);

@@ -6,6 +6,7 @@
  * This file must not include stdio.h: two members of the messages are called stdout and stderr.
  */
 #include "applets/runtime_server/service.h"
+#include "core/metrics.h"
 #include "grpc/proto/executor.pb.h"
 #include "grpc/proto/runtime_watch.pb.h"
 
@@ -70,7 +71,9 @@ static void execute(struct grpc_request *r, struct str bytes)
         grpc_end(r, GRPC_INVALID_ARGUMENT, S("handlers are not offered by this server"));
         return;
     }
-    if (exec_start(table(r), &x, &e) < 0) {
+    int rc = exec_start(table(r), &x, &e);
+    metric_add(METRIC_EXECUTIONS, rc < 0, 1);
+    if (rc < 0) {
         grpc_end_err(r, &e);
         return;
     }

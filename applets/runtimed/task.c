@@ -9,6 +9,7 @@
  */
 #include "applets/runtimed/runtimed.h"
 #include "core/log.h"
+#include "core/metrics.h"
 #include <stdio.h>
 
 static void decide(struct task *t);
@@ -68,7 +69,7 @@ struct task *task_new(struct runtimed *d, struct record *rec, struct str json)
     if (d->tasks)
         d->tasks->at = &t->next;
     d->tasks = t;
-    d->ntasks++;
+    metric_set(METRIC_RUNS_HERE, 0, (int64_t)++d->ntasks);
     struct str key = str_of(rec->key);
     t->ns = str_cut(&key, '/');
     t->name = key;
@@ -86,7 +87,7 @@ void task_free(struct task *t)
     *t->at = t->next;
     if (t->next)
         t->next->at = t->at;
-    d->ntasks--;
+    metric_set(METRIC_RUNS_HERE, 0, (int64_t)--d->ntasks);
     slot_release(t);
     grpc_cancel(t->call);
     grpc_cancel(t->watch);
@@ -214,8 +215,10 @@ void task_accepted(struct task *t)
     struct loop *loop = t->d->loop;
     t->state = TASK_RUNNING;
     int64_t now = loop_wall_us(loop);
-    if (!t->accepted_wall_us)
-        t->accepted_wall_us = now;                /* else adopted: part of its time is over */
+    if (!t->accepted_wall_us) {                   /* else adopted: part of its time is over */
+        t->accepted_wall_us = now;
+        metric_observe_us(METRIC_RUN_START_SECONDS, 0, now - t->begun_wall_us);
+    }
     if (t->run->spec.has_timeout_seconds) {
         int64_t left = t->accepted_wall_us + t->run->spec.timeout_seconds * 1000000 - now;
         loop_timer_in(loop, &t->deadline, left > 0 ? left : 0);
@@ -438,11 +441,14 @@ void task_written(struct task *t, enum write_kind kind)
         t->told_running = true;
         break;
     case WRITE_RETRY:
+        metric_add(METRIC_RUN_RETRIES, 0, 1);
         t->told_running = true;
         begin_retry(t);
         break;
     case WRITE_PENDING:
     case WRITE_END:
+        if (kind == WRITE_END)
+            metric_add(METRIC_RUNS_ENDED, metric_word(METRIC_RUNS_ENDED, str_of(t->end_phase)), 1);
         if (t->ended)
             exec_forget_task(t);
         t->rec->over = true;

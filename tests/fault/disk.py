@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A disk that is full refuses writes and loses nothing; a value that was damaged is told."""
+import os, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+from local import *
+
+s = Suite()
+
+
+def config(name):
+    return {'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {'name': name}, 'data': {'x': 'y' * 200000}}
+
+
+def start(state, port='0'):
+    p = subprocess.Popen([BINARY, 'apiserver', '--state-dir', state, '--port', port], stderr=subprocess.PIPE, text=True)
+    line = p.stderr.readline()
+    return p, (Api(os.path.join(state, 'kubeconfig')) if 'ready' in line else None), line
+
+
+def stop(p):
+    p.terminate()
+    p.communicate(timeout=30)
+
+
+MAPS = '/api/v1/namespaces/default/configmaps'
+top = tempfile.mkdtemp(prefix='kr-disk-')
+small = os.path.join(top, 'small')
+os.mkdir(small)
+mounted = os.geteuid() == 0 and subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=4m', 'none', small], capture_output=True).returncode == 0
+if mounted:
+    try:
+        os.mkdir(os.path.join(small, 'state'), 0o700)
+        p, api, line = start(os.path.join(small, 'state'))
+        kept, refused = [], None
+        for n in range(100):
+            status, answer = api.call('POST', MAPS, config('c%d' % n))
+            if status != 201:
+                refused = (status, answer.get('reason'))
+                break
+            kept.append('c%d' % n)
+        s.equal('full: the write is refused', refused, (507, 'InsufficientStorage'))
+        s.check('full: something was written before', len(kept) > 2, str(len(kept)))
+        names = [i['metadata']['name'] for i in api.call('GET', MAPS)[1]['items']]
+        s.equal('full: reading goes on, nothing acknowledged is lost', sorted(names), sorted(kept))
+        s.equal('full: deleting makes room', api.call('DELETE', MAPS + '/c0')[0] in (200, 507), True)
+        port = api.port
+        stop(p)
+        p, api, line = start(os.path.join(small, 'state'), port)
+        if s.check('full: it starts again', api is not None, line):
+            names = [i['metadata']['name'] for i in api.call('GET', MAPS)[1]['items']]
+            s.check('full: all of it is still there', set(kept) - {'c0'} <= set(names), str(names))
+        stop(p)
+    finally:
+        subprocess.run(['umount', '-l', small])
+else:
+    s.skip('full disk', 'a small file system can be mounted by root only')
+
+# a damaged value
+state = os.path.join(top, 'state')
+p, api, line = start(state)
+api.call('POST', MAPS, {'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {'name': 'good'}, 'data': {'k': 'sound'}})
+api.call('POST', MAPS, {'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {'name': 'hurt'}, 'data': {'k': 'marker-of-damage'}})
+stop(p)
+path = os.path.join(state, 'store.mdb')
+data = open(path, 'rb').read()
+with open(path, 'r+b') as f:
+    at = -1
+    while (at := data.find(b'marker-of-damage', at + 1)) >= 0:
+        f.seek(at)
+        f.write(b'M')
+p, api, line = start(state)
+status, answer = api.call('GET', MAPS + '/hurt')
+s.check('damage: told by name', status == 500 and 'hurt' in answer['message'] and 'checksum' in answer['message'], str(answer))
+s.equal('damage: the rest is served', api.call('GET', MAPS + '/good')[0], 200)
+q = subprocess.run([BINARY, 'apiserver', '--state-dir', state, '--port', '0'], capture_output=True, text=True, timeout=30)
+s.check('a second server on one store', q.returncode and 'in use by another API server' in q.stderr, q.stderr)
+stop(p)
+shutil.rmtree(top, ignore_errors=True)
+s.end()
