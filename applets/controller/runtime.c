@@ -223,7 +223,7 @@ static void plan_status(struct look *k)
                !s->has_replicas || !str_eq(s->selector, selector);
     snprintf(text, sizeof text, "%lld of %lld pods are ready", (long long)k->v->ready_pods, (long long)want);
     jw_kbegin(&b, "conditions", '[');
-    changed |= put_condition(k, &b, "Ready", ready, want ? "PodsReady" : "Parked", text);
+    changed |= put_condition(k, &b, "Ready", ready, !want ? "Parked" : ready ? "PodsReady" : "PodsMissing", text);
     changed |= put_condition(k, &b, "Progressing", moving, moving ? "PodsComing" : "Complete", moving ? "pods are being made or removed" : "all pods are there");
     changed |= put_condition(k, &b, "Degraded", k->degraded != NULL, k->degraded ? k->degraded : "AsExpected", k->why);
     jw_end(&b, ']');
@@ -266,15 +266,26 @@ static void drop(struct look *k, const struct kube_resource *res, struct str liv
     op->missing_is_fine = op->stale_is_fine = true;
 }
 
-static int plan_deletion(struct look *k, struct kr_err *e)
+static void scale_to_0(struct look *k)
+{
+    static const char *const replicas[] = { "spec", "replicas" };
+    struct str have = json_find_path(k->v->deployment, replicas, 2);
+    if (!k->v->deployment.p || str_is(have, "0"))
+        return;
+    struct plan_op *op = plan_add(k->p, PLAN_MERGE_PATCH, &kube_deployments, k->r->metadata.namespace, k->name);
+    op->body = S("{\"spec\":{\"replicas\":0}}");
+    op->missing_is_fine = true;
+    op->why = "the Runtime is being deleted";
+}
+
+static void plan_deletion(struct look *k)
 {
     const struct runtime_view *v = k->v;
     if (!has_finalizer(&k->r->metadata))
-        return 0;
-    if (v->deployment.p && ensure_deployment(k, 0, e) < 0)
-        return -1;
+        return;
+    scale_to_0(k);
     if (v->pods)
-        return 0;                                 /* the pods' end brings another look */
+        return;                                   /* the pods' end brings another look */
     drop(k, &kube_deployments, v->deployment);
     drop(k, &kube_networkpolicies, v->network_policy);
     drop(k, &kube_rolebindings, v->role_binding);
@@ -294,7 +305,6 @@ static int plan_deletion(struct look *k, struct kr_err *e)
     op->body = arena_str(k->a, buf_view(&b));
     op->missing_is_fine = op->stale_is_fine = true;
     op->why = "no pod is left";
-    return 0;
 }
 
 static void plan_finalizer(struct look *k)
@@ -330,8 +340,10 @@ int runtime_plan(const struct runtime_view *v, const struct runtime_config *conf
     if (!k.r)
         return -1;
     k.name = runtime_object_name(k.r->metadata.name, k.a);
-    if (k.r->metadata.deletion_timestamp.n)
-        return plan_deletion(&k, e);
+    if (k.r->metadata.deletion_timestamp.n) {
+        plan_deletion(&k);
+        return 0;
+    }
     if (!has_finalizer(&k.r->metadata))
         plan_finalizer(&k);
     check_offers(&k);

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stories: tests/golden/plans/controller/NAME.in is a YAML map of what is known (`what` says which function is asked), NAME.plan
+ * what is to be done, bodies as YAML. A runtime story with `again: true` shows the plan of a second look, after its objects
+ * were made as the first look wanted.
+ */
+#include "applets/controller/controller.h"
+#include "core/clock.h"
+#include "core/yaml.h"
+#include "tests/kit/test.h"
+#include <dirent.h>
+#include <stdio.h>
+
+struct story { struct json *in; struct arena a; struct buf out; int64_t now_us; };
+
+static struct str text(struct story *s, const char *key)
+{
+    AUTO_BUF struct buf b = { .max = 1 << 20 };
+    const struct json *j = json_get(s->in, key);
+    if (!j)
+        return (struct str){ 0 };
+    json_print(&b, j);
+    return arena_str(&s->a, buf_view(&b));
+}
+
+static int64_t moment(struct story *s, const char *key)
+{
+    int64_t us = 0;
+    struct str t = json_string(json_get(s->in, key));
+    CHECK(!t.n || time_parse(t, &us));
+    return us;
+}
+
+static int64_t number(struct story *s, const char *key)
+{
+    int64_t n = 0;
+    json_int(json_get(s->in, key), &n);
+    return n;
+}
+
+static void show_body(struct story *s, struct str body)
+{
+    AUTO_BUF struct buf yaml = { .max = 1 << 20 };
+    struct kr_err e = { 0 };
+    struct json *j = json_parse(&s->a, body, &e);
+    CHECK_OR(j);
+    yaml_print(&yaml, j);
+    for (struct str rest = buf_view(&yaml); rest.n;) {
+        struct str line = str_cut(&rest, '\n');
+        buf_fmt(&s->out, "    %.*s\n", SFMT(line));
+    }
+}
+
+static void show(struct story *s, const struct plan *p, int rc, const struct kr_err *e)
+{
+    static const char *const verbs[] = { "create", "merge-patch", "json-patch", "delete" };
+    if (rc < 0)
+        buf_fmt(&s->out, "error: %s\n", e->msg);
+    for (size_t i = 0; i < p->n; i++) {
+        const struct plan_op *op = &p->ops[i];
+        buf_fmt(&s->out, "%s %s%s%s %.*s/%.*s%s%.*s%s%s\n", verbs[op->verb], op->resource->plural, op->sub ? "/" : "", op->sub ? op->sub : "", SFMT(op->ns),
+                SFMT(op->name), op->uid.n ? " if uid " : "", SFMT(op->uid), op->why ? "  # " : "", op->why ? op->why : "");
+        if (op->body.n)
+            show_body(s, op->body);
+    }
+    if (p->look_again_us) {
+        char at[TIME_TEXT];
+        time_print(at, p->look_again_us);
+        buf_fmt(&s->out, "look again at %s\n", at);
+    }
+    if (rc == 0 && !p->n && !p->look_again_us)
+        buf_lit(&s->out, "nothing\n");
+}
+
+/* What a create made, as the next look sees it. */
+static struct str made(struct story *s, const struct plan *p, const struct kube_resource *r, struct str known)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->ops[i].verb == PLAN_CREATE && p->ops[i].resource == r)
+            return arena_str(&s->a, p->ops[i].body);
+    return known;
+}
+
+static struct count_map counts(struct story *s, const char *key)
+{
+    struct count_map m = { .v = arena_alloc(&s->a, 16 * sizeof *m.v) };
+    for (struct json *j = json_first(json_get(s->in, key)); j; j = json_next(j)) {
+        m.v[m.n].key = json_key(j);
+        json_int(j, &m.v[m.n++].value);
+    }
+    return m;
+}
+
+static void play_runtime(struct story *s)
+{
+    struct runtime_config config = { "kruntimes:1" };
+    struct runtime_view v = { .runtime = text(s, "runtime"), .deployment = text(s, "deployment"), .service_account = text(s, "serviceAccount"),
+                              .role = text(s, "role"), .role_binding = text(s, "roleBinding"), .network_policy = text(s, "networkPolicy"),
+                              .pods = number(s, "pods"), .ready_pods = number(s, "ready"), .capacity = counts(s, "capacity"), .used = counts(s, "used"),
+                              .status_written_us = moment(s, "sumsWritten") };
+    struct plan p = { 0 }, second = { 0 };
+    struct kr_err e = { 0 };
+    int rc = runtime_plan(&v, &config, s->now_us, &p, &e);
+    if (!json_is(json_get(s->in, "again"), JSON_TRUE)) {
+        show(s, &p, rc, &e);
+        plan_free(&p);
+        return;
+    }
+    v.deployment = made(s, &p, &kube_deployments, v.deployment);
+    v.service_account = made(s, &p, &kube_serviceaccounts, v.service_account);
+    v.role = made(s, &p, &kube_roles, v.role);
+    v.role_binding = made(s, &p, &kube_rolebindings, v.role_binding);
+    v.network_policy = made(s, &p, &kube_networkpolicies, v.network_policy);
+    struct json *changed = json_get(s->in, "thenDeployment"), *live = json_parse(&s->a, v.deployment, &e);
+    for (struct json *j = json_first(changed); j; j = json_next(j)) {      /* somebody edits spec */
+        struct json *spec = json_get(live, "spec");
+        json_set(&s->a, spec, json_key(j), json_clone(&s->a, j));
+    }
+    AUTO_BUF struct buf b = { .max = 1 << 20 };
+    json_print(&b, live);
+    v.deployment = arena_str(&s->a, buf_view(&b));
+    rc = runtime_plan(&v, &config, s->now_us, &second, &e);
+    show(s, &second, rc, &e);
+    plan_free(&p);
+    plan_free(&second);
+}
+
+static void play_reaper(struct story *s)
+{
+    struct reaper_view v = { .run = text(s, "run"), .pod = text(s, "pod"), .node_unknown_since_us = moment(s, "nodeUnknownSince"),
+                             .node_lost_after_us = INT64_C(300000000) };
+    struct plan p = { 0 };
+    struct kr_err e = { 0 };
+    int rc = reaper_plan(&v, s->now_us, &p, &e);
+    show(s, &p, rc, &e);
+    plan_free(&p);
+}
+
+static void play_workflow(struct story *s)
+{
+    struct plan p = { 0 };
+    struct kr_err e = { 0 };
+    int rc = workflow_plan(text(s, "workflow"), s->now_us, &p, &e);
+    show(s, &p, rc, &e);
+    plan_free(&p);
+}
+
+static void play_ttl(struct story *s)
+{
+    struct kr_err e = { 0 };
+    struct run *r = model_decode(run, text(s, "run"), &s->a, &e);
+    char at[TIME_TEXT];
+    CHECK_OR(r);
+    int64_t due = gc_due_us(r);
+    time_print(at, due);
+    buf_fmt(&s->out, "%s%s\n", due ? "delete at " : "kept", due ? at : "");
+}
+
+static void play(const char *name)
+{
+    static const struct { const char *what; void (*play)(struct story *); } kinds[] = {
+        { "runtime", play_runtime }, { "reaper", play_reaper }, { "workflow", play_workflow }, { "ttl", play_ttl } };
+    char path[300];
+    struct kr_err e = { 0 };
+    struct yaml_docs docs;
+    struct story s = { .a = { .limit = 64 << 20 }, .out = { .max = 1 << 20 } };
+    snprintf(path, sizeof path, "tests/golden/plans/controller/%s.in", name);
+    CHECK_OR(yaml_to_json(test_file(path), &s.a, &docs, &e) == 0 && docs.n == 1);
+    s.in = json_parse(&s.a, docs.docs[0].json, &e);
+    s.now_us = moment(&s, "now");
+    if (!s.now_us)
+        time_parse(S("2026-01-01T00:10:00Z"), &s.now_us);
+    struct str what = json_string(json_get(s.in, "what"));
+    for (size_t i = 0; i < LEN(kinds); i++)
+        if (str_is(what, kinds[i].what))
+            kinds[i].play(&s);
+    snprintf(path, sizeof path, "plans/controller/%s.plan", name);
+    test_golden(path, buf_view(&s.out));
+    buf_free(&s.out);
+    arena_reset(&s.a);
+}
+
+TEST(golden_plans_of_the_controller)
+{
+    DIR *dir = opendir("tests/golden/plans/controller");
+    int n = 0;
+    CHECK_OR(dir);
+    for (struct dirent *e; (e = readdir(dir));) {
+        char *dot = strrchr(e->d_name, '.');
+        if (!dot || strcmp(dot, ".in"))
+            continue;
+        *dot = '\0';
+        play(e->d_name);
+        n++;
+    }
+    closedir(dir);
+    CHECK(n >= 36);
+}
