@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Pools on a local instance: drain, scale, deletion, and an instance that goes down and comes up again."""
+import os, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+from local import *
+
+PODS = '/api/v1/namespaces/default/pods'
+s = Suite()
+
+
+def until(what, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = what()
+        if value:
+            return value
+        time.sleep(0.03)
+    return what()
+
+
+def status(i, name):
+    return i.api.call('GET', RUNS + '/' + name)[1].get('status', {})
+
+
+def pods(i):
+    return [p['metadata']['name'] for p in i.api.call('GET', PODS)[1]['items'] if 'deletionTimestamp' not in p['metadata']]
+
+
+with instance() as i:
+    s.equal('parts are visible as processes', [len(i.pids(a)) for a in ('apiserver', 'controller', 'scheduler', 'node', 'runtimed', 'runtime-server')], [1, 1, 1, 1, 2, 2])
+
+    # a pod is deleted under a Run: it may end within the grace
+    i.api.call('POST', RUNS, run_object('short', ['sleep 1; echo done']))
+    until(lambda: status(i, 'short').get('phase') == 'Running')
+    pod = status(i, 'short')['assignedPod']
+    i.api.call('DELETE', PODS + '/' + pod)
+    until(lambda: status(i, 'short').get('phase') in TERMINAL)
+    s.equal('drain: what runs may end', (status(i, 'short')['phase'], status(i, 'short')['assignedPod'], status(i, 'short')['attempt']), ('Succeeded', pod, 1))
+    s.check('drain: a new pod comes', until(lambda: len(pods(i)) == 2 and pod not in pods(i)), str(pods(i)))
+
+    # past the grace: cancelled there, tried elsewhere
+    i.api.call('POST', RUNS, run_object('long', ['[ $KRUNTIME_ATTEMPT = 2 ] || sleep 60'], retryPolicy={'maxAttempts': 2, 'backoff': '10ms'}))
+    until(lambda: status(i, 'long').get('phase') == 'Running')
+    pod = status(i, 'long')['assignedPod']
+    i.api.call('DELETE', PODS + '/' + pod + '?gracePeriodSeconds=1')
+    until(lambda: status(i, 'long').get('phase') in TERMINAL)
+    s.equal('drain: what does not end is tried elsewhere', (status(i, 'long')['phase'], status(i, 'long')['attempt']), ('Succeeded', 2))
+    s.check('drain: on another pod', status(i, 'long')['assignedPod'] != pod)
+
+    # scale
+    scale = lambda n: i.api.call('PATCH', RUNTIMES + '/bash', {'spec': {'replicas': n}}, 'application/merge-patch+json')
+    ready = lambda: i.api.call('GET', RUNTIMES + '/bash')[1].get('status', {}).get('readyReplicas')
+    scale(4)
+    s.check('scale up', until(lambda: ready() == 4 and len(pods(i)) == 4))
+    scale(1)
+    s.check('scale down', until(lambda: ready() == 1 and len(i.pids('runtimed')) == 1), str(ready()))
+    scale(0)
+    s.check('parked', until(lambda: not i.pids('runtimed')))
+    i.api.call('POST', RUNS, run_object('parked', ['echo woken']))
+    scale(2)
+    i.wait({'parked'})
+    s.equal('a parked pool wakes', status(i, 'parked').get('phase'), 'Succeeded')
+
+    # an image can't be run here, and the pod says so
+    i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': 'image'},
+                                 'spec': {'template': {'spec': {'containers': [{'name': 'runtime', 'image': 'python:3'}]}}}})
+    waiting = until(lambda: [p['status']['containerStatuses'][0]['state']['waiting']['message'] for p in i.api.call('GET', PODS)[1]['items']
+                             if p['metadata']['labels'].get('kruntimes.io/runtime') == 'image' and 'waiting' in p.get('status', {}).get('containerStatuses', [{'state': {}}])[0]['state']])
+    s.check('no images here', waiting and 'Injected' in waiting[0], str(waiting))
+
+    # deleting a Runtime drains its pool
+    i.api.call('DELETE', RUNTIMES + '/image')
+    s.check('a Runtime goes when its pods have', until(lambda: i.api.call('GET', RUNTIMES + '/image')[0] == 404))
+    s.equal('and takes what it owned', i.api.call('GET', '/apis/apps/v1/namespaces/default/deployments/runtime-image')[0], 404)
+
+    # down and up again: the state stays
+    i.api.call('POST', RUNS, run_object('lost', ['sleep 60']))
+    until(lambda: status(i, 'lost').get('phase') == 'Running')
+    before = {r['metadata']['name']: r['status']['phase'] for r in i.api.call('GET', RUNS)[1]['items']}
+    s.equal('down', i.cli('local', 'down').stdout, 'down\n')
+    s.equal('no process stays', [a for a in ('apiserver', 'controller', 'scheduler', 'node', 'runtimed', 'runtime-server') if i.pids(a)], [])
+    i.up()
+    after = {r['metadata']['name']: r['status']['phase'] for r in i.api.call('GET', RUNS)[1]['items']}
+    s.equal('the state stays', {k: v for k, v in after.items() if k != 'lost'}, {k: v for k, v in before.items() if k != 'lost'})
+    until(lambda: status(i, 'lost').get('phase') in TERMINAL)
+    s.equal('what ran is told as lost', (status(i, 'lost')['phase'], status(i, 'lost').get('reason')), ('Failed', 'ExecutionLost'))
+    i.api.call('POST', RUNS, run_object('again', ['echo again']))
+    i.wait({'again'})
+    s.equal('and it works', i.cli('run', 'logs', 'again').stdout, 'again\n')
+    s.equal('logs from before', i.cli('run', 'logs', 'parked').stdout, 'woken\n')
+    if s.failed:
+        print(i.logs())
+s.end()
