@@ -45,6 +45,11 @@ struct str resource_api_version(const struct resource *r, char out[96])
     return (struct str){ out, (size_t)n };
 }
 
+const struct model_object *resource_object(const struct resource *r)
+{
+    return r->type ? r->type->object : NULL;
+}
+
 int api_path_parse(struct api_path *p, struct str path, struct arena *a)
 {
     struct str part[8], group = S(""), version;

@@ -23,6 +23,8 @@ struct resource {
 extern const struct resource resources[];
 extern const size_t nresources;
 struct str resource_api_version(const struct resource *, char out[96]);                              /* "apps/v1" */
+/* What its objects look like; NULL: not known, so maps merge, lists are atomic, and any field is let through. */
+const struct model_object *resource_object(const struct resource *);
 
 /* /api/v1/namespaces/NS/PLURAL/NAME/SUB and its shorter forms; the views point into `path`, percent-decoded on the arena. */
 struct api_path {
