@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * execution: a shim, two pipes and a report make one execution.
+ * execution: a shim and two pipes make one execution.
  *
- * It ends when the shim has: then nobody below is left, what stands in the pipes is read to the end (nobody holds them
- * open any more) and the state changes. Cancel only sends TERM to the shim and waits for the same end.
+ * It ends when the shim says so: then nobody below is left, what stands in the pipes is read to the end (nobody holds them
+ * open any more) and the state changes. Cancel only tells the shim to end it and waits for the same end.
  * Not here: how processes are found and ended (shim.c), gRPC (service.c). Tests: tests/unit/applets/runtime_server.c
  */
 #include "applets/runtime_server/execution.h"
-#include "applets/runtime_server/shim.h"
+#include "applets/runtime_server/shims.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -20,8 +20,7 @@ struct execution {
     struct execs *all;
     struct str id;
     struct stream streams[2];
-    struct child shim;
-    int report;
+    struct shim *shim;                   /* NULL when it has ended */
     struct timer deadline;
     bool timed_out;
     enum exec_state state;
@@ -32,13 +31,14 @@ struct execution {
     void *cancel_ctx;
     bool cancel;
 };
-struct execs { struct loop *loop; struct exec_config cfg; struct map by_id; size_t running; };
+struct execs { struct loop *loop; struct exec_config cfg; struct shims *shims; struct map by_id; size_t running; };
 
 struct execs *execs_new(struct loop *loop, const struct exec_config *cfg)
 {
     struct execs *s = xcalloc(1, sizeof *s);
     s->loop = loop;
     s->cfg = *cfg;
+    s->shims = shims_new(loop);
     return s;
 }
 
@@ -81,12 +81,10 @@ static void remove_execution(struct execution *x)
     map_del(&x->all->by_id, x->id);
     tell(x, true);
     loop_timer_stop(l, &x->deadline);
-    loop_child_forget(l, &x->shim);
     for (int i = 0; i < 2; i++) {
         if (x->streams[i].src.fd >= 0) loop_unwatch(l, &x->streams[i].src), close(x->streams[i].src.fd);
         output_free(&x->streams[i].out);
     }
-    close(x->report);
     free((char *)x->id.p);
     free(x);
 }
@@ -117,19 +115,19 @@ static void judge(struct execution *x, const struct shim_report *r)
     snprintf(x->error, sizeof x->error, "Timeout: not done in time");
 }
 
-static void shim_ended(struct loop *l, struct child *c, int wait_status)
+static void shim_ended(void *ctx, const struct shim_report *report)
 {
-    struct execution *x = container_of(c, struct execution, shim);
-    struct shim_report r = { 0 };
+    struct execution *x = ctx;
     for (int i = 0; i < 2; i++)
         while (x->streams[i].src.fd >= 0 && read_some(&x->streams[i])) {}
-    loop_timer_stop(l, &x->deadline);
+    loop_timer_stop(x->all->loop, &x->deadline);
     x->all->running--;
-    if (read(x->report, &r, sizeof r) == sizeof r) {
-        judge(x, &r);
-    } else {                                             /* somebody killed the shim itself */
+    x->shim = NULL;
+    if (report) {
+        judge(x, report);
+    } else {
         x->state = EXEC_FAILED;
-        x->exit_code = WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : 1;
+        x->exit_code = 128 + SIGKILL;
         snprintf(x->error, sizeof x->error, "Signalled: the process that watched over the command was killed");
     }
     if (!x->cancel) {
@@ -145,7 +143,7 @@ static void deadline_passed(struct loop *l, struct timer *t)
     struct execution *x = container_of(t, struct execution, deadline);
     (void)l;
     x->timed_out = true;
-    kill(x->shim.pid, SIGTERM);
+    shim_end(x->shim);
 }
 
 /* ---- the start ---- */
@@ -193,34 +191,24 @@ static void watch_streams(struct execution *x)
     }
 }
 
-/* Pipes: [0] stdout, [1] stderr, [2] report; the server reads the first end of each. */
-static int open_pipes(int p[3][2], struct kr_err *e)
+static int launch(struct execution *x, struct shim_spec *spec, struct kr_err *e)
 {
-    for (int i = 0; i < 3; i++)
+    int p[2][2];
+    for (int i = 0; i < 2; i++)
         if (pipe2(p[i], O_CLOEXEC) < 0) {
             int err = errno;
             while (i--) close(p[i][0]), close(p[i][1]);
             return kr_fail_sys(e, KR_SYSTEM, err, "no pipes for the execution");
         }
-    for (int i = 0; i < 3; i++) fcntl(p[i][0], F_SETFL, O_NONBLOCK);
-    return 0;
-}
-
-static int launch(struct execution *x, struct shim_spec *spec, struct kr_err *e)
-{
-    int p[3][2];
-    if (open_pipes(p, e) < 0) return -1;
-    spec->out = p[0][1], spec->err = p[1][1], spec->report = p[2][1];
-    pid_t pid = shim_start(spec, e);
-    for (int i = 0; i < 3; i++) close(p[i][1]);
-    x->shim = (struct child){ .pid = pid, .ended = shim_ended };
-    if (pid < 0 || loop_child(x->all->loop, &x->shim, e) < 0) {
-        for (int i = 0; i < 3; i++) close(p[i][0]);
-        if (pid > 0) kill(pid, SIGTERM);
-        return -1;
+    spec->out = p[0][1], spec->err = p[1][1];
+    x->shim = shims_start(x->all->shims, spec, shim_ended, x, e);
+    for (int i = 0; i < 2; i++) {
+        close(p[i][1]);
+        fcntl(p[i][0], F_SETFL, O_NONBLOCK);
+        if (x->shim) x->streams[i].src.fd = p[i][0];
+        else close(p[i][0]);
     }
-    x->streams[0].src.fd = p[0][0], x->streams[1].src.fd = p[1][0], x->report = p[2][0];
-    return 0;
+    return x->shim ? 0 : -1;
 }
 
 static int start_in(struct execs *s, const struct exec_request *r, int dir, struct execution *x, struct kr_err *e)
@@ -279,7 +267,7 @@ void exec_cancel(struct execs *s, struct execution *x, void (*done)(void *ctx), 
     x->cancel = true;
     x->cancelled = done;
     x->cancel_ctx = ctx;
-    kill(x->shim.pid, SIGTERM);
+    shim_end(x->shim);
 }
 
 int exec_forget(struct execs *s, struct execution *x, struct kr_err *e)
@@ -308,10 +296,8 @@ void exec_unwatch(struct execution *x, struct exec_watch *w)
 void execs_free(struct execs *s)
 {
     struct execution *x;
-    for (size_t i = 0; (x = map_next(&s->by_id, &i));) {
-        if (x->state == EXEC_RUNNING) kill(x->shim.pid, SIGTERM);    /* the shim sees to the rest, and to our own end */
-        remove_execution(x);
-    }
+    shims_free(s->shims);
+    for (size_t i = 0; (x = map_next(&s->by_id, &i));) remove_execution(x);
     map_free(&s->by_id);
     free(s);
 }

@@ -2,8 +2,8 @@
 /*
  * shim: see shim.h.
  *
- * The shim waits for signals only: SIGCHLD (somebody ended), SIGTERM (end it all), a deadline while ending. It makes no
- * wake-ups while the command runs. It must not allocate: it is a fork of a server with open buffers, and small.
+ * While a command runs the shim waits for signals only: SIGCHLD (somebody ended), SIGTERM (end it all), a deadline while
+ * ending; between two it waits for an order. It must not allocate: it is a fork of a server with open buffers, and small.
  * What is below it is found through /proc/self/task/<tid>/children (a kernel without it: by a scan of /proc), again and
  * again until nobody is left, because a process may fork while it is looked for.
  * Tests: tests/local/runtime_server.py
@@ -17,12 +17,16 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { FILES_MAX = 65536, SWEEP_MS = 20 };
+enum { FILES_MAX = 65536, SWEEP_MS = 20, ORDER_MAX = 65536, WORDS_MAX = 4096, NFDS = 3 };
+
+/* An order: this head, then path, argv and envp, each with its NUL. Both sides are one program. */
+struct order_head { uint32_t argc, envc; int32_t grace_ms; bool harden; };
 
 /* ---- the command ---------------------------------------------------------------------------------------------- */
 static void harden(void)
@@ -64,6 +68,7 @@ static void become_command(const struct shim_spec *s, volatile int *failed)
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     sigemptyset(&none);
     setsid();
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);           /* should somebody kill the shim */
     for (size_t i = 0; i < LEN(inherited); i++) signal(inherited[i], SIG_DFL);
     if (s->harden) harden();
     if (null < 0 || fchdir(s->dir) < 0 || dup2(null, 0) < 0 || dup2(s->out, 1) < 0 || dup2(s->err, 2) < 0) {
@@ -190,7 +195,8 @@ static int next_signal(struct shim *s, const sigset_t *set)
     return sigtimedwait(set, NULL, &t);
 }
 
-__attribute__((noreturn)) static void live(struct shim *s, const sigset_t *set, pid_t server)
+/* Until nobody is left. */
+static void live(struct shim *s, const sigset_t *set, pid_t server)
 {
     while (reap(s)) {
         if (s->leader_ended) begin_ending(s);
@@ -201,37 +207,127 @@ __attribute__((noreturn)) static void live(struct shim *s, const sigset_t *set, 
             end_all(s, SIGKILL);
         }
     }
-    (void)!write(s->spec->report, &s->report, sizeof s->report);
-    _exit(0);
 }
 
-__attribute__((noreturn)) static void shim_main(const struct shim_spec *spec, pid_t server)
+static void execute(const struct shim_spec *spec, int socket, const sigset_t *set, pid_t server)
 {
-    sigset_t set;
     struct shim s = { .spec = spec };
     volatile int failed = 0;
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_SETMASK, &set, NULL);
-    prctl(PR_SET_NAME, "kr-shim", 0, 0, 0);
-    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-    if (getppid() != server) kill(getpid(), SIGTERM);    /* it died before it could be watched */
-    setsid();                                            /* a signal to the server's group is not for us */
     s.leader = vfork();
     if (s.leader == 0) become_command(spec, &failed);
     if (s.leader < 0) failed = errno;
     s.report.exec_errno = failed;
     close(spec->out);                                    /* the pipes end when the command's side does */
     close(spec->err);
-    live(&s, &set, server);
+    close(spec->dir);
+    live(&s, set, server);
+    send(socket, &s.report, sizeof s.report, MSG_NOSIGNAL);
+}
+
+/* ---- orders ------------------------------------------------------------------------------------------------------ */
+static char **take_words(char **at, char *end, uint32_t n, char **to)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        char *nul = memchr(*at, 0, (size_t)(end - *at));
+        if (!nul) return NULL;
+        to[i] = *at;
+        *at = nul + 1;
+    }
+    to[n] = NULL;
+    return to + n + 1;
+}
+
+/* Waits for the next one; false when the server is gone. The spec's memory is that of the order before. */
+static bool next_order(int socket, struct shim_spec *spec)
+{
+    static char text[ORDER_MAX];
+    static char *words[WORDS_MAX + 4];
+    union { struct cmsghdr head; char room[CMSG_SPACE(NFDS * sizeof(int))]; } control;
+    struct iovec io = { text, sizeof text };
+    struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    struct order_head h;
+    int fds[NFDS];
+    ssize_t n;
+    do n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    struct cmsghdr *c = n < (ssize_t)sizeof h ? NULL : CMSG_FIRSTHDR(&m);
+    if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof fds)) return false;
+    memcpy(fds, CMSG_DATA(c), sizeof fds);
+    memcpy(&h, text, sizeof h);
+    char *at = text + sizeof h, *end = text + n, **free_words = words;
+    *spec = (struct shim_spec){ .dir = fds[0], .out = fds[1], .err = fds[2], .grace_ms = h.grace_ms, .harden = h.harden };
+    if (h.argc > WORDS_MAX || h.envc > WORDS_MAX - h.argc) return false;
+    char *path[2];
+    if (!take_words(&at, end, 1, path)) return false;
+    spec->path = path[0];
+    spec->argv = free_words;
+    if (!(free_words = take_words(&at, end, h.argc, free_words))) return false;
+    spec->envp = free_words;
+    return take_words(&at, end, h.envc, free_words) != NULL;
+}
+
+/* One word at *n; false when it doesn't fit. */
+static bool put_word(char *text, size_t *n, const char *word)
+{
+    size_t len = strlen(word) + 1;
+    if (len > ORDER_MAX - *n) return false;
+    memcpy(text + *n, word, len);
+    *n += len;
+    return true;
+}
+
+bool shim_order(int socket, const struct shim_spec *spec)
+{
+    static char text[ORDER_MAX];                         /* one loop, one thread */
+    struct order_head h = { .grace_ms = spec->grace_ms, .harden = spec->harden };
+    size_t n = sizeof h;
+    bool fits = put_word(text, &n, spec->path);
+    for (char **v = spec->argv; fits && *v; v++, h.argc++) fits = put_word(text, &n, *v);
+    for (char **v = spec->envp; fits && *v; v++, h.envc++) fits = put_word(text, &n, *v);
+    if (!fits || h.argc + h.envc > WORDS_MAX) return false;
+    memcpy(text, &h, sizeof h);
+    int fds[NFDS] = { spec->dir, spec->out, spec->err };
+    union { struct cmsghdr head; char room[CMSG_SPACE(sizeof fds)]; } control = { .head = { .cmsg_len = CMSG_LEN(sizeof fds), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+    struct iovec io = { text, n };
+    struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    memcpy(CMSG_DATA(&control.head), fds, sizeof fds);
+    return sendmsg(socket, &m, MSG_NOSIGNAL) == (ssize_t)n;
+}
+
+int shim_read(int socket, struct shim_report *report)
+{
+    ssize_t n = recv(socket, report, sizeof *report, 0);
+    if (n == sizeof *report) return 1;
+    return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+}
+
+/* ---- the process ------------------------------------------------------------------------------------------------- */
+__attribute__((noreturn)) static void shim_main(const struct shim_spec *first, int socket, pid_t server)
+{
+    sigset_t set, term;
+    struct timespec none = { 0 };
+    struct shim_spec spec = *first;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    term = set;
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+    prctl(PR_SET_NAME, "kr-shim", 0, 0, 0);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+    if (getppid() != server) kill(getpid(), SIGTERM);    /* it died before it could be watched */
+    setsid();                                            /* a signal to the server's group is not for us */
+    do {
+        execute(&spec, socket, &set, server);
+        if (!next_order(socket, &spec)) _exit(0);
+        while (sigtimedwait(&term, NULL, &none) > 0) {}  /* sent before the order: for the execution that was over */
+    } while (true);
 }
 
 /* Of the server's descriptors the shim keeps those it was given. */
-static void close_others(const struct shim_spec *s)
+static void close_others(const struct shim_spec *s, int socket)
 {
-    int keep[] = { s->dir, s->out, s->err, s->report };
+    int keep[] = { s->dir, s->out, s->err, socket };
     unsigned from = 3;
     for (size_t round = 0; round <= LEN(keep); round++) {
         unsigned next = ~0u;
@@ -243,13 +339,23 @@ static void close_others(const struct shim_spec *s)
     }
 }
 
-pid_t shim_start(const struct shim_spec *spec, struct kr_err *e)
+pid_t shim_fork(const struct shim_spec *spec, int *ret_socket, struct kr_err *e)
 {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return kr_fail_sys(e, KR_SYSTEM, errno, "no socket for an execution");
     pid_t server = getpid(), pid = fork();
-    if (pid < 0) return kr_fail_sys(e, KR_SYSTEM, errno, "no process can be started");
     if (pid == 0) {
-        close_others(spec);
-        shim_main(spec, server);
+        close_others(spec, ends[1]);
+        shim_main(spec, ends[1], server);
     }
+    int err = errno;
+    close(ends[1]);
+    if (pid < 0) {
+        close(ends[0]);
+        return kr_fail_sys(e, KR_SYSTEM, err, "no process can be started");
+    }
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    *ret_socket = ends[0];
     return pid;
 }

@@ -2,13 +2,14 @@
 /*
  * shim: one small process per execution that answers for everything the execution starts.
  *
- * It is forked (not executed) by the server, becomes the subreaper, and starts the command as the leader of a session
- * and process group of its own. Whatever the command leaves behind, daemons that fork twice, change session and clear
- * their environment included, becomes the shim's child and is ended with it: TERM, and KILL after the grace. When nothing
- * is left it reports how the leader ended and exits. If the server dies, the shim ends everything and follows.
+ * It is forked (not executed) by the server and becomes the subreaper. It starts the command as the leader of a session and
+ * process group of its own. Whatever the command leaves behind, daemons that fork twice, change session and clear their
+ * environment included, becomes the shim's child and is ended with it: TERM, and KILL after the grace. When nothing is left
+ * it reports how the leader ended, and waits for the next execution: a fork costs as much as a small command does, so the
+ * server keeps some shims (shims.h). If the server dies, the shim ends everything and follows.
  *
  *   server ──fork──► shim (subreaper) ──► leader ──► …
- *      ◄── report pipe: one struct shim_report, then end of file ──
+ *      ◄── socket of packets: an order with three descriptors in, one struct shim_report out ──►
  */
 #ifndef APPLETS_RUNTIME_SERVER_SHIM_H
 #define APPLETS_RUNTIME_SERVER_SHIM_H
@@ -20,7 +21,6 @@ struct shim_spec {
     const char *path;
     int dir;                     /* working directory */
     int out, err;                /* the command's stdout and stderr (stdin is /dev/null) */
-    int report;                  /* where the report goes */
     int grace_ms;                /* between TERM and KILL */
     bool harden;                 /* no_new_privs, resource limits, no core files (isolation Process) */
 };
@@ -29,7 +29,12 @@ struct shim_report {
     int status;                  /* as waitpid gave it for the leader */
     bool killed_rest;            /* something was left behind and had to be ended */
 };
-/* PID of the shim, -1 and e when there is none. SIGTERM to it ends the execution (TERM, then KILL after the grace),
- * SIGKILL never is needed. The caller closes its copies of out, err and report. */
-pid_t shim_start(const struct shim_spec *, struct kr_err *e);
+/* A new shim, which begins with this execution. Its PID, or -1 and e; *socket is the server's end, not blocking. The
+ * descriptors of the spec stay the caller's. SIGTERM to it ends the execution; SIGKILL never is needed. */
+pid_t shim_fork(const struct shim_spec *, int *socket, struct kr_err *e);
+/* Gives a shim that has reported its next execution. False when the spec is larger than an order may be, or the shim is
+ * gone: then it needs a new one. */
+bool shim_order(int socket, const struct shim_spec *);
+/* 1 and the report, 0 when there is none yet, -1 when the shim is gone. */
+int shim_read(int socket, struct shim_report *);
 #endif

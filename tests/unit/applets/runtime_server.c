@@ -288,3 +288,42 @@ TEST(arguments_the_kernel_refuses_are_a_clean_end)
     free(big);
     runner_free(r);
 }
+
+/* Runs it, gives back what it printed as a number, and forgets it. */
+static long printed(struct runner *r, const char *script)
+{
+    struct kr_err e;
+    struct execution *x = run(r, ARGS(script));
+    if (!CHECK(x && exec_state(x) == EXEC_SUCCEEDED)) return -1;
+    long n = strtol(text(x, 1).p, NULL, 10);
+    CHECK(!exec_forget(r->all, x, &e));
+    r->ended = false;
+    return n;
+}
+
+TEST(a_shim_serves_one_execution_after_another)
+{
+    struct runner *r = runner(200);
+    struct kr_err e;
+    long shim = printed(r, "echo $PPID");
+    CHECK_INT(printed(r, "sleep 86404 & echo $PPID"), shim);
+    CHECK(!alive("sleep 86404"));
+    char *big = xcalloc(1, 70001), *script = xcalloc(1, 70100);
+    memset(big, '#', 70000);
+    snprintf(script, 70100, "echo $PPID %s", big);
+    CHECK(printed(r, script) != shim);                   /* larger than an order may be: a shim of its own */
+
+    /* a TERM that comes when the shim has reported is not for the next one */
+    kill((pid_t)shim, SIGTERM);
+    for (int i = 0; i < 3; i++) CHECK(printed(r, "echo $PPID") > 0);
+
+    /* one that was killed is replaced, and its execution ends */
+    struct execution *x = run(r, ARGS("kill -9 $PPID; exec sleep 60"));
+    if (CHECK(x)) CHECK_STR(exec_error(x), S("Signalled: the process that watched over the command was killed"));
+    CHECK(x && !exec_forget(r->all, x, &e));
+    r->ended = false;
+    CHECK(printed(r, "echo $PPID") > 0);
+    free(big);
+    free(script);
+    runner_free(r);
+}
