@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static const struct applet *const *table;
@@ -150,6 +151,8 @@ static int run(const struct applet *a, const char *prog, int argc, char **argv)
         call.args = args.v;
         call.nargs = args.n;
         call.dash = args.dash;
+        if (a->group == APPLET_COMPONENT)
+            prctl(PR_SET_NAME, a->name);          /* top and ps -o comm tell them apart, however they were started */
         rc = a->main(&call, &e);
     }
     opt_args_free(&args);

@@ -244,10 +244,13 @@ enum json_type json_kind(const struct json_cur *c)
     }
 }
 
-/* Behind the string that starts at p. */
+/* Behind the string that starts at p. Most are short: those are done before memchr has begun. */
 static const char *string_end(const char *p, const char *end)
 {
-    for (p++; p < end && *p != '"'; p++) {
+    const char *near = end - p > 32 ? p + 32 : end;
+    for (p++; p < near && *p != '\\'; p++)
+        if (*p == '"') return p + 1;
+    for (; p < end && *p != '"'; p++) {
         p = memchr(p, '"', (size_t)(end - p));
         if (!p) return end;
         size_t back = 0;

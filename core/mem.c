@@ -117,15 +117,49 @@ struct arena_block {
     _Alignas(16) char mem[];
 };
 
+/* Blocks of the usual sizes (powers of two) are kept for the next arena: the C library would hand their pages back to the
+ * kernel and fetch them anew for each request. A build with AddressSanitizer keeps none, so that it sees stale views. */
+enum { SPARE_MAX = 4, SPARE_LEAST = 1024, SPARE_SIZES = 7 };
+static struct spare { int n; struct arena_block *list; } spares[SPARE_SIZES];
+
+static struct spare *spare_of(size_t cap)
+{
+#ifdef __SANITIZE_ADDRESS__
+    return NULL;
+#endif
+    if (cap < SPARE_LEAST || cap > (size_t)SPARE_LEAST << (SPARE_SIZES - 1) || (cap & (cap - 1)))
+        return NULL;
+    return &spares[__builtin_ctzl(cap / SPARE_LEAST)];
+}
+
 static struct arena_block *new_block(struct arena *a, size_t n)
 {
     size_t cap = a->first ? a->first : 1024;
     if (a->head) cap = a->head->cap * 2;
     if (cap > 65536) cap = 65536;
     if (cap < n) cap = n;
-    struct arena_block *b = xmalloc(sizeof *b + cap);
+    struct spare *s = spare_of(cap);
+    struct arena_block *b = s ? s->list : NULL;
+    if (b) {
+        s->list = b->next;
+        s->n--;
+    } else {
+        b = xmalloc(sizeof *b + cap);
+    }
     *b = (struct arena_block){ .next = a->head, .cap = cap };
     return a->head = b;
+}
+
+static void drop_block(struct arena_block *b)
+{
+    struct spare *s = spare_of(b->cap);
+    if (!s || s->n == SPARE_MAX) {
+        free(b);
+        return;
+    }
+    b->next = s->list;
+    s->list = b;
+    s->n++;
 }
 
 void *arena_alloc(struct arena *a, size_t n)
@@ -189,7 +223,7 @@ void arena_reset(struct arena *a)
     while (a->head) {
         struct arena_block *b = a->head;
         a->head = b->next;
-        free(b);
+        drop_block(b);
     }
     a->used = 0;
     a->over = false;

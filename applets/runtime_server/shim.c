@@ -37,7 +37,8 @@ static void harden(void)
     setrlimit(RLIMIT_NOFILE, &files);          /* fails when the hard limit is lower: then that one holds */
 }
 
-/* execvp with the execution's own $PATH; the most telling errno is kept. */
+/* execvp with the execution's own $PATH; the most telling errno is kept. A look first: an execve that fails has made, and
+ * thrown away, a whole address space. */
 static int exec_in_path(const struct shim_spec *s)
 {
     char file[4096];
@@ -51,7 +52,7 @@ static int exec_in_path(const struct shim_spec *s)
         struct str dir = str_cut(&path, ':');
         int n = snprintf(file, sizeof file, "%.*s/%s", SFMT(dir), s->argv[0]);
         if (!dir.n || n < 0 || (size_t)n >= sizeof file) continue;
-        execve(file, s->argv, s->envp);
+        if (access(file, X_OK) == 0) execve(file, s->argv, s->envp);
         if (errno != ENOENT && errno != ENOTDIR) worst = errno;
         if (errno == E2BIG || errno == ENOMEM) break;
     }
