@@ -15,8 +15,7 @@ static bool read_proc(const char *pid, const char *file, struct buf *b)
     return fs_read(path, b, &ignored) == 0;
 }
 
-/* Calls each for the processes of this instance that are this applet (a runtime-server's forks are told by their number of
- * descriptors: they are short-lived and left out by having no children of the command line's own session). */
+/* Calls fn for the processes of this instance that are this applet; a runtime-server's shims, its forks, count as it. */
 static void each(struct bench *b, const char *applet, void (*fn)(const char *pid, void *), void *ctx)
 {
     DIR *d = opendir("/proc");
@@ -56,7 +55,6 @@ static void add(const char *pid, void *ctx)
     if (!read_proc(pid, "stat", &b))
         return;
     struct str stat = buf_view(&b);
-    /* With children waited for: the forks of a runtime-server and what they executed are its work. */
     s->seconds += (double)(field(stat, 14) + field(stat, 15)) / (double)sysconf(_SC_CLK_TCK);
     s->count++;
     size_t rss = (size_t)field(stat, 24) * (size_t)sysconf(_SC_PAGESIZE);
