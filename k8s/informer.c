@@ -15,7 +15,8 @@
 
 enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 10000000, PAGE = 500, WATCH_S = 600 };
 
-struct known { struct str key; char *own, *version; uint64_t seen; };
+/* version: a hash of it. It is only compared with itself, and there may be a hundred thousand of these. */
+struct known { uint64_t version, seen; uint32_t n; char key[]; };
 struct informer {
     struct kube *k;
     struct loop *loop;
@@ -37,11 +38,15 @@ static void begin(struct informer *inf);
 
 /* ---- what is known ----------------------------------------------------------------------------------------------- */
 
-static void known_free(struct known *n)
+static struct str known_key(const struct known *n) { return (struct str){ n->key, n->n }; }
+
+static struct known *known_add(struct informer *inf, struct str key)
 {
-    free(n->own);
-    free(n->version);
-    free(n);
+    struct known *n = xcalloc(1, sizeof *n + key.n + 1);
+    memcpy(n->key, key.p, key.n);
+    n->n = (uint32_t)key.n;
+    map_put(&inf->known, known_key(n), n);
+    return n;
 }
 
 static struct str key_of(struct str meta, struct arena *a, bool namespaced)
@@ -62,22 +67,18 @@ static void set(struct informer *inf, struct str json, struct str meta, struct a
 {
     struct str key = key_of(meta, a, inf->r->namespaced), version = json_str_of(json_find(meta, "resourceVersion"), a);
     struct known *n = map_get(&inf->known, key);
+    uint64_t hash = str_hash(version);
     if (!key.n)
         return;
-    if (n && n->version && str_is(version, n->version)) {
+    if (n && n->version == hash) {
         n->seen = inf->generation;                /* the list shows what is known already */
         return;
     }
-    if (!n) {
-        n = xcalloc(1, sizeof *n);
-        n->own = xstrndup(key.p, key.n);
-        n->key = (struct str){ n->own, key.n };
-        map_put(&inf->known, n->key, n);
-    }
-    free(n->version);
-    n->version = xstrndup(version.p ? version.p : "", version.n);
+    if (!n)
+        n = known_add(inf, key);
+    n->version = hash;
     n->seen = inf->generation;
-    inf->user.set(inf->user.ctx, n->key, json);
+    inf->user.set(inf->user.ctx, known_key(n), json);
 }
 
 static void gone(struct informer *inf, struct str key, struct str json)
@@ -85,8 +86,8 @@ static void gone(struct informer *inf, struct str key, struct str json)
     struct known *n = map_del(&inf->known, key);
     if (!n)
         return;
-    inf->user.gone(inf->user.ctx, n->key, json);
-    known_free(n);
+    inf->user.gone(inf->user.ctx, known_key(n), json);
+    free(n);
 }
 
 static void drop_unseen(struct informer *inf)
@@ -94,7 +95,7 @@ static void drop_unseen(struct informer *inf)
     struct known *n;
     for (size_t i = 0; (n = map_next(&inf->known, &i));)
         if (n->seen != inf->generation)
-            gone(inf, n->key, (struct str){ 0 });
+            gone(inf, known_key(n), (struct str){ 0 });
 }
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
@@ -295,7 +296,7 @@ void informer_free(struct informer *inf)
     kube_close_stream(inf->watch);
     loop_timer_stop(inf->loop, &inf->wait);
     for (size_t i = 0; (n = map_next(&inf->known, &i));)
-        known_free(n);
+        free(n);
     map_free(&inf->known);
     buf_free(&inf->version);
     buf_free(&inf->cont);

@@ -10,6 +10,7 @@
 #include "core/version.h"
 #include "k8s/component.h"
 #include "k8s/event.h"
+#include "k8s/indexer.h"
 #include "k8s/informer.h"
 #include "k8s/workqueue.h"
 #include <stdio.h>
@@ -24,11 +25,13 @@ static const struct opt opts[] = {
       .hi = INT64_C(86400000000) },
     { 0 } };
 
-/* An object's text, with what is asked of it often. */
-struct kept { char *key; struct buf json; char runtime[64], uid[64], pod[256]; int64_t unknown_since_us, due_us; bool active, was_active; };
+/* What is kept beside an object's text. Of a Run that is over this is all. */
+struct note { int64_t unknown_since_us, due_us; char uid[40]; };
 enum store_id { RUNTIMES, DEPLOYMENTS, ACCOUNTS, ROLES, BINDINGS, POLICIES, PODS, NODES, RUNS, WORKFLOWS, STORES };
+/* Objects are filed under "NS/RUNTIME"; of Runs only those that have a pod and aren't over, under "NS/POD" too. */
+enum { BY_RUNTIME, BY_POD, INDEXES };
 struct controller;
-struct store { struct controller *c; enum store_id id; struct map map; struct informer *informer; };
+struct store { struct controller *c; enum store_id id; struct indexer *objects; struct informer *informer; };
 struct controller {
     struct component *c;
     struct store stores[STORES];
@@ -41,13 +44,15 @@ struct work { struct controller *c; char key[KEY_MAX]; };
 
 /* ---- stores ------------------------------------------------------------------------------------------------------ */
 
-static struct kept *get(struct controller *c, enum store_id id, struct str key) { return map_get(&c->stores[id].map, key); }
+static struct indexed *get(struct controller *c, enum store_id id, struct str key) { return indexer_get(c->stores[id].objects, key); }
 
 static struct str text_of(struct controller *c, enum store_id id, struct str key)
 {
-    struct kept *k = get(c, id, key);
-    return k ? buf_view(&k->json) : (struct str){ 0 };
+    struct indexed *x = get(c, id, key);
+    return x ? x->json : (struct str){ 0 };
 }
+
+static struct note *note_of(struct controller *c, enum store_id id, struct indexed *x) { return indexer_record(c->stores[id].objects, x); }
 
 static void queue_add(struct controller *c, const char *what, struct str key)
 {
@@ -57,93 +62,98 @@ static void queue_add(struct controller *c, const char *what, struct str key)
         workqueue_add(c->queue, (struct str){ text, (size_t)n });
 }
 
-static void queue_runtime_of(struct controller *c, struct str ns, const char *runtime)
+static void queue_runtime(struct controller *c, struct str key)
 {
-    char key[KEY_MAX];
-    if (!*runtime)
-        return;
-    int n = snprintf(key, sizeof key, "%.*s/%s", SFMT(ns), runtime);
-    queue_add(c, "runtime", (struct str){ key, (size_t)n });
+    if (key.n)
+        queue_add(c, "runtime", key);
 }
 
 /* Sums are written at most every 10 s: a Run's change needs no look at once. */
-static void queue_sums_of(struct controller *c, struct str ns, const char *runtime)
+static void queue_sums(struct controller *c, struct str runtime)
 {
     char key[KEY_MAX];
-    int n = snprintf(key, sizeof key, "runtime/%.*s/%s", SFMT(ns), runtime);
-    if (*runtime && n > 0 && (size_t)n < sizeof key)
+    int n = snprintf(key, sizeof key, "runtime/%.*s", SFMT(runtime));
+    if (runtime.n && n > 0 && (size_t)n < sizeof key)
         workqueue_add_at(c->queue, (struct str){ key, (size_t)n }, loop_now_us(c->c->loop) + SUMS_US);
 }
 
-/* Runs whose pod this is. */
-static void queue_runs_of(struct controller *c, struct str ns, struct str pod)
+static bool is_active(struct controller *c, struct indexed *run) { return indexer_filed(c->stores[RUNS].objects, run, BY_POD).n > 0; }
+
+static void queue_runs_of(struct controller *c, struct str pod)
 {
-    struct kept *k;
-    for (size_t i = 0; (k = map_next(&c->stores[RUNS].map, &i));)
-        if (k->active && str_is(pod, k->pod) && str_starts(str_of(k->key), ns) && k->key[ns.n] == '/')
-            queue_add(c, "run", str_of(k->key));
+    const struct indexer *runs = c->stores[RUNS].objects;
+    for (struct indexed *x = indexer_find(runs, BY_POD, pod); x; x = indexer_same(runs, x, BY_POD))
+        queue_add(c, "run", x->key);
 }
 
 static void queue_all_active(struct controller *c)
 {
-    struct kept *k;
-    for (size_t i = 0; (k = map_next(&c->stores[RUNS].map, &i));)
-        if (k->active)
-            queue_add(c, "run", str_of(k->key));
+    struct indexed *x;
+    for (size_t i = 0; (x = indexer_next(c->stores[RUNS].objects, &i));)
+        if (is_active(c, x))
+            queue_add(c, "run", x->key);
 }
 
-static void touched(struct store *s, struct str key, struct kept *k)
+/* x has changed, or is about to go. active_of: the Runtime of which it held a slot before, or empty. */
+static void touched(struct store *s, struct indexed *x, struct str active_of)
 {
     struct controller *c = s->c;
-    struct str name = key, ns = str_cut(&name, '/');
+    struct str runtime = indexer_filed(s->objects, x, BY_RUNTIME);
     switch (s->id) {
     case RUNTIMES:
-        queue_add(c, "runtime", key);
+        queue_add(c, "runtime", x->key);
         break;
     case WORKFLOWS:
-        queue_add(c, "workflow", key);
+        queue_add(c, "workflow", x->key);
         break;
     case PODS:
-        queue_runtime_of(c, ns, k->runtime);
-        queue_runs_of(c, ns, name);
+        queue_runtime(c, runtime);
+        queue_runs_of(c, x->key);
         break;
     case NODES:
         queue_all_active(c);
         break;
     case RUNS:
-        if (k->active || k->due_us)
-            queue_add(c, k->active ? "run" : "ttl", key);
-        if (k->active != k->was_active)
-            queue_sums_of(c, ns, k->runtime);
-        k->was_active = k->active;
+        if (is_active(c, x))
+            queue_add(c, "run", x->key);
+        else if (note_of(c, RUNS, x)->due_us)
+            queue_add(c, "ttl", x->key);
+        if (runtime.n != active_of.n)
+            queue_sums(c, runtime.n ? runtime : active_of);
         break;
     default:
-        queue_runtime_of(c, ns, k->runtime);
+        queue_runtime(c, runtime);
         break;
     }
 }
 
-static void copy(char *to, size_t size, struct str s) { snprintf(to, size, "%.*s", (int)(s.n < size ? s.n : size - 1), s.p ? s.p : ""); }
+/* Under "NS/NAME", where a name is given. */
+static void file_under(struct store *s, struct indexed *x, size_t index, struct str name, struct arena *a)
+{
+    struct str rest = x->key, ns = str_cut(&rest, '/');
+    indexer_file(s->objects, x, index, name.n ? arena_fmt(a, "%.*s/%.*s", SFMT(ns), SFMT(name)) : S(""));
+}
 
-static void note_run(struct kept *k, struct str json, struct arena *a)
+static void note_run(struct store *s, struct indexed *x, struct str json, struct arena *a)
 {
     static const char *const runtime[] = { "spec", "runtime" }, *const pod[] = { "status", "assignedPod" }, *const phase[] = { "status", "phase" };
     struct str p = json_str_of(json_find_path(json, phase, 2), a);
-    copy(k->runtime, sizeof k->runtime, json_str_of(json_find_path(json, runtime, 2), a));
-    copy(k->pod, sizeof k->pod, json_str_of(json_find_path(json, pod, 2), a));
-    k->active = str_is(p, "Scheduled") || str_is(p, "Running");
+    bool active = str_is(p, "Scheduled") || str_is(p, "Running");
+    file_under(s, x, BY_RUNTIME, active ? json_str_of(json_find_path(json, runtime, 2), a) : S(""), a);
+    file_under(s, x, BY_POD, active ? json_str_of(json_find_path(json, pod, 2), a) : S(""), a);
     if (!run_phase_is_terminal(p))
         return;
     struct kr_err e = { 0 };                      /* of what is over only a record stays: when it goes, and who it is */
     struct run *r = model_decode(run, json, a, &e);
-    k->due_us = r ? gc_due_us(r) : 0;
+    struct note *note = note_of(s->c, RUNS, x);
+    note->due_us = r ? gc_due_us(r) : 0;
     if (r)
-        copy(k->uid, sizeof k->uid, r->metadata.uid);
-    buf_free(&k->json);
+        snprintf(note->uid, sizeof note->uid, "%.*s", SFMT(r->metadata.uid));
+    indexer_set(s->objects, x->key, (struct str){ 0 });
 }
 
 /* Since when the node is Ready=Unknown. */
-static void note_node(struct kept *k, struct str json, struct arena *a)
+static void note_node(struct note *k, struct str json, struct arena *a)
 {
     struct kr_err e = { 0 };
     struct k8s_node *n = model_decode(k8s_node, json, a, &e);
@@ -158,42 +168,29 @@ static void note_node(struct kept *k, struct str json, struct arena *a)
 static void set(void *ctx, struct str key, struct str json)
 {
     struct store *s = ctx;
-    AUTO_ARENA struct arena a = { .limit = 16 << 20 };
+    AUTO_ARENA struct arena a = { .limit = 16 << 20, .first = 4096 };
     static const char *const labels[] = { "metadata", "labels" };
-    struct kept *k = map_get(&s->map, key);
-    if (!k) {
-        k = xcalloc(1, sizeof *k);
-        k->key = xstrndup(key.p, key.n);
-        k->json.max = LIMIT_KUBE_LINE;
-        map_put(&s->map, str_of(k->key), k);
-    }
-    buf_clear(&k->json);
-    buf_str(&k->json, json);
+    struct indexed *x = indexer_get(s->objects, key);
+    struct str active_of = x && s->id == RUNS ? arena_str(&a, indexer_filed(s->objects, x, BY_RUNTIME)) : S("");
+    x = indexer_set(s->objects, key, json);
     if (s->id == RUNS)
-        note_run(k, json, &a);
+        note_run(s, x, json, &a);
     else if (s->id == NODES)
-        note_node(k, json, &a);
+        note_node(note_of(s->c, NODES, x), json, &a);
     else
-        copy(k->runtime, sizeof k->runtime, json_str_of(json_find(json_find_path(json, labels, 2), "kruntimes.io/runtime"), &a));
-    touched(s, str_of(k->key), k);
-}
-
-static void kept_free(struct kept *k)
-{
-    buf_free(&k->json);
-    free(k->key);
-    free(k);
+        file_under(s, x, BY_RUNTIME, json_str_of(json_find(json_find_path(json, labels, 2), "kruntimes.io/runtime"), &a), &a);
+    touched(s, x, active_of);
 }
 
 static void gone(void *ctx, struct str key, struct str json)
 {
     struct store *s = ctx;
-    struct kept *k = map_del(&s->map, key);
+    struct indexed *x = indexer_get(s->objects, key);
     (void)json;
-    if (!k)
+    if (!x)
         return;
-    touched(s, key, k);
-    kept_free(k);
+    touched(s, x, S(""));
+    indexer_remove(s->objects, x);
 }
 
 static void synced(void *ctx)
@@ -245,14 +242,12 @@ static void add_count(struct count_map *m, struct str key, int64_t n, struct are
     m->v[m->n++] = (struct count_pair){ arena_str(a, key), n };
 }
 
-static void sum_pods(struct controller *c, struct str ns, struct str runtime, struct runtime_view *v, struct arena *a)
+static void sum_pods(struct controller *c, struct str runtime, struct runtime_view *v, struct arena *a)
 {
-    struct kept *k;
+    const struct indexer *pods = c->stores[PODS].objects;
     struct kr_err e = { 0 };
-    for (size_t i = 0; (k = map_next(&c->stores[PODS].map, &i));) {
-        if (!str_is(runtime, k->runtime) || !str_starts(str_of(k->key), ns) || k->key[ns.n] != '/')
-            continue;
-        struct pod *p = model_decode(pod, buf_view(&k->json), a, &e);
+    for (struct indexed *x = indexer_find(pods, BY_RUNTIME, runtime); x; x = indexer_same(pods, x, BY_RUNTIME)) {
+        struct pod *p = model_decode(pod, x->json, a, &e);
         if (!p)
             continue;
         bool ready = false;
@@ -271,15 +266,13 @@ static void sum_pods(struct controller *c, struct str ns, struct str runtime, st
     }
 }
 
-static void sum_runs(struct controller *c, struct str ns, struct str runtime, struct runtime_view *v, struct arena *a)
+static void sum_runs(struct controller *c, struct str runtime, struct runtime_view *v, struct arena *a)
 {
-    struct kept *k;
+    const struct indexer *all = c->stores[RUNS].objects;
     struct kr_err e = { 0 };
     static const char *const path[] = { "spec", "resources" };
-    for (size_t i = 0; (k = map_next(&c->stores[RUNS].map, &i));) {
-        if (!k->active || !str_is(runtime, k->runtime) || !str_starts(str_of(k->key), ns) || k->key[ns.n] != '/')
-            continue;
-        struct str raw = json_find_path(buf_view(&k->json), path, 2);
+    for (struct indexed *x = indexer_find(all, BY_RUNTIME, runtime); x; x = indexer_same(all, x, BY_RUNTIME)) {
+        struct str raw = json_find_path(x->json, path, 2);
         struct run_resources *r = raw.p ? model_decode(run_resources, raw, a, &e) : NULL;
         bool runs = false;
         for (size_t q = 0; r && q < r->requests.n; q++) {
@@ -302,8 +295,8 @@ static int plan_runtime(struct controller *c, struct str key, struct plan *p, st
                               .network_policy = text_of(c, POLICIES, owned), .status_written_us = w ? w->at_us : 0 };
     if (!v.runtime.p)
         return 0;
-    sum_pods(c, ns, name, &v, &a);
-    sum_runs(c, ns, name, &v, &a);
+    sum_pods(c, key, &v, &a);
+    sum_runs(c, key, &v, &a);
     if (runtime_plan(&v, &(struct runtime_config){ o.image.p }, loop_wall_us(c->c->loop), p, e) < 0)
         return -1;
     if (p->n && !strcmp(p->ops[p->n - 1].resource->plural, "runtimes") && p->ops[p->n - 1].sub) {
@@ -319,18 +312,17 @@ static int plan_runtime(struct controller *c, struct str key, struct plan *p, st
 
 static int plan_run(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
 {
-    char pod_key[KEY_MAX];
     static const char *const node_path[] = { "spec", "nodeName" };
     AUTO_ARENA struct arena a = { .limit = 65536 };
-    struct kept *run = get(c, RUNS, key);
+    struct indexed *run = get(c, RUNS, key);
     struct str name = key, ns = str_cut(&name, '/');
-    if (!run || !run->active || !may_judge(c))
+    if (!run || !is_active(c, run) || !may_judge(c))
         return 0;
-    snprintf(pod_key, sizeof pod_key, "%.*s/%s", SFMT(ns), run->pod);
-    struct reaper_view v = { .run = buf_view(&run->json), .pod = text_of(c, PODS, str_of(pod_key)), .node_lost_after_us = o.node_lost_us };
-    struct kept *node = v.pod.p ? get(c, NODES, json_str_of(json_find_path(v.pod, node_path, 2), &a)) : NULL;
+    struct str pod = indexer_filed(c->stores[RUNS].objects, run, BY_POD);
+    struct reaper_view v = { .run = run->json, .pod = text_of(c, PODS, pod), .node_lost_after_us = o.node_lost_us };
+    struct indexed *node = v.pod.p ? get(c, NODES, json_str_of(json_find_path(v.pod, node_path, 2), &a)) : NULL;
     if (node)
-        v.node_unknown_since_us = node->unknown_since_us;
+        v.node_unknown_since_us = note_of(c, NODES, node)->unknown_since_us;
     int rc = reaper_plan(&v, loop_wall_us(c->c->loop), p, e);
     if (rc == 0 && p->n) {
         static const char *const uid[] = { "metadata", "uid" };
@@ -343,7 +335,8 @@ static int plan_run(struct controller *c, struct str key, struct plan *p, struct
 
 static int plan_ttl(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
 {
-    struct kept *k = get(c, RUNS, key);
+    struct indexed *x = get(c, RUNS, key);
+    struct note *k = x ? note_of(c, RUNS, x) : NULL;
     struct str name = key, ns = str_cut(&name, '/');
     (void)e;
     if (!k || !k->due_us)
@@ -402,7 +395,7 @@ static void carry_out(struct controller *c, struct str key, struct plan *p)
     }
     struct work *w = xcalloc(1, sizeof *w);
     w->c = c;
-    copy(w->key, sizeof w->key, key);
+    snprintf(w->key, sizeof w->key, "%.*s", SFMT(key));
     plan_execute(c->c->kube, p, done, w);
 }
 
@@ -443,6 +436,7 @@ static void watch(struct controller *c, enum store_id id, const struct kube_reso
                                   .relist_after_trouble = id == PODS || id == NODES || id == RUNS, .user = { set, gone, synced, trouble, s } };
     s->c = c;
     s->id = id;
+    s->objects = indexer_new(id == RUNS || id == NODES ? sizeof(struct note) : 0, INDEXES);
     s->informer = informer_new(c->c->kube, &ic, &c->c->rnd);
 }
 
@@ -466,13 +460,10 @@ static void start(struct component *component, void *ctx)
 static void stop(void *ctx)
 {
     struct controller *c = ctx;
-    struct kept *k;
     struct written *w;
     for (int i = 0; i < STORES; i++) {
         informer_free(c->stores[i].informer);
-        for (size_t at = 0; (k = map_next(&c->stores[i].map, &at));)
-            kept_free(k);
-        map_free(&c->stores[i].map);
+        indexer_free(c->stores[i].objects);
     }
     for (size_t at = 0; (w = map_next(&c->sums_written, &at));) {
         free(w->key);
