@@ -16,6 +16,8 @@ struct api {
     struct store *store;
     struct watches *watches;
     struct rnd *rnd;                              /* uids, generated names */
+    /* Called when api_handle wrote something outside of a client's request: a commit is wanted soon. May be NULL. */
+    void (*wrote)(void *ctx); void *wrote_ctx;
 };
 struct api_request {
     struct str method, path, query;               /* path and query as sent */

@@ -240,12 +240,20 @@ static void gone(struct hreq *r)
         held_free(h);
 }
 
+static void commit_soon(void *ctx)
+{
+    struct serve *s = ctx;
+    loop_defer(s->api->loop, &s->turn);
+}
+
 struct serve *serve_new(struct api *api, const struct serve_config *config, struct kr_err *e)
 {
     struct serve *s = xcalloc(1, sizeof *s);
     s->api = api;
     s->waiting_end = &s->waiting;
     s->turn.run = turn;
+    api->wrote = commit_soon;
+    api->wrote_ctx = s;
     if (config->token.n)
         s->token = xstrndup(config->token.p, config->token.n);
     struct httpd_config hc = { .host = config->host, .port = config->port, .tls = config->tls,
@@ -265,6 +273,7 @@ void serve_free(struct serve *s)
 {
     if (!s)
         return;
+    s->api->wrote = NULL;
     httpd_free(s->d);
     loop_defer_cancel(s->api->loop, &s->turn);
     for (struct held *h = s->waiting, *next; h; h = next) {

@@ -28,6 +28,7 @@ struct watches {
     size_t bytes;
     uint64_t oldest, newest;
     struct watcher *watchers;
+    struct watch_observer *observers;
     size_t n;
     struct timer bookmark;
     struct buf line;
@@ -151,10 +152,19 @@ void watch_note(struct watches *w, uint64_t revision, struct version *now, struc
     ring_push(&w->noted, (struct event){ revision, loop_now_us(w->loop), now, before });
 }
 
+void watch_observe(struct watches *w, struct watch_observer *o)
+{
+    o->next = w->observers;
+    w->observers = o;
+}
+
 void watch_forget(struct watches *w)
 {
+    bool any = w->noted.n > 0;
     while (w->noted.n)
         event_free(ring_pop(&w->noted));
+    for (struct watch_observer *o = w->observers; any && o; o = o->next)
+        o->lost(o->ctx);
 }
 
 void watch_publish(struct watches *w)
@@ -165,6 +175,8 @@ void watch_publish(struct watches *w)
             next = x->next;
             deliver(x, &ev);
         }
+        for (struct watch_observer *o = w->observers; o; o = o->next)
+            o->committed(o->ctx, ev.now, ev.before);
         w->line_of = NULL;
         w->newest = ev.revision;
         w->bytes += version_bytes(ev.now ? ev.now : ev.before);
@@ -254,6 +266,7 @@ void watches_free(struct watches *w)
         return;
     while (w->watchers)
         watch_remove(w->watchers);
+    w->observers = NULL;
     watch_forget(w);
     while (w->history.n)
         event_free(ring_pop(&w->history));

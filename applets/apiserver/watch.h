@@ -20,6 +20,15 @@ void watch_publish(struct watches *);
 void watch_forget(struct watches *);
 uint64_t watch_oldest(const struct watches *);                    /* a watch may begin at this revision or later */
 
+/* Somebody in this process who follows all that is committed (what it keeps is made from the store first). */
+struct watch_observer {
+    struct watch_observer *next;
+    void (*committed)(void *ctx, const struct version *now, const struct version *before);     /* as of watch_note */
+    void (*lost)(void *ctx);                                      /* noted events didn't reach the disk, its own writes too */
+    void *ctx;
+};
+void watch_observe(struct watches *, struct watch_observer *);    /* until watches_free */
+
 /* Where a watcher's lines go. */
 struct watcher_user {
     void (*write)(void *ctx, struct str bytes);
