@@ -28,6 +28,8 @@ bool api_query_bool(struct api_call *c, const char *name)
     return str_is(v, "true") || str_is(v, "1") || str_is(v, "t") || str_is(v, "T") || str_is(v, "TRUE") || str_is(v, "True");
 }
 
+bool api_is_namespace(const struct api_call *c) { return !*c->path.r->group && !strcmp(c->path.r->plural, "namespaces"); }
+
 struct str api_resource_name(const struct resource *r, struct arena *a)
 {
     return *r->group ? arena_fmt(a, "%s.%s", r->plural, r->group) : str_of(r->plural);
@@ -165,19 +167,21 @@ void api_reply_error(struct api_reply *r, const struct kr_err *e)
 
 /* ---- dispatch ---------------------------------------------------------------------------------------------------- */
 
+static int refuse_method(struct api_call *c)
+{
+    return kr_fail(&c->e, KR_METHOD, "the server does not allow this method on the requested resource");
+}
+
 static int check_sub(struct api_call *c)
 {
     const struct api_path *p = &c->path;
     if (!p->sub.n || (str_is(p->sub, "status") && (p->r->flags & RES_STATUS)))
         return 0;
+    if (str_is(p->sub, "finalize") && api_is_namespace(c))
+        return str_is(c->q->method, "PUT") ? 0 : refuse_method(c);
     if (str_is(p->sub, "scale") && (p->r->flags & RES_SCALE))
         return kr_fail(&c->e, KR_UNSUPPORTED, "the subresource scale is not offered by this server: patch spec.replicas");
     return kr_fail(&c->e, KR_NOT_FOUND, "the server could not find the requested resource");
-}
-
-static int refuse_method(struct api_call *c)
-{
-    return kr_fail(&c->e, KR_METHOD, "the server does not allow this method on the requested resource");
 }
 
 static int dispatch(struct api_call *c)
@@ -205,6 +209,8 @@ static int dispatch(struct api_call *c)
         return api_patch(c);
     if (str_is(m, "DELETE") && c->path.name.n && !c->path.sub.n)
         return api_delete(c);
+    if (str_is(m, "DELETE") && !c->path.name.n && !c->path.all_namespaces)
+        return api_delete_collection(c);
     return refuse_method(c);
 }
 

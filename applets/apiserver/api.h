@@ -16,6 +16,7 @@ struct api {
     struct store *store;
     struct watches *watches;
     struct rnd *rnd;                              /* uids, generated names */
+    struct str ca;                                /* certificate authority in PEM, for the ConfigMap that namespaces have; may be empty */
     /* Called when api_handle wrote something outside of a client's request: a commit is wanted soon. May be NULL. */
     void (*wrote)(void *ctx); void *wrote_ctx;
 };
@@ -62,6 +63,7 @@ int api_fail_conflict(struct api_call *, struct str name, const char *why);
 void api_add_cause(struct api_call *, const char *reason, struct str message, struct str field);
 int api_fail_invalid(struct api_call *, struct str name);                  /* from the causes that were added */
 void api_warn(struct api_call *, struct str text);
+bool api_is_namespace(const struct api_call *);                            /* is it about a Namespace itself? */
 struct str api_resource_name(const struct resource *, struct arena *);     /* "runs.kruntimes.io", "pods" */
 
 /* api_read.c */
@@ -76,6 +78,7 @@ int api_patch(struct api_call *);
 int api_store_object(struct api_call *, struct str name, struct json *object, const struct store_value *old, struct str *json);
 /* api_delete.c */
 int api_delete(struct api_call *);
+int api_delete_collection(struct api_call *);
 int api_remove(struct api_call *, struct str name, struct str json);       /* out of the store, DELETED to watchers */
 /* api_meta.c */
 int meta_for_create(struct api_call *, struct json *object);

@@ -67,6 +67,10 @@ static int check_common(struct api_call *c, struct json *object, struct json **m
         return -1;
     json_del(*meta, S("managedFields"));
     json_del(*meta, S("selfLink"));
+    static const char *const omitted[] = { "labels", "annotations", "finalizers", "ownerReferences" };     /* when empty */
+    for (size_t i = 0; i < LEN(omitted); i++)
+        if (json_get(*meta, omitted[i]) && !json_len(json_get(*meta, omitted[i])))
+            json_del(*meta, str_of(omitted[i]));
     return 0;
 }
 
@@ -177,7 +181,10 @@ int meta_for_update(struct api_call *c, struct json *object, const struct json *
 bool meta_is_deleted(const struct json *object)
 {
     const struct json *meta = json_get(object, "metadata");
+    bool is_namespace = str_is(json_string(json_get(object, "kind")), "Namespace");
     int64_t grace = 0;
+    if (is_namespace && json_len(json_get(json_get(object, "spec"), "finalizers")))
+        return false;
     json_int(json_get(meta, "deletionGracePeriodSeconds"), &grace);
     return json_get(meta, "deletionTimestamp") && !json_len(json_get(meta, "finalizers")) && grace == 0;
 }

@@ -45,16 +45,34 @@ int api_store_object(struct api_call *c, struct str name, struct json *object, c
     return 0;
 }
 
-static int namespace_is_there(struct api_call *c)
+static int namespace_takes(struct api_call *c, struct str name)
 {
+    static const char *const deleted[] = { "metadata", "deletionTimestamp" };
     struct store_value v;
     if (!c->path.r->namespaced)
         return 0;
     int rc = store_get(c->api->store, arena_fmt(&c->arena, "namespaces.//%.*s", SFMT(c->path.ns)), &v, &c->e);
-    if (rc > 0)
+    if (rc > 0 && !json_find_path(v.json, deleted, 2).p)
         return 0;
+    if (rc > 0) {
+        c->about = name;
+        api_add_cause(c, "NamespaceTerminating", arena_fmt(&c->arena, "namespace %.*s is being terminated", SFMT(c->path.ns)), S("metadata.namespace"));
+        return kr_fail(&c->e, KR_FORBIDDEN, "%.*s \"%.*s\" is forbidden: unable to create new content in namespace %.*s because it is being terminated",
+                       SFMT(api_resource_name(c->path.r, &c->arena)), SFMT(name), SFMT(c->path.ns));
+    }
     c->about = c->path.ns;
     return rc < 0 ? -1 : kr_fail(&c->e, KR_NOT_FOUND, "namespaces \"%.*s\" not found", SFMT(c->path.ns));
+}
+
+/* A namespace holds itself until it is empty, is active, and can be selected by its name. */
+static void furnish_namespace(struct api_call *c, struct json *object, struct str name)
+{
+    struct arena *a = &c->arena;
+    struct json *finalizers = json_new_array(a);
+    json_append(finalizers, json_new_str(a, S("kubernetes")));
+    json_set(a, json_ensure_object(a, object, "spec"), S("finalizers"), finalizers);
+    json_set(a, json_ensure_object(a, object, "status"), S("phase"), json_new_str(a, S("Active")));
+    json_set(a, json_ensure_object(a, json_get(object, "metadata"), "labels"), S("kubernetes.io/metadata.name"), json_new_str(a, name));
 }
 
 int api_create(struct api_call *c)
@@ -66,9 +84,13 @@ int api_create(struct api_call *c)
         return -1;
     if (!json_is(object, JSON_OBJECT))
         return kr_fail(&c->e, KR_BAD_REQUEST, "the body must be an object");
-    if (meta_for_create(c, object) < 0 || namespace_is_there(c) < 0)
+    if (meta_for_create(c, object) < 0)
         return -1;
     struct str name = json_string(json_get(json_get(object, "metadata"), "name"));
+    if (namespace_takes(c, name) < 0)
+        return -1;
+    if (api_is_namespace(c))
+        furnish_namespace(c, object, name);
     if (c->path.r->type && (c->path.r->flags & RES_STATUS))
         json_del(object, S("status"));
     if (admit(c, object, NULL, false) < 0)
@@ -110,6 +132,24 @@ static void keep_other_half(struct api_call *c, struct json **object, const stru
         json_del(*object, S("status"));
 }
 
+/* spec.finalizers of a namespace: from the object under /finalize, where nothing else counts, else from `old`. */
+static void keep_namespace(struct api_call *c, struct json **object, const struct json *old)
+{
+    const struct json *from = old;
+    if (!api_is_namespace(c))
+        return;
+    if (str_is(c->path.sub, "finalize")) {
+        from = *object;
+        *object = json_clone(&c->arena, old);
+    }
+    const struct json *finalizers = json_get(json_get(from, "spec"), "finalizers");
+    struct json *spec = json_ensure_object(&c->arena, *object, "spec");
+    if (json_len(finalizers))
+        json_set(&c->arena, spec, S("finalizers"), json_clone(&c->arena, finalizers));
+    else
+        json_del(spec, S("finalizers"));
+}
+
 static int load(struct api_call *c, struct store_value *old, struct json **tree)
 {
     struct str key = resource_key(c->path.r, c->path.ns, c->path.name, &c->arena);
@@ -128,6 +168,7 @@ static int replace(struct api_call *c, const struct store_value *old, const stru
     if (!json_is(object, JSON_OBJECT))
         return kr_fail(&c->e, KR_BAD_REQUEST, "the result is not an object");
     keep_other_half(c, &object, old_tree);
+    keep_namespace(c, &object, old_tree);
     if (meta_for_update(c, object, old_tree) < 0 || admit(c, object, old_tree, str_is(c->path.sub, "status")) < 0)
         return -1;
     if (meta_is_deleted(object)) {

@@ -5,6 +5,7 @@
  * It writes DIR/kubeconfig once it listens: who started it waits for that file. TERM drains: watches end, requests under
  * way are answered.
  */
+#include "applets/apiserver/collector.h"
 #include "applets/apiserver/serve.h"
 #include "applets/apiserver/state.h"
 #include "core/applet.h"
@@ -83,8 +84,11 @@ static int run(struct applet_call *call, struct kr_err *e)
     api.store = store_open(fs_join(&a, state.dir, "store.mdb"), e);
     if (api.store) {
         api.watches = watches_new(loop, store_revision(api.store));
-        if (api_bootstrap(&api, e) == 0)
+        api.ca = buf_view(&state.ca.cert);
+        struct collector *collector = api_bootstrap(&api, e) == 0 ? collector_new(&api, e) : NULL;
+        if (collector)
             rc = serve_forever(&api, &state, e);
+        collector_free(collector);
         watches_free(api.watches);
         store_close(api.store);
     }

@@ -45,6 +45,24 @@ struct str resource_api_version(const struct resource *r, char out[96])
     return (struct str){ out, (size_t)n };
 }
 
+const struct resource *resource_by_kind(struct str api_version, struct str kind)
+{
+    char version[96];
+    for (size_t i = 0; i < nresources; i++)
+        if (str_is(kind, resources[i].kind) && str_eq(api_version, resource_api_version(&resources[i], version)))
+            return &resources[i];
+    return NULL;
+}
+
+const struct resource *resource_by_prefix(struct str prefix)
+{
+    struct str group = prefix, plural = str_cut(&group, '.');
+    for (size_t i = 0; i < nresources; i++)
+        if (str_is(plural, resources[i].plural) && str_is(group, resources[i].group))
+            return &resources[i];
+    return NULL;
+}
+
 const struct model_object *resource_object(const struct resource *r)
 {
     return r->type ? r->type->object : NULL;

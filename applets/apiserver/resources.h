@@ -9,7 +9,11 @@
 #include "core/json.h"
 #include "core/model.h"
 
-enum { RES_STATUS = 1, RES_SCALE = 2, RES_GENERATION = 4, RES_GRACE = 8 };     /* GRACE: deletion waits for whoever runs it */
+enum {
+    RES_STATUS = 1, RES_SCALE = 2, RES_GENERATION = 4,
+    RES_GRACE = 8,                       /* deletion waits for whoever runs it */
+    RES_RETURN = 16,                     /* a delete answers with the object, not with a Status */
+};
 struct resource_column { const char *name, *type, *path; int priority; };      /* type "date": path is shown as an age */
 struct resource {
     const char *group, *version, *plural, *singular, *kind, *short_names;      /* short names and categories: "rn,x" */
@@ -23,6 +27,8 @@ struct resource {
 extern const struct resource resources[];
 extern const size_t nresources;
 struct str resource_api_version(const struct resource *, char out[96]);                              /* "apps/v1" */
+const struct resource *resource_by_kind(struct str api_version, struct str kind);                    /* NULL: not served */
+const struct resource *resource_by_prefix(struct str prefix);      /* "runs.kruntimes.io": the first part of a store key */
 /* What its objects look like; NULL: not known, so maps merge, lists are atomic, and any field is let through. */
 const struct model_object *resource_object(const struct resource *);
 
