@@ -256,16 +256,6 @@ static bool has_finalizer(const struct object_meta *m)
     return false;
 }
 
-static void drop(struct look *k, const struct kube_resource *res, struct str live)
-{
-    static const char *const uid[] = { "metadata", "uid" };
-    if (!live.p)
-        return;
-    struct plan_op *op = plan_add(k->p, PLAN_DELETE, res, k->r->metadata.namespace, k->name);
-    op->uid = json_str_of(json_find_path(live, uid, 2), k->a);
-    op->missing_is_fine = op->stale_is_fine = true;
-}
-
 static void scale_to_0(struct look *k)
 {
     static const char *const replicas[] = { "spec", "replicas" };
@@ -285,12 +275,7 @@ static void plan_deletion(struct look *k)
         return;
     scale_to_0(k);
     if (v->pods)
-        return;                                   /* the pods' end brings another look */
-    drop(k, &kube_deployments, v->deployment);
-    drop(k, &kube_networkpolicies, v->network_policy);
-    drop(k, &kube_rolebindings, v->role_binding);
-    drop(k, &kube_roles, v->role);
-    drop(k, &kube_serviceaccounts, v->service_account);
+        return;                                   /* the pods' end brings another look; garbage collection takes the rest */
     AUTO_BUF struct buf b = { .max = 4096 };
     jw_begin(&b, '[');
     for (size_t i = 0; i < k->r->metadata.finalizers.n; i++) {
