@@ -75,6 +75,8 @@ struct json *json_new_object(struct arena *);
 struct json *json_new_array(struct arena *);
 /* The value must be in no tree; it replaces a member of that key in its place, else it comes last. */
 void json_set(struct arena *, struct json *object, struct str key, struct json *value);
+/* As json_set for a key that the object does not have: no look. */
+void json_add(struct arena *, struct json *object, struct str key, struct json *value);
 struct json *json_ensure_object(struct arena *, struct json *object, const char *key);   /* made when absent or of another type */
 bool json_del(struct json *object, struct str key);
 void json_append(struct json *array, struct json *value);

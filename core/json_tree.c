@@ -310,6 +310,14 @@ void json_set(struct arena *a, struct json *object, struct str key, struct json 
     else link_last(o, v);
 }
 
+void json_add(struct arena *a, struct json *object, struct str key, struct json *value)
+{
+    cJSON *v = c_of(value);
+    v->string = text_of(a, key);
+    v->next = v->prev = NULL;
+    link_last(c_of(object), v);
+}
+
 struct json *json_ensure_object(struct arena *a, struct json *object, const char *key)
 {
     struct json *j = json_get(object, key);

@@ -86,6 +86,8 @@ void api_warn(struct api_call *c, struct str text)
 /* The whole text of a message with many causes, which struct kr_err would cut. */
 static struct str full_message(struct api_call *c)
 {
+    if (c->message.n)
+        return c->message;
     if (c->ncauses < 2)
         return str_of(c->e.msg);
     const struct resource *r = c->path.r;
@@ -223,6 +225,7 @@ void api_handle(struct api *api, const struct api_request *q, struct api_reply *
     if (reply->body.failed || c.arena.over) {
         kr_fail(&c.e, KR_TOO_LARGE, "the request needs more memory than it may take");
         c.ncauses = 0;
+        c.message = S("");
         api_status_reply(&c);
     }
     free(c.causes);

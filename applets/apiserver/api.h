@@ -23,6 +23,7 @@ struct api {
 struct api_request {
     struct str method, path, query;               /* path and query as sent */
     struct str content_type, accept;              /* empty: application/json */
+    struct str user_agent;
     struct str body;
 };
 struct api_reply {
@@ -54,6 +55,7 @@ struct api_call {
     struct str about;                             /* name in Status.details; empty: the path's */
     bool about_kind;                              /* details.kind is the Kind (validation), not the plural */
     struct api_cause *causes; size_t ncauses, causes_cap;
+    struct str message;                           /* instead of e's, where that is too short for it */
     bool dry_run;
 };
 struct str api_query(struct api_call *, const char *name);                 /* value, decoded; empty when absent */
@@ -76,6 +78,12 @@ int api_create(struct api_call *);
 int api_update(struct api_call *);                                         /* PUT */
 int api_patch(struct api_call *);
 int api_store_object(struct api_call *, struct str name, struct json *object, const struct store_value *old, struct str *json);
+/* api_apply.c */
+/* What an apply makes of the live object (NULL: there is none), with its managers. */
+int api_apply(struct api_call *, const struct json *live, struct json **ret);
+/* Any other write: the writer owns what differs from old (NULL: created). reset: forget who was. */
+int api_track(struct api_call *, struct json *object, const struct json *old, bool reset);
+bool api_resets_managers(const struct json *object);                       /* managedFields is [{}] */
 /* api_delete.c */
 int api_delete(struct api_call *);
 int api_delete_collection(struct api_call *);
@@ -83,6 +91,7 @@ int api_remove(struct api_call *, struct str name, struct str json);       /* ou
 /* api_meta.c */
 int meta_for_create(struct api_call *, struct json *object);
 int meta_for_update(struct api_call *, struct json *object, const struct json *old);
+int meta_check_kind(struct api_call *, const struct json *object);         /* apiVersion and kind are the path's */
 bool meta_is_deleted(const struct json *object);                           /* marked, and nothing holds it any more */
 /* api_admit.c */
 int admit(struct api_call *, struct json *object, const struct json *old, bool status_only);

@@ -28,7 +28,7 @@ static int check_types(struct api_call *c, const struct json *meta)
     return 0;
 }
 
-static int check_kind(struct api_call *c, struct json *object)
+int meta_check_kind(struct api_call *c, const struct json *object)
 {
     char api[96];
     const struct resource *r = c->path.r;
@@ -63,9 +63,8 @@ static int check_common(struct api_call *c, struct json *object, struct json **m
     if (m && !json_is(m, JSON_OBJECT))
         return kr_fail(&c->e, KR_BAD_REQUEST, "metadata: an object was expected");
     *meta = json_ensure_object(&c->arena, object, "metadata");
-    if (check_kind(c, object) < 0 || check_types(c, *meta) < 0 || check_namespace(c, *meta) < 0)
+    if (meta_check_kind(c, object) < 0 || check_types(c, *meta) < 0 || check_namespace(c, *meta) < 0)
         return -1;
-    json_del(*meta, S("managedFields"));
     json_del(*meta, S("selfLink"));
     static const char *const omitted[] = { "labels", "annotations", "finalizers", "ownerReferences" };     /* when empty */
     for (size_t i = 0; i < LEN(omitted); i++)

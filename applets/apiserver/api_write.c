@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * api_write: create, replace, and patch (RFC 7396 and RFC 6902). All end in api_store_object, which gives the object its
- * new resourceVersion, puts it into the store and notes the event.
+ * api_write: create, replace, and patch (RFC 7396, RFC 6902, and server-side apply by api_apply.c). All end in
+ * api_store_object, which gives the object its new resourceVersion, puts it into the store and notes the event.
  *
- * A change that changes nothing is not written, as with a kube-apiserver. Apply and strategic merge patches are refused.
+ * A change that changes nothing is not written, as with a kube-apiserver. Strategic merge patches are refused.
  */
 #include "applets/apiserver/api.h"
 #include "k8s/patch.h"
@@ -75,15 +75,13 @@ static void furnish_namespace(struct api_call *c, struct json *object, struct st
     json_set(a, json_ensure_object(a, json_get(object, "metadata"), "labels"), S("kubernetes.io/metadata.name"), json_new_str(a, name));
 }
 
-int api_create(struct api_call *c)
+/* Stores a new object; applied: it comes with its managers. */
+static int create(struct api_call *c, struct json *object, bool applied)
 {
-    struct json *object;
     struct store_value v;
     struct str json;
-    if (api_parse_body(c, &object) < 0)
-        return -1;
-    if (!json_is(object, JSON_OBJECT))
-        return kr_fail(&c->e, KR_BAD_REQUEST, "the body must be an object");
+    if (!applied)
+        json_del(json_get(object, "metadata"), S("managedFields"));
     if (meta_for_create(c, object) < 0)
         return -1;
     struct str name = json_string(json_get(json_get(object, "metadata"), "name"));
@@ -93,7 +91,7 @@ int api_create(struct api_call *c)
         furnish_namespace(c, object, name);
     if (c->path.r->type && (c->path.r->flags & RES_STATUS))
         json_del(object, S("status"));
-    if (admit(c, object, NULL, false) < 0)
+    if (admit(c, object, NULL, false) < 0 || (!applied && api_track(c, object, NULL, false) < 0))
         return -1;
     int rc = store_get(c->api->store, resource_key(c->path.r, c->path.ns, name, &c->arena), &v, &c->e);
     if (rc < 0)
@@ -106,6 +104,16 @@ int api_create(struct api_call *c)
         return -1;
     api_send_object(c, 201, json);
     return 0;
+}
+
+int api_create(struct api_call *c)
+{
+    struct json *object;
+    if (api_parse_body(c, &object) < 0)
+        return -1;
+    if (!json_is(object, JSON_OBJECT))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "the body must be an object");
+    return create(c, object, false);
 }
 
 /* Everything but status comes from `old` under /status, and status from `old` elsewhere. */
@@ -162,14 +170,36 @@ static int load(struct api_call *c, struct store_value *old, struct json **tree)
     return *tree ? 0 : -1;
 }
 
-static int replace(struct api_call *c, const struct store_value *old, const struct json *old_tree, struct json *object)
+/* Who wrote it, for all but applies; true in *same when nothing was changed. */
+static int settle_managers(struct api_call *c, struct json *object, const struct json *old, bool applied, bool reset, bool *same)
+{
+    struct json *meta = json_get(object, "metadata");
+    const struct json *had = json_get(json_get(old, "metadata"), "managedFields");
+    *same = false;
+    if (applied) {
+        *same = json_equal(object, old);
+        return 0;
+    }
+    json_del(meta, S("managedFields"));
+    if (had && !reset)
+        json_set(&c->arena, meta, S("managedFields"), json_clone(&c->arena, had));
+    *same = json_equal(object, old);
+    return *same ? 0 : api_track(c, object, old, reset);
+}
+
+static int replace(struct api_call *c, const struct store_value *old, const struct json *old_tree, struct json *object, bool applied)
 {
     struct str json;
+    bool same, reset = !applied && api_resets_managers(object);
     if (!json_is(object, JSON_OBJECT))
         return kr_fail(&c->e, KR_BAD_REQUEST, "the result is not an object");
+    const struct json *managed = applied ? json_get(json_get(object, "metadata"), "managedFields") : NULL;
     keep_other_half(c, &object, old_tree);
     keep_namespace(c, &object, old_tree);
-    if (meta_for_update(c, object, old_tree) < 0 || admit(c, object, old_tree, str_is(c->path.sub, "status")) < 0)
+    if (managed)
+        json_set(&c->arena, json_get(object, "metadata"), S("managedFields"), json_clone(&c->arena, managed));
+    if (meta_for_update(c, object, old_tree) < 0 || admit(c, object, old_tree, str_is(c->path.sub, "status")) < 0 ||
+        settle_managers(c, object, old_tree, applied, reset, &same) < 0)
         return -1;
     if (meta_is_deleted(object)) {
         if (!c->dry_run && api_remove(c, c->path.name, old->json) < 0)
@@ -179,7 +209,7 @@ static int replace(struct api_call *c, const struct store_value *old, const stru
         api_send_object(c, 200, arena_str(&c->arena, buf_view(&text)));
         return 0;
     }
-    if (json_equal(object, old_tree)) {
+    if (same) {
         api_send_object(c, 200, old->json);
         return 0;
     }
@@ -195,7 +225,7 @@ int api_update(struct api_call *c)
     struct json *tree, *object;
     if (api_parse_body(c, &object) < 0 || load(c, &old, &tree) < 0)
         return -1;
-    return replace(c, &old, tree, object);
+    return replace(c, &old, tree, object, false);
 }
 
 static int apply_patch(struct api_call *c, const struct json *tree, struct json **object)
@@ -204,7 +234,7 @@ static int apply_patch(struct api_call *c, const struct json *tree, struct json 
     struct json *patch;
     if (!str_starts(type, S("application/merge-patch+json")) && !str_starts(type, S("application/json-patch+json")))
         return kr_fail(&c->e, KR_UNSUPPORTED, "the body of the request was in an unknown format - accepted media types include: "
-                                              "application/json-patch+json, application/merge-patch+json");
+                                              "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
     if (api_parse_body(c, &patch) < 0)
         return -1;
     if (str_starts(type, S("application/merge-patch+json"))) {
@@ -215,11 +245,27 @@ static int apply_patch(struct api_call *c, const struct json *tree, struct json 
     return *object ? 0 : kr_wrap(&c->e, "the server rejected our request due to an error in our request");
 }
 
+/* The object may be there or not. */
+static int patch_by_apply(struct api_call *c)
+{
+    struct store_value old;
+    struct json *tree = NULL, *object;
+    int rc = load(c, &old, &tree);
+    if (rc < 0 && (c->e.code != KR_NOT_FOUND || c->path.sub.n))
+        return -1;
+    c->e = (struct kr_err){ 0 };
+    if (api_apply(c, tree, &object) < 0)
+        return -1;
+    return tree ? replace(c, &old, tree, object, true) : create(c, object, true);
+}
+
 int api_patch(struct api_call *c)
 {
     struct store_value old;
     struct json *tree, *object;
+    if (str_starts(c->q->content_type, S("application/apply-patch+yaml")))
+        return patch_by_apply(c);
     if (load(c, &old, &tree) < 0 || apply_patch(c, tree, &object) < 0)
         return -1;
-    return replace(c, &old, tree, object);
+    return replace(c, &old, tree, object, false);
 }

@@ -512,7 +512,8 @@ int collector_call(struct api *api, const char *method, const struct resource *r
     struct str in_ns = ns.n ? arena_fmt(&a, "/namespaces/%.*s", SFMT(ns)) : S("");
     struct str path = arena_fmt(&a, "/%s/%.*s%.*s/%s%s%.*s%s%s", *r->group ? "apis" : "api", SFMT(resource_api_version(r, version)), SFMT(in_ns),
                                 r->plural, name.n ? "/" : "", SFMT(name), sub ? "/" : "", sub ? sub : "");
-    struct api_request q = { .method = str_of(method), .path = path, .content_type = str_of(content_type), .body = body };
+    struct api_request q = { .method = str_of(method), .path = path, .content_type = str_of(content_type), .body = body,
+                             .user_agent = S("kube-controller-manager") };
     api_handle(api, &q, &reply);
     int status = reply.status;
     if (ret)

@@ -65,7 +65,10 @@ const struct resource *resource_by_prefix(struct str prefix)
 
 const struct model_object *resource_object(const struct resource *r)
 {
-    return r->type ? r->type->object : NULL;
+    static const struct model_field fields[] = {
+        { .name = "metadata", .len = 8, .s = { .shape = MODEL_OBJECT, .object = &model_object_meta } }, { .name = NULL } };
+    static const struct model_object any = { .doc = "Any object.", .open = true, .fields = fields };
+    return r->type ? r->type->object : &any;
 }
 
 int api_path_parse(struct api_path *p, struct str path, struct arena *a)

@@ -29,7 +29,7 @@ extern const size_t nresources;
 struct str resource_api_version(const struct resource *, char out[96]);                              /* "apps/v1" */
 const struct resource *resource_by_kind(struct str api_version, struct str kind);                    /* NULL: not served */
 const struct resource *resource_by_prefix(struct str prefix);      /* "runs.kruntimes.io": the first part of a store key */
-/* What its objects look like; NULL: not known, so maps merge, lists are atomic, and any field is let through. */
+/* What its objects look like, as far as it is known. */
 const struct model_object *resource_object(const struct resource *);
 
 /* /api/v1/namespaces/NS/PLURAL/NAME/SUB and its shorter forms; the views point into `path`, percent-decoded on the arena. */

@@ -151,7 +151,8 @@ static void carry_out(struct hreq *r, struct str body)
     struct str path, query, m = hreq_method(r);
     uri_split(hreq_path(r), &path, &query);
     struct api_request q = { .method = m, .path = path, .query = query, .body = body,
-                             .content_type = http_get(hreq_fields(r), "content-type"), .accept = http_get(hreq_fields(r), "accept") };
+                             .content_type = http_get(hreq_fields(r), "content-type"), .accept = http_get(hreq_fields(r), "accept"),
+                             .user_agent = http_get(hreq_fields(r), "user-agent") };
     api_handle(s->api, &q, &h->reply);
     h->write = !str_is(m, "GET") && !str_is(m, "HEAD");
     metric_add(METRIC_API_REQUESTS, metric_word(METRIC_API_REQUESTS, h->reply.watch ? S("WATCH") : m), 1);
