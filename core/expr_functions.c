@@ -127,7 +127,7 @@ static int f_duration(struct expr_run *r, const struct value *a, size_t n, struc
         s = str_from(s, k);
         while (unit < s.n && s.p[unit] != '.' && (s.p[unit] < '0' || s.p[unit] > '9')) unit++;
         while (u < LEN(units) && !str_is((struct str){ s.p, unit }, units[u].name)) u++;
-        if (!number || u == LEN(units)) return kr_fail(e, KR_INVALID, "duration(): not a duration");
+        if (!number || u == LEN(units)) return kr_fail(e, KR_INVALID, "type conversion error from 'string' to 'google.protobuf.Duration'");
         all += v * units[u].ns;
         s = str_from(s, unit);
     } while (s.n);

@@ -6,8 +6,8 @@
  *   tree     for documents of unknown shape: patches, jsonpath, expressions. Is cJSON inside; only core/json_tree.c knows
  *   write    a stream of members and items onto a buf
  *
- * Checked means: UTF-8, no byte order mark, nothing behind the value, depth at most LIMIT_JSON_DEPTH, no lone surrogates.
- * Of duplicate keys the last wins. Numbers keep their text: what a double can't hold is not rounded.
+ * Checked means: UTF-8, no byte order mark, nothing behind the value, depth at most LIMIT_JSON_DEPTH. Half of a
+ * surrogate pair is read as U+FFFD, as Kubernetes does. Of duplicate keys the last wins. Numbers keep their text: what a double can't hold is not rounded.
  */
 #ifndef CORE_JSON_H
 #define CORE_JSON_H
@@ -45,7 +45,7 @@ struct str json_str_of(struct str raw, struct arena *);
 
 /* ---- tree ------------------------------------------------------------------------------------------------------- */
 struct json;
-/* All memory comes from the arena; nothing is freed before it. Checks as json_scan does; a string with \u0000 inside is
+/* All memory comes from the arena; nothing is freed before it. Checks as json_scan does; a key with \u0000 inside is
  * refused. NULL and e on failure (KR_TOO_LARGE when the arena is over). */
 struct json *json_parse(struct arena *, struct str text, struct kr_err *e);
 enum json_type json_type(const struct json *);

@@ -60,19 +60,13 @@ static int hex4(const char *p, const char *end, unsigned *out)
 
 static int scan_escape(struct scan *s)
 {
-    unsigned u, low;
+    unsigned u;
     char c = s->at + 1 < s->end ? s->at[1] : 0;
     if (c && strchr("\"\\/bfnrt", c)) {
         s->at += 2;
         return 0;
     }
     if (c != 'u' || hex4(s->at + 2, s->end, &u) < 0) return bad(s, "an escape that JSON does not have");
-    if (u >= 0xDC00 && u < 0xE000) return bad(s, "half of a surrogate pair");
-    if (u >= 0xD800 && u < 0xDC00) {
-        if (s->end - s->at < 12 || s->at[6] != '\\' || s->at[7] != 'u' || hex4(s->at + 8, s->end, &low) < 0 || low < 0xDC00 || low >= 0xE000)
-            return bad(s, "half of a surrogate pair");
-        s->at += 6;
-    }
     s->at += 6;
     return 0;
 }
@@ -334,10 +328,12 @@ static struct str unescape(struct str raw, struct arena *a)
         unsigned u = 0, low;
         hex4(p + 2, end, &u);
         p += 6;
-        if (u >= 0xD800 && u < 0xDC00) {
-            hex4(p + 2, end, &low);
+        bool high = u >= 0xD800 && u < 0xDC00;
+        if (high && end - p >= 6 && p[0] == '\\' && p[1] == 'u' && hex4(p + 2, end, &low) == 0 && low >= 0xDC00 && low < 0xE000) {
             p += 6;
             u = 0x10000 + ((u - 0xD800) << 10) + (low - 0xDC00);
+        } else if (u >= 0xD800 && u < 0xE000) {
+            u = 0xFFFD;                           /* half of a pair */
         }
         to = put_utf8(to, u);
     }

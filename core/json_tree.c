@@ -3,8 +3,8 @@
  * json_tree: trees of unknown shape. The nodes are cJSON's; this is the one file that knows.
  *
  * Its traps are walled off: the parser here is json_scan.c's (cJSON's takes more than RFC 8259), look-ups compare case, a
- * number keeps its text beside the double, a string with NUL is refused instead of cut, and every node and string is on
- * the caller's arena, so nothing of cJSON's allocates or frees. Tests: tests/unit/core/json.c
+ * number keeps its text beside the double, a string knows its length (valueint) so that a NUL inside doesn't cut it, and
+ * every node and string is on the caller's arena, so nothing of cJSON's allocates or frees. Tests: tests/unit/core/json.c
  */
 #include "core/json.h"
 #include <cjson/cJSON.h>
@@ -53,13 +53,15 @@ static cJSON *parse_number(struct json_cur *c, struct arena *a)
     return n;
 }
 
-static char *parse_string(struct json_cur *c, struct arena *a, struct kr_err *e)
+static cJSON *string_node(struct arena *a, struct str s)
 {
-    struct str s = json_text(c, a);
-    if (!s.n || !memchr(s.p, 0, s.n)) return text_of(a, s);
-    kr_fail(e, KR_BAD_REQUEST, "JSON: a string has a NUL character (\\u0000) inside");
-    return NULL;
+    cJSON *n = node(a, cJSON_String);
+    n->valuestring = text_of(a, s);
+    n->valueint = a->over ? 0 : (int)s.n;
+    return n;
 }
+
+static struct str text_in(const cJSON *string) { return (struct str){ string->valuestring, (size_t)string->valueint }; }
 
 static void link_last(cJSON *parent, cJSON *item)
 {
@@ -126,14 +128,11 @@ static cJSON *parse_object(struct json_cur *c, struct arena *a, struct kr_err *e
 
 static cJSON *parse_any(struct json_cur *c, struct arena *a, struct kr_err *e)
 {
-    cJSON *s;
     switch (json_kind(c)) {
     case JSON_OBJECT: return parse_object(c, a, e);
     case JSON_ARRAY: return parse_array(c, a, e);
     case JSON_NUMBER: return parse_number(c, a);
-    case JSON_STRING:
-        s = node(a, cJSON_String);
-        return (s->valuestring = parse_string(c, a, e)) ? s : NULL;
+    case JSON_STRING: return string_node(a, json_text(c, a));
     case JSON_TRUE: json_skip(c); return node(a, cJSON_True);
     case JSON_FALSE: json_skip(c); return node(a, cJSON_False);
     default: json_skip(c); return node(a, cJSON_NULL);
@@ -205,7 +204,7 @@ const char *json_type_name(enum json_type t)
 }
 
 bool json_is(const struct json *j, enum json_type t) { return j && json_type(j) == t; }
-struct str json_string(const struct json *j) { return json_is(j, JSON_STRING) ? str_of(c_of(j)->valuestring) : S(""); }
+struct str json_string(const struct json *j) { return json_is(j, JSON_STRING) ? text_in(c_of(j)) : S(""); }
 double json_double(const struct json *j) { return json_is(j, JSON_NUMBER) ? c_of(j)->valuedouble : 0; }
 
 bool json_int(const struct json *j, int64_t *out)
@@ -294,12 +293,7 @@ struct json *json_new_double(struct arena *a, double v)
     return new_number(a, v, str_of(text));
 }
 
-struct json *json_new_str(struct arena *a, struct str s)
-{
-    cJSON *n = node(a, cJSON_String);
-    n->valuestring = text_of(a, s);
-    return j_of(n);
-}
+struct json *json_new_str(struct arena *a, struct str s) { return j_of(string_node(a, s)); }
 
 void json_set(struct arena *a, struct json *object, struct str key, struct json *value)
 {
@@ -378,6 +372,7 @@ bool json_remove_at(struct json *array, size_t i)
 struct json *json_clone(struct arena *a, const struct json *j)
 {
     const cJSON *from = c_of(j);
+    if (json_is(j, JSON_STRING)) return j_of(string_node(a, text_in(from)));
     cJSON *to = node(a, from->type);
     to->valuedouble = from->valuedouble;
     if (from->valuestring) to->valuestring = text_of(a, str_of(from->valuestring));
@@ -402,7 +397,7 @@ bool json_equal(const struct json *a, const struct json *b)
     enum json_type t = json_type(a);
     if (t != json_type(b)) return false;
     if (t == JSON_NUMBER) return equal_numbers(a, b);
-    if (t == JSON_STRING) return !strcmp(c_of(a)->valuestring, c_of(b)->valuestring);
+    if (t == JSON_STRING) return str_eq(text_in(c_of(a)), text_in(c_of(b)));
     if (t != JSON_ARRAY && t != JSON_OBJECT) return true;
     const struct json *x = json_first(a), *y = json_first(b);
     for (; x && y; x = json_next(x), y = json_next(y)) {

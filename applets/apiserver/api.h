@@ -84,6 +84,11 @@ int api_apply(struct api_call *, const struct json *live, struct json **ret);
 /* Any other write: the writer owns what differs from old (NULL: created). reset: forget who was. */
 int api_track(struct api_call *, struct json *object, const struct json *old, bool reset);
 bool api_resets_managers(const struct json *object);                       /* managedFields is [{}] */
+/* api_scale.c */
+void api_send_scale(struct api_call *, int status, struct str object);     /* the object seen as a Scale */
+/* The object with the replicas that `change` gives its Scale. */
+int api_scaled(struct api_call *, const struct json *object, int (*change)(struct api_call *, const struct json *scale, struct json **ret),
+               struct json **ret);
 /* api_delete.c */
 int api_delete(struct api_call *);
 int api_delete_collection(struct api_call *);

@@ -26,6 +26,11 @@ static int unknown_fields(struct api_call *c, const struct str_list *unknown, en
             api_warn(c, arena_fmt(&c->arena, "unknown field \"%.*s\"", SFMT(unknown->v[i])));
         buf_fmt(&all, "%sunknown field \"%.*s\"", i ? ", " : "", SFMT(unknown->v[i]));
     }
+    if (mode == FIELDS_STRICT && unknown->n && str_is(c->q->method, "PATCH")) {
+        struct str why = arena_fmt(&c->arena, "Invalid value: strict decoding error: %.*s", SFMT(buf_view(&all)));
+        api_add_cause(c, "FieldValueInvalid", why, S("patch"));
+        return kr_fail(&c->e, KR_INVALID, " \"\" is invalid: patch: %.*s", SFMT(why));
+    }
     if (mode == FIELDS_STRICT && unknown->n)
         return kr_fail(&c->e, KR_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a %s: strict decoding error: %.*s", c->path.r->kind,
                        c->path.r->version, c->path.r->kind, SFMT(buf_view(&all)));

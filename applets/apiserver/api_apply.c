@@ -156,7 +156,7 @@ static int fail_conflicts(struct api_call *c, const struct managed_conflicts *al
 
 int api_apply(struct api_call *c, const struct json *live, struct json **ret)
 {
-    struct json *applied;
+    struct json *applied = NULL;
     struct manager who;
     struct managers m;
     struct managed_conflicts conflicts;

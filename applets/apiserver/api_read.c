@@ -28,6 +28,10 @@ static int check_version(struct api_call *c, struct str rv, uint64_t *ret)
 
 void api_send_object(struct api_call *c, int status, struct str json)
 {
+    if (str_is(c->path.sub, "scale")) {
+        api_send_scale(c, status, json);
+        return;
+    }
     c->reply->status = status;
     if (accepts_table(c->q->accept))
         table_one(&c->reply->body, c->path.r, json, loop_wall_us(c->api->loop), true);

@@ -219,11 +219,19 @@ static int replace(struct api_call *c, const struct store_value *old, const stru
     return 0;
 }
 
+static bool on_scale(const struct api_call *c) { return str_is(c->path.sub, "scale"); }
+
+static int sent(struct api_call *c, const struct json *unused, struct json **ret)
+{
+    (void)unused;
+    return api_parse_body(c, ret);
+}
+
 int api_update(struct api_call *c)
 {
     struct store_value old;
     struct json *tree, *object;
-    if (api_parse_body(c, &object) < 0 || load(c, &old, &tree) < 0)
+    if (load(c, &old, &tree) < 0 || (on_scale(c) ? api_scaled(c, tree, sent, &object) : api_parse_body(c, &object)) < 0)
         return -1;
     return replace(c, &old, tree, object, false);
 }
@@ -253,6 +261,8 @@ static int patch_by_apply(struct api_call *c)
     int rc = load(c, &old, &tree);
     if (rc < 0 && (c->e.code != KR_NOT_FOUND || c->path.sub.n))
         return -1;
+    if (on_scale(c))
+        return kr_fail(&c->e, KR_UNSUPPORTED, "apply patches are not offered on scale: apply spec.replicas of the object");
     c->e = (struct kr_err){ 0 };
     if (api_apply(c, tree, &object) < 0)
         return -1;
@@ -265,7 +275,7 @@ int api_patch(struct api_call *c)
     struct json *tree, *object;
     if (str_starts(c->q->content_type, S("application/apply-patch+yaml")))
         return patch_by_apply(c);
-    if (load(c, &old, &tree) < 0 || apply_patch(c, tree, &object) < 0)
+    if (load(c, &old, &tree) < 0 || (on_scale(c) ? api_scaled(c, tree, apply_patch, &object) : apply_patch(c, tree, &object)) < 0)
         return -1;
     return replace(c, &old, tree, object, false);
 }
