@@ -63,16 +63,16 @@ void api_add_cause(struct api_call *c, const char *reason, struct str message, s
 int api_fail_invalid(struct api_call *c, struct str name)
 {
     const struct resource *r = c->path.r;
-    AUTO_BUF struct buf all = { .max = LIMIT_ERR_MESSAGE };
+    AUTO_BUF struct buf b = { .max = LIMIT_OBJECT_BYTES };
+    buf_fmt(&b, "%s%s%s \"%.*s\" is invalid: %s", r->kind, *r->group ? "." : "", r->group, SFMT(name), c->ncauses > 1 ? "[" : "");
     for (size_t i = 0; i < c->ncauses; i++)
-        buf_fmt(&all, "%s%.*s%s%.*s", i ? ", " : c->ncauses > 1 ? "[" : "", SFMT(c->causes[i].field), c->causes[i].field.n ? ": " : "",
-                SFMT(c->causes[i].message));
+        buf_fmt(&b, "%s%.*s%s%.*s", i ? ", " : "", SFMT(c->causes[i].field), c->causes[i].field.n ? ": " : "", SFMT(c->causes[i].message));
     if (c->ncauses > 1)
-        buf_byte(&all, ']');
+        buf_byte(&b, ']');
     c->about = name;
     c->about_kind = true;
-    return kr_fail(&c->e, KR_INVALID, "%s%s%s \"%.*s\" is invalid: %.*s", r->kind, *r->group ? "." : "", r->group, SFMT(name),
-                   SFMT(buf_view(&all)));
+    c->message = arena_str(&c->arena, buf_view(&b));
+    return kr_fail(&c->e, KR_INVALID, "%.*s", SFMT(c->message));
 }
 
 void api_warn(struct api_call *c, struct str text)
@@ -81,22 +81,6 @@ void api_warn(struct api_call *c, struct str text)
         return;
     buf_str(&c->reply->warnings, text);
     buf_byte(&c->reply->warnings, '\n');
-}
-
-/* The whole text of a message with many causes, which struct kr_err would cut. */
-static struct str full_message(struct api_call *c)
-{
-    if (c->message.n)
-        return c->message;
-    if (c->ncauses < 2)
-        return str_of(c->e.msg);
-    const struct resource *r = c->path.r;
-    AUTO_BUF struct buf b = { .max = LIMIT_OBJECT_BYTES };
-    buf_fmt(&b, "%s%s%s \"%.*s\" is invalid: [", r->kind, *r->group ? "." : "", r->group, SFMT(c->about));
-    for (size_t i = 0; i < c->ncauses; i++)
-        buf_fmt(&b, "%s%.*s%s%.*s", i ? ", " : "", SFMT(c->causes[i].field), c->causes[i].field.n ? ": " : "", SFMT(c->causes[i].message));
-    buf_byte(&b, ']');
-    return arena_str(&c->arena, buf_view(&b));
 }
 
 static void write_details(struct api_call *c, struct buf *b)
@@ -142,7 +126,7 @@ static void api_status_reply(struct api_call *c)
     struct api_reply *r = c->reply;
     buf_free(&r->body);
     r->body.max = LIMIT_API_BODY;
-    write_status(&r->body, &c->e, full_message(c));
+    write_status(&r->body, &c->e, c->message.n ? c->message : str_of(c->e.msg));
     if (c->path.r)
         write_details(c, &r->body);
     r->status = kr_codes[c->e.code].http;

@@ -113,7 +113,7 @@ TEST(a_rule_without_an_answer)
     run_is("{\"runtime\":\"b\",\"retryPolicy\":{\"backoff\":\"x\"}}",
            "[spec.retryPolicy.backoff: Invalid value: \"x\": spec.retryPolicy.backoff in body should match"
            " '^([0-9]+(\\.[0-9]+)?(ns|us|\xc2\xb5s|ms|s|m|h))+$', spec.retryPolicy.backoff: Invalid value: \"string\":"
-           " duration(): not a duration evaluating rule: must be 1ms to 60s]");
+           " type conversion error from 'string' to 'google.protobuf.Duration' evaluating rule: must be 1ms to 60s]");
 }
 
 TEST(from_one_version_to_the_next)
