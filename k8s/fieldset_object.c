@@ -186,6 +186,8 @@ static void compare(struct arena *a, const struct model_schema *s, const struct 
 {
     enum shape was = shape_of(s, old), is = shape_of(s, now);
     bool both_empty = !json_len(old) && !json_len(now);
+    if (json_equal(old, now))                     /* most of an object is as it was */
+        return;
     if (was != LEAF && was == is && json_type(old) == json_type(now) && !both_empty) {
         struct children x = sorted_children(a, s, old), y = sorted_children(a, s, now);
         if (!x.bad && !y.bad) {

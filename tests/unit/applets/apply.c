@@ -74,6 +74,9 @@ TEST(other_writes_take_fields_over)
     CHECK_STR(managers(k, CM), S("made Update {\"f:data\":{},\"f:metadata\":{\"f:labels\":{\".\":{},\"f:l\":{}}}}\np Update {\"f:data\":{\"f:x\":{}}}\n"));
     CHECK_INT(apply(k, "a", "x: '3'"), 409);
     CHECK_STR(kit_get(k, "{.message}"), S("Apply failed with 1 conflict: conflict with \"p\" using v1: .data.x"));
+    CHECK_INT(kit_call(k, "PATCH", CM, MERGE, "{\"data\":{\"y\":\"9\"}}"), 200);          /* who doesn't say is known by the client's name */
+    CHECK_STR(managers(k, CM), S("made Update {\"f:data\":{},\"f:metadata\":{\"f:labels\":{\".\":{},\"f:l\":{}}}}\np Update {\"f:data\":{\"f:x\":{}}}\n"
+                                 "unknown Update {\"f:data\":{\"f:y\":{}}}\n"));
     CHECK_INT(kit_call(k, "PATCH", CM, MERGE, "{\"metadata\":{\"managedFields\":[{}]}}"), 200);
     CHECK_STR(managers(k, CM), S(""));
     CHECK_INT(apply(k, "a", "x: '3'"), 409);
