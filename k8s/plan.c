@@ -38,13 +38,13 @@ void plan_free(struct plan *p)
     *p = (struct plan){ 0 };
 }
 
-static const char *const verbs[] = { "create", "merge-patch", "json-patch", "delete" };
+const char *const plan_verbs[] = { "create", "apply", "merge-patch", "json-patch", "delete" };
 
 void plan_print(const struct plan *p, struct buf *b)
 {
     for (size_t i = 0; i < p->n; i++) {
         const struct plan_op *op = &p->ops[i];
-        buf_fmt(b, "%s %s%s%s %.*s%s%.*s", verbs[op->verb], op->resource->plural, op->sub ? "/" : "", op->sub ? op->sub : "", SFMT(op->ns),
+        buf_fmt(b, "%s %s%s%s %.*s%s%.*s", plan_verbs[op->verb], op->resource->plural, op->sub ? "/" : "", op->sub ? op->sub : "", SFMT(op->ns),
                 op->ns.n ? "/" : "", SFMT(op->name));
         if (op->body.n)
             buf_fmt(b, " %.*s", SFMT(op->body));
@@ -80,7 +80,7 @@ static void answered(void *ctx, const struct kube_result *r)
     run->call = NULL;
     if (r->error && !is_fine(op, r, &run->stop)) {
         run->e = *r->error;
-        kr_wrap(&run->e, "%s %s \"%.*s\"", verbs[op->verb], op->resource->plural, SFMT(op->name));
+        kr_wrap(&run->e, "%s %s \"%.*s\"", plan_verbs[op->verb], op->resource->plural, SFMT(op->name));
         run->failed = true;
     }
     run->at++;
@@ -94,6 +94,9 @@ static void send_op(struct plan_run *run)
     switch (op->verb) {
     case PLAN_CREATE:
         run->call = kube_create(run->k, op->resource, op->ns, op->body, user);
+        break;
+    case PLAN_APPLY:
+        run->call = kube_apply(run->k, op->resource, op->ns, op->name, op->manager, op->body, user);
         break;
     case PLAN_MERGE_PATCH:
         run->call = kube_merge_patch(run->k, op->resource, op->ns, op->name, op->sub, op->body, user);

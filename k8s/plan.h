@@ -7,7 +7,8 @@
 #define K8S_PLAN_H
 #include "k8s/client.h"
 
-enum plan_verb { PLAN_CREATE, PLAN_MERGE_PATCH, PLAN_JSON_PATCH, PLAN_DELETE };
+enum plan_verb { PLAN_CREATE, PLAN_APPLY, PLAN_MERGE_PATCH, PLAN_JSON_PATCH, PLAN_DELETE };
+extern const char *const plan_verbs[];            /* how each is printed */
 struct plan_op {
     enum plan_verb verb;
     const struct kube_resource *resource;
@@ -15,6 +16,7 @@ struct plan_op {
     const char *sub;                              /* "status" or NULL */
     struct str body;                              /* JSON */
     struct str uid;                               /* PLAN_DELETE: precondition */
+    const char *manager;                          /* PLAN_APPLY: field manager; applies are forced */
     const char *why;                              /* constant, for people */
     bool exists_is_fine, missing_is_fine;         /* 409 AlreadyExists of a create, 404 of the others count as done */
     bool stale_is_fine;                           /* a failed precondition ends the plan without failure: the watch brings a new look */

@@ -31,7 +31,7 @@ struct str runtime_object_name(struct str runtime, struct arena *a)
     return arena_fmt(a, "runtime-%.40s-%08x", runtime.p, (unsigned)hash);
 }
 
-/* ---- merge patches of what we own -------------------------------------------------------------------------------- */
+/* ---- what we own, as it is to be -------------------------------------------------------------------------------- */
 
 /* Does `live` have all that `want` says? Arrays must be equal as far as their members say something. */
 static bool has_all(const struct json *live, const struct json *want)
@@ -83,30 +83,37 @@ static struct str printed(struct look *k, const struct json *j)
     return arena_str(k->a, buf_view(&b));
 }
 
-/* Creates the object, or patches it when a field we own differs. */
+/* What was applied last is told by a hash, so that a field that is no longer wanted is noticed too: applying without it
+ * takes it away. */
+static void put_hash(struct look *k, struct json *want)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    struct str text = printed(k, want);
+    for (size_t i = 0; i < text.n; i++)
+        hash = (hash ^ (unsigned char)text.p[i]) * UINT64_C(1099511628211);
+    struct json *notes = json_ensure_object(k->a, json_get(want, "metadata"), "annotations");
+    json_set(k->a, notes, S("kruntimes.io/applied"), json_new_str(k->a, arena_fmt(k->a, "%016llx", (unsigned long long)hash)));
+}
+
+/* Server-side apply, when the object is missing, something of ours was changed, or we want something else. */
 static int ensure(struct look *k, const struct kube_resource *res, struct str live, struct json *want, struct kr_err *e)
 {
     char api[96];
     put_owner(k, want);
-    if (!live.p) {
-        json_set(k->a, want, S("apiVersion"), json_new_str(k->a, kube_api_version(res, api)));
-        json_set(k->a, want, S("kind"), json_new_str(k->a, str_of(res->kind)));
-        json_set(k->a, json_get(want, "metadata"), S("name"), json_new_str(k->a, k->name));
-        struct plan_op *op = plan_add(k->p, PLAN_CREATE, res, k->r->metadata.namespace, k->name);
-        op->body = printed(k, want);
-        op->exists_is_fine = true;
-        op->why = "it is missing";
-        return 0;
-    }
-    struct json *have = json_parse(k->a, live, e);
-    if (!have)
+    put_hash(k, want);
+    struct json *have = live.p ? json_parse(k->a, live, e) : NULL;
+    if (live.p && !have)
         return -1;
-    if (has_all(have, want))
+    if (have && has_all(have, want))
         return 0;
-    struct plan_op *op = plan_add(k->p, PLAN_MERGE_PATCH, res, k->r->metadata.namespace, k->name);
+    json_set(k->a, want, S("apiVersion"), json_new_str(k->a, kube_api_version(res, api)));
+    json_set(k->a, want, S("kind"), json_new_str(k->a, str_of(res->kind)));
+    json_set(k->a, json_get(want, "metadata"), S("name"), json_new_str(k->a, k->name));
+    struct plan_op *op = plan_add(k->p, PLAN_APPLY, res, k->r->metadata.namespace, k->name);
     op->body = printed(k, want);
-    op->missing_is_fine = op->stale_is_fine = true;
-    op->why = "a field of ours differs";
+    op->manager = "kruntimes-controller";
+    op->stale_is_fine = true;
+    op->why = have ? "a field of ours differs" : "it is missing";
     return 0;
 }
 

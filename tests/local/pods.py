@@ -72,7 +72,41 @@ with instance() as i:
     # deleting a Runtime drains its pool
     i.api.call('DELETE', RUNTIMES + '/image')
     s.check('a Runtime goes when its pods have', until(lambda: i.api.call('GET', RUNTIMES + '/image')[0] == 404))
-    s.equal('and takes what it owned', i.api.call('GET', '/apis/apps/v1/namespaces/default/deployments/runtime-image')[0], 404)
+    s.check('and takes what it owned', until(lambda: i.api.call('GET', '/apis/apps/v1/namespaces/default/deployments/runtime-image')[0] == 404))
+
+    # what a user takes out of the template goes, what others put on the Deployment stays
+    deployment = '/apis/apps/v1/namespaces/default/deployments/' + i.api.call('GET', '/apis/apps/v1/namespaces/default/deployments')[1]['items'][0]['metadata']['name']
+    env = lambda: i.api.call('GET', deployment)[1]['spec']['template']['spec']['containers'][0].get('env', [])
+    template = lambda value: i.api.call('PATCH', RUNTIMES + '/bash', {'spec': {'template': {'spec': {'containers': [value]}}}}, 'application/merge-patch+json')
+    container = i.api.call('GET', RUNTIMES + '/bash')[1]['spec']['template']['spec']['containers'][0]
+    i.api.call('PATCH', deployment, {'metadata': {'labels': {'mine': 'stays'}}}, 'application/merge-patch+json')
+    template(dict(container, env=[{'name': 'ADDED', 'value': '1'}]))
+    s.check('the template changes', until(lambda: 'ADDED' in [e['name'] for e in env()]))
+    template(container)
+    s.check('and changes back', until(lambda: 'ADDED' not in [e['name'] for e in env()]), str(env()))
+    s.equal('a label of others stays', i.api.call('GET', deployment)[1]['metadata']['labels'].get('mine'), 'stays')
+
+    # a pod drains before a Run on it has started: back to Pending, at no cost
+    i.api.call('PATCH', RUNTIMES + '/bash', {'spec': {'capacity': {'resources': {'runs': 1}}}}, 'application/merge-patch+json')
+    one_slot = lambda: [p for p in i.api.call('GET', PODS)[1]['items'] if p['metadata']['annotations'].get('kruntimes.io/capacity.runs') == '1'
+                        and any(c['type'] == 'Ready' and c['status'] == 'True' for c in p.get('status', {}).get('conditions', []))]
+    until(lambda: len(one_slot()) == 2 and len(pods(i)) == 2)
+    for name in ('busy-a', 'busy-b'):
+        i.api.call('POST', RUNS, run_object(name, ['until [ -e %s/go ]; do read -t 0.05 <> <(:); done; exit 0' % i.dir]))
+        until(lambda: status(i, name).get('phase') == 'Running')
+    version = i.api.call('POST', RUNS, run_object('unstarted', ['echo at last']))[1]['metadata']['resourceVersion']
+    pod = one_slot()[0]
+    i.api.call('PATCH', RUNS + '/unstarted/status', {'status': {'phase': 'Scheduled', 'assignedPod': pod['metadata']['name'],
+               'assignedPodUID': pod['metadata']['uid'], 'attempt': 1}}, 'application/merge-patch+json')
+    i.api.call('DELETE', PODS + '/' + pod['metadata']['name'])
+    s.check('it leaves the pod', until(lambda: status(i, 'unstarted').get('assignedPod') != pod['metadata']['name']))
+    open(i.dir + '/go', 'w').close()
+    i.wait({'unstarted', 'busy-a', 'busy-b'})
+    seen = [e['object']['status'].get('phase') for e in i.api.watch(RUNS + '?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%%3Dunstarted&resourceVersion=%s' % version)
+            if e['type'] == 'MODIFIED']
+    s.equal('Scheduled, Pending, and again', seen[:3] + seen[-1:], ['Scheduled', 'Pending', 'Scheduled', 'Succeeded'])
+    s.equal('at no cost', status(i, 'unstarted').get('attempt'), 1)
+    s.equal('what ran there could end', [status(i, n).get('phase') for n in ('busy-a', 'busy-b')], ['Succeeded'] * 2)
 
     # down and up again: the state stays
     i.api.call('POST', RUNS, run_object('lost', ['sleep 60']))
@@ -88,7 +122,7 @@ with instance() as i:
     i.api.call('POST', RUNS, run_object('again', ['echo again']))
     i.wait({'again'})
     s.equal('and it works', i.cli('run', 'logs', 'again').stdout, 'again\n')
-    s.equal('logs from before', i.cli('run', 'logs', 'parked').stdout, 'woken\n')
+    s.equal('logs from before', i.cli('run', 'logs', 'unstarted').stdout, 'at last\n')
     if s.failed:
         print(i.logs())
 s.end()

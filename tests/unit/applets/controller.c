@@ -53,12 +53,11 @@ static void show_body(struct story *s, struct str body)
 
 static void show(struct story *s, const struct plan *p, int rc, const struct kr_err *e)
 {
-    static const char *const verbs[] = { "create", "merge-patch", "json-patch", "delete" };
     if (rc < 0)
         buf_fmt(&s->out, "error: %s\n", e->msg);
     for (size_t i = 0; i < p->n; i++) {
         const struct plan_op *op = &p->ops[i];
-        buf_fmt(&s->out, "%s %s%s%s %.*s/%.*s%s%.*s%s%s\n", verbs[op->verb], op->resource->plural, op->sub ? "/" : "", op->sub ? op->sub : "", SFMT(op->ns),
+        buf_fmt(&s->out, "%s %s%s%s %.*s/%.*s%s%.*s%s%s\n", plan_verbs[op->verb], op->resource->plural, op->sub ? "/" : "", op->sub ? op->sub : "", SFMT(op->ns),
                 SFMT(op->name), op->uid.n ? " if uid " : "", SFMT(op->uid), op->why ? "  # " : "", op->why ? op->why : "");
         if (op->body.n)
             show_body(s, op->body);
@@ -76,7 +75,7 @@ static void show(struct story *s, const struct plan *p, int rc, const struct kr_
 static struct str made(struct story *s, const struct plan *p, const struct kube_resource *r, struct str known)
 {
     for (size_t i = 0; i < p->n; i++)
-        if (p->ops[i].verb == PLAN_CREATE && p->ops[i].resource == r)
+        if (p->ops[i].verb == PLAN_APPLY && p->ops[i].resource == r)
             return arena_str(&s->a, p->ops[i].body);
     return known;
 }
