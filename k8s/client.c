@@ -444,8 +444,11 @@ static void stream_lines(struct kube_stream *s, struct str bytes)
         buf_str(&s->line, part);
         AUTO_BUF struct buf whole = s->line;
         s->line = (struct buf){ .max = LIMIT_KUBE_LINE };
-        if (!whole.failed)
-            s->user.line(s->user.ctx, buf_view(&whole));
+        if (whole.failed) {
+            s->line.failed = true;                /* told by the caller: an event must not be lost in silence */
+            return;
+        }
+        s->user.line(s->user.ctx, buf_view(&whole));
     }
 }
 

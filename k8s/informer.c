@@ -3,8 +3,9 @@
  * informer: states LISTING → WATCHING → (WAITING →) WATCHING or LISTING. A watch that ends is opened again from the last
  * version seen; only a 410, a version that can't be used, or an event that isn't one makes a new list.
  *
- * Waiting after trouble doubles from 50 ms to 10 s with jitter, and starts over when something arrives. Tested in
- * tests/unit/k8s/informer.c against a server in the same loop.
+ * Waiting after trouble doubles from 50 ms to 10 s with jitter, and starts over when a watch has brought something or has
+ * lived for a second: a list alone proves nothing, lists may be allowed and watches refused. For the same reason only
+ * watches that lived are opened again without a wait. Tested in tests/unit/k8s/informer.c.
  */
 #include "k8s/informer.h"
 #include "core/json.h"
@@ -13,7 +14,7 @@
 #include "core/uri.h"
 #include <stdio.h>
 
-enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 10000000, PAGE = 500, WATCH_S = 600 };
+enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 10000000, LIVED_US = 1000000, PAGE = 500, WATCH_S = 600 };
 
 /* version: a hash of it. It is only compared with itself, and there may be a hundred thousand of these. */
 struct known { uint64_t version, seen; uint32_t n; char key[]; };
@@ -29,7 +30,7 @@ struct informer {
     struct kube_call *list;
     struct kube_stream *watch;
     struct timer wait;
-    int64_t wait_us, list_began_us, listed_at_us;
+    int64_t wait_us, list_began_us, listed_at_us, opened_at_us;
     struct buf version, cont;
     bool synced, live, relist, use_fallback, always_relist;
 };
@@ -119,6 +120,18 @@ static void wait_some(struct informer *inf, const struct kr_err *e)
     loop_timer_in(inf->loop, &inf->wait, us);
 }
 
+/* A watch is over; e NULL: as it may happen without trouble. */
+static void go_on(struct informer *inf, const struct kr_err *e)
+{
+    bool lived = inf->opened_at_us && loop_now_us(inf->loop) - inf->opened_at_us >= LIVED_US;
+    if (lived)
+        inf->wait_us = WAIT_MIN_US;
+    if (e || !lived)
+        wait_some(inf, e);
+    else
+        begin(inf);
+}
+
 /* ---- watch ------------------------------------------------------------------------------------------------------- */
 
 static void on_line(void *ctx, struct str line)
@@ -139,10 +152,7 @@ static void on_line(void *ctx, struct str line)
         kube_status_error((int)code, object, &e, NULL);
         inf->relist = true;
         kube_close_stream(TAKE(inf->watch));
-        if (code == 410)
-            begin(inf);
-        else
-            wait_some(inf, &e);
+        go_on(inf, code == 410 ? NULL : &e);
         return;
     }
     inf->wait_us = WAIT_MIN_US;
@@ -153,7 +163,12 @@ static void on_line(void *ctx, struct str line)
         gone(inf, key_of(meta, &a, inf->r->namespaced), object);
 }
 
-static void on_opened(void *ctx) { ((struct informer *)ctx)->live = true; }
+static void on_opened(void *ctx)
+{
+    struct informer *inf = ctx;
+    inf->live = true;
+    inf->opened_at_us = loop_now_us(inf->loop);
+}
 
 static void on_ended(void *ctx, int status, const struct kr_err *e)
 {
@@ -161,13 +176,13 @@ static void on_ended(void *ctx, int status, const struct kr_err *e)
     inf->watch = NULL;
     if (e && e->code == KR_EXPIRED) {
         inf->relist = true;
-        begin(inf);
+        go_on(inf, NULL);
     } else if (e) {
         if (status >= 400 && status != 401 && status != 429 && status < 500)
             inf->relist = true;
-        wait_some(inf, e);
+        go_on(inf, e);
     } else {
-        begin(inf);                               /* the server's own time limit: go on at once */
+        go_on(inf, NULL);                         /* the server's own time limit */
     }
 }
 
@@ -191,6 +206,7 @@ static void watch(struct informer *inf)
     uri_put_param(&p, "resourceVersion", buf_view(&inf->version));
     snprintf(seconds, sizeof seconds, "%d", WATCH_S + (int)rnd_below(inf->rnd, WATCH_S));
     uri_put_param(&p, "timeoutSeconds", str_of(seconds));
+    inf->opened_at_us = 0;
     inf->watch = kube_open_stream(inf->k, buf_view(&p), (struct kube_stream_user){ on_opened, on_line, on_ended, inf });
 }
 
@@ -204,7 +220,6 @@ static void listed(struct informer *inf)
     inf->relist = false;
     inf->synced = true;
     inf->listed_at_us = inf->list_began_us;
-    inf->wait_us = WAIT_MIN_US;
     if (inf->user.synced)
         inf->user.synced(inf->user.ctx);
     watch(inf);

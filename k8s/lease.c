@@ -28,9 +28,9 @@ static void wait(struct lease *l, int64_t us) { loop_timer_in(l->loop, &l->again
 
 static void trouble(struct lease *l, const struct kr_err *e)
 {
-    if (l->c.trouble)
-        l->c.trouble(l->c.ctx, e);
     wait(l, l->c.renew_us);
+    if (l->c.trouble)
+        l->c.trouble(l->c.ctx, e);                /* last: it may free us */
 }
 
 static void lose(struct lease *l, const struct kr_err *e)
@@ -137,9 +137,7 @@ static void looked(void *ctx, const struct kube_result *r)
         take(l, false);
         return;
     }
-    struct kr_err e = { 0 };
-    kr_fail(&e, KR_CONFLICT, "the lease \"%s\" was taken by \"%.*s\"", l->name, SFMT(who));
-    lose(l, &e);
+    bool was_ours = l->held;
     struct str record = arena_fmt(&a, "%.*s %.*s", SFMT(who), SFMT(when));
     if (!str_eq(record, buf_view(&l->seen))) {
         buf_clear(&l->seen);
@@ -147,11 +145,16 @@ static void looked(void *ctx, const struct kube_result *r)
         l->seen_us = loop_now_us(l->loop);
     }
     int64_t left = l->seen_us + seconds * 1000000 - loop_now_us(l->loop);
-    if (left <= 0) {
+    if (left <= 0 && !was_ours) {
         l->transitions++;
         take(l, false);
     } else {
-        wait(l, left < l->c.renew_us ? left : l->c.renew_us);
+        wait(l, left < l->c.renew_us && left > 0 ? left : l->c.renew_us);
+    }
+    if (was_ours) {
+        struct kr_err e = { 0 };
+        kr_fail(&e, KR_CONFLICT, "the lease \"%s\" was taken by \"%.*s\"", l->name, SFMT(who));
+        lose(l, &e);
     }
 }
 
@@ -207,7 +210,7 @@ void lease_release(struct lease *l, void (*over)(void *), void *ctx)
     l->over_ctx = ctx;
     loop_timer_stop(l->loop, &l->expiry);
     kube_cancel(TAKE(l->call));
-    if (l->held) {
+    if (l->held && l->version.n) {                /* without a version it might be another's by now: then it runs out */
         AUTO_BUF struct buf b = { .max = 2048 };
         jw_begin(&b, '{');
         jw_kbegin(&b, "metadata", '{');

@@ -19,5 +19,5 @@ struct lease_config {
 struct lease *lease_new(struct kube *, const struct lease_config *, struct rnd *);
 /* Gives it up so that another may take it at once; frees when the server has answered or after a second, then `over`. */
 void lease_release(struct lease *, void (*over)(void *ctx), void *ctx);
-void lease_free(struct lease *);                  /* no release, no callback */
+void lease_free(struct lease *);                  /* no release, no callback; may be called in any of the callbacks */
 #endif

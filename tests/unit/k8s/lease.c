@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/json.h"
+#include "k8s/lease.h"
+#include "tests/kit/here.h"
+#include "tests/kit/test.h"
+
+struct candidate { struct here *h; struct kube *k; struct lease *l; int won, lost, trouble; bool over; enum kr_code why; bool free_on_lost; };
+
+static void won(void *ctx) { ((struct candidate *)ctx)->won++; }
+static void over(void *ctx) { ((struct candidate *)ctx)->over = true; }
+static void lost(void *ctx, const struct kr_err *why)
+{
+    struct candidate *c = ctx;
+    c->lost++;
+    c->why = why->code;
+    if (c->free_on_lost)
+        lease_free(TAKE(c->l));
+}
+static void trouble(void *ctx, const struct kr_err *e) { (void)e; ((struct candidate *)ctx)->trouble++; }
+
+static void stand(struct candidate *c, struct here *h, struct kube *k, struct str holder)
+{
+    *c = (struct candidate){ .h = h, .k = k };
+    c->l = lease_new(k, &(struct lease_config){ .ns = S("default"), .name = S("leader"), .holder = holder, .duration_us = 15000000, .won = won,
+                                                .lost = lost, .trouble = trouble, .ctx = c }, &h->rnd);
+}
+
+static int64_t spec_number(struct here *h, const char *field, struct str *holder, struct arena *a)
+{
+    struct here_answer r = { 0 };
+    int64_t n = -1;
+    kube_get(h->kube, &kube_leases, S("default"), S("leader"), here_into(&r));
+    here_until(h, &r.over);
+    CHECK_INT(r.status, 200);
+    struct str spec = json_find(buf_view(&r.body), "spec");
+    str_i64(json_find(spec, field), &n);
+    *holder = arena_str(a, json_str_of(json_find(spec, "holderIdentity"), a));
+    here_answer_free(&r);
+    return n;
+}
+
+TEST(the_second_waits_until_the_first_has_not_renewed_for_the_duration)
+{
+    struct here h;
+    struct candidate a, b;
+    AUTO_ARENA struct arena arena = { .limit = 4096 };
+    struct str holder;
+    here_init(&h);
+    stand(&a, &h, h.kube, S("a"));
+    here_until_is(&h, &a.won, 1);
+    CHECK_INT(spec_number(&h, "leaseTransitions", &holder, &arena), 0);
+    CHECK_STR(holder, S("a"));
+    lease_free(a.l);                              /* it dies without a word */
+    stand(&b, &h, h.kube, S("b"));
+    for (int i = 0; i < 2; i++) {
+        spec_number(&h, "leaseTransitions", &holder, &arena);     /* an answer later, b has looked */
+        here_skip(&h, 6000000);
+    }
+    spec_number(&h, "leaseTransitions", &holder, &arena);
+    CHECK_INT(b.won, 0);
+    here_skip(&h, 6000000);
+    here_until_is(&h, &b.won, 1);
+    CHECK_INT(spec_number(&h, "leaseTransitions", &holder, &arena), 1);
+    CHECK_STR(holder, S("b"));
+    lease_free(b.l);
+    here_done(&h);
+}
+
+TEST(a_released_lease_is_taken_at_the_next_look_and_ones_own_at_once)
+{
+    struct here h;
+    struct candidate a, b;
+    here_init(&h);
+    stand(&a, &h, h.kube, S("a"));
+    here_until_is(&h, &a.won, 1);
+    lease_free(a.l);
+    stand(&a, &h, h.kube, S("a"));                /* the same name: a restarted container */
+    here_until_is(&h, &a.won, 1);
+    lease_release(a.l, over, &a);
+    here_until(&h, &a.over);
+    CHECK_INT(a.lost, 0);
+    stand(&b, &h, h.kube, S("b"));
+    here_until_is(&h, &b.won, 1);
+    lease_free(b.l);
+    here_done(&h);
+}
+
+TEST(a_lease_that_cannot_be_renewed_is_lost_when_its_duration_is_over)
+{
+    struct here h;
+    struct candidate a;
+    here_init(&h);
+    struct kube *k = here_client(&h, h.port);
+    stand(&a, &h, k, S("a"));
+    here_until_is(&h, &a.won, 1);
+    serve_free(TAKE(h.serve));                    /* nobody listens any more */
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(a.lost, 0);
+        here_skip(&h, 5600000);
+        here_until_is(&h, &a.trouble, i + 1);
+        if (i == 1)
+            CHECK_INT(a.lost, 0);                 /* 11.2 s: still held */
+    }
+    here_until_is(&h, &a.lost, 1);
+    CHECK_INT(a.why, KR_DEADLINE);
+    lease_release(a.l, over, &a);                 /* nothing to give up: over without an answer */
+    here_until(&h, &a.over);
+    kube_free(k);
+    here_done(&h);
+}
+
+TEST(a_lease_somebody_else_wrote_is_lost_and_may_be_freed_in_that_call)
+{
+    struct here h;
+    struct candidate a;
+    struct here_answer r = { 0 };
+    here_init(&h);
+    stand(&a, &h, h.kube, S("a"));
+    a.free_on_lost = true;
+    here_until_is(&h, &a.won, 1);
+    kube_merge_patch(h.kube, &kube_leases, S("default"), S("leader"), NULL,
+                     S("{\"spec\":{\"holderIdentity\":\"thief\",\"renewTime\":\"2026-01-01T00:00:00.000000Z\"}}"), here_into(&r));
+    here_until(&h, &r.over);
+    CHECK_INT(r.status, 200);
+    here_skip(&h, 5600000);
+    here_until_is(&h, &a.lost, 1);
+    CHECK_INT(a.why, KR_CONFLICT);
+    CHECK(!a.l);
+    here_answer_free(&r);
+    here_done(&h);
+}
