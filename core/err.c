@@ -76,7 +76,7 @@ int kr_wrap(struct kr_err *e, const char *fmt, ...)
 enum kr_code kr_code_of_http(int status)
 {
     for (int c = 0; c < KR_CODE_COUNT; c++)
-        if (kr_codes[c].http == status) return (enum kr_code)c;
+        if (c != KR_USAGE && kr_codes[c].http == status) return (enum kr_code)c;         /* that is for our own command line */
     if (status >= 200 && status < 300) return KR_OK;
     return status >= 500 ? KR_UNAVAILABLE : KR_BAD_REQUEST;
 }

@@ -189,7 +189,7 @@ void kube_status_error(int status, struct str body, struct kr_err *e, bool *caus
     struct str reason = is_json ? json_str_of(json_find(body, "reason"), &a) : (struct str){ 0 };
     struct str details = is_json ? json_find(body, "details") : (struct str){ 0 };
     enum kr_code code = kr_code_of_http(status);
-    for (int i = 1; reason.n && i < KR_CODE_COUNT; i++)
+    for (int i = KR_USAGE + 1; reason.n && i < KR_CODE_COUNT; i++)          /* no server says that our command line is wrong */
         if (kr_codes[i].http == status && str_is(reason, kr_codes[i].reason)) {
             code = (enum kr_code)i;
             break;

@@ -61,6 +61,7 @@ void here_done(struct here *h)
 
 void here_skip(struct here *h, int64_t us) { h->clock.ahead += us; }
 void here_turn(struct here *h) { loop_run_until(h->loop, NULL, NULL, loop_now_us(h->loop)); }
+void here_run(struct here *h, int64_t us) { loop_run_until(h->loop, NULL, NULL, mono(&h->clock.clock) + us); }
 
 static bool is_set(void *flag) { return *(const bool *)flag; }
 struct reached { const int *counter; int at_least; };

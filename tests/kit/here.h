@@ -25,7 +25,8 @@ void here_skip(struct here *, int64_t us);               /* the clock is set ahe
 /* Turns until *flag; a failed check when that takes more than 20 s of real time. */
 bool here_until(struct here *, const bool *flag);
 bool here_until_is(struct here *, const int *counter, int at_least);
-void here_turn(struct here *);                           /* carries out what is due now */
+void here_turn(struct here *);                           /* carries out what is due now, without a look at sockets */
+void here_run(struct here *, int64_t us);                /* turns for us of real time: for what must not happen */
 
 struct here_answer { bool over; int status; enum kr_code code; bool causes; struct buf body; char msg[512]; };
 struct kube_user here_into(struct here_answer *);        /* emptied; body is freed by here_answer_free */

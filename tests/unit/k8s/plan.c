@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "k8s/plan.h"
+#include "tests/kit/here.h"
+#include "tests/kit/test.h"
+#include <stdio.h>
+
+TEST(a_plan_is_told_a_line_an_operation)
+{
+    struct plan p = { 0 };
+    AUTO_BUF struct buf b = { .max = 4096 };
+    plan_add(&p, PLAN_CREATE, &kube_pods, S("ns"), S("a"))->body = S("{\"x\":1}");
+    struct plan_op *op = plan_add(&p, PLAN_MERGE_PATCH, &kube_runs, S("ns"), S("b"));
+    op->sub = "status";
+    op->body = S("{}");
+    op->why = "because";
+    plan_add(&p, PLAN_DELETE, &kube_namespaces, S(""), S("c"))->uid = S("u-1");
+    p.look_again_us = 1767225600000000;
+    plan_print(&p, &b);
+    CHECK_STR(buf_view(&b), S("create pods ns/a {\"x\":1}\nmerge-patch runs/status ns/b {}  # because\n"
+                              "delete namespaces c if uid=u-1\nlook again at 2026-01-01T00:00:00.000000Z\n"));
+    plan_free(&p);
+    CHECK(!p.n && !p.ops);
+}
+
+#define MAP(name) S("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"" name "\"}}")
+
+struct end { bool over, failed; char msg[512]; };
+static void ended(void *ctx, const struct kr_err *e)
+{
+    struct end *end = ctx;
+    *end = (struct end){ .over = true, .failed = e };
+    snprintf(end->msg, sizeof end->msg, "%s", e ? e->msg : "");
+}
+
+static struct plan_op *create(struct plan *p, struct str name, struct str body)
+{
+    struct plan_op *op = plan_add(p, PLAN_CREATE, &kube_configmaps, S("default"), name);
+    op->body = body;
+    return op;
+}
+
+static void carry_out(struct here *h, struct plan *p, struct end *end)
+{
+    *end = (struct end){ 0 };
+    plan_execute(h->kube, p, ended, end);
+    CHECK(!end->over && !p->n);                   /* never from inside; taken over */
+    here_until(h, &end->over);
+}
+
+static bool is_there(struct here *h, struct str name)
+{
+    struct here_answer r = { 0 };
+    kube_get(h->kube, &kube_configmaps, S("default"), name, here_into(&r));
+    here_until(h, &r.over);
+    here_answer_free(&r);
+    return r.status == 200;
+}
+
+TEST(operations_are_carried_out_in_order_until_one_is_refused)
+{
+    struct here h;
+    struct plan p = { 0 };
+    struct end end;
+    here_init(&h);
+    carry_out(&h, &p, &end);                      /* nothing to do is done */
+    CHECK(!end.failed);
+    create(&p, S("a"), MAP("a"));
+    plan_add(&p, PLAN_MERGE_PATCH, &kube_configmaps, S("default"), S("a"))->body = S("{\"data\":{\"x\":\"1\"}}");
+    plan_add(&p, PLAN_JSON_PATCH, &kube_configmaps, S("default"), S("a"))->body = S("[{\"op\":\"test\",\"path\":\"/data/x\",\"value\":\"1\"}]");
+    carry_out(&h, &p, &end);
+    CHECK(!end.failed);
+    create(&p, S("a"), MAP("a"));
+    create(&p, S("b"), MAP("b"));
+    carry_out(&h, &p, &end);
+    CHECK(end.failed);
+    CHECK(str_starts(str_of(end.msg), S("create configmaps \"a\": ")));
+    CHECK(!is_there(&h, S("b")));
+    create(&p, S("a"), MAP("a"))->exists_is_fine = true;
+    plan_add(&p, PLAN_DELETE, &kube_configmaps, S("default"), S("gone"))->missing_is_fine = true;
+    create(&p, S("b"), MAP("b"));
+    carry_out(&h, &p, &end);
+    CHECK(!end.failed);
+    CHECK(is_there(&h, S("b")));
+    here_done(&h);
+}
+
+TEST(a_stale_operation_ends_the_plan_without_failure_and_an_invalid_one_with)
+{
+    static const struct { enum plan_verb verb; struct str name, body, uid; bool failed; } rows[] = {
+        { PLAN_MERGE_PATCH, { "a", 1 }, { "{\"metadata\":{\"resourceVersion\":\"1\"}}", 36 }, { 0 }, false },
+        { PLAN_MERGE_PATCH, { "gone", 4 }, { "{}", 2 }, { 0 }, false },
+        { PLAN_JSON_PATCH, { "a", 1 }, { "[{\"op\":\"test\",\"path\":\"/x\",\"value\":1}]", 37 }, { 0 }, false },
+        { PLAN_DELETE, { "a", 1 }, { 0 }, { "other", 5 }, false },
+        { PLAN_MERGE_PATCH, { "a", 1 }, { "{\"data\":{\"key\":[1]}}", 20 }, { 0 }, true },
+    };
+    struct here h;
+    struct plan p = { 0 };
+    struct end end;
+    here_init(&h);
+    create(&p, S("a"), MAP("a"));
+    carry_out(&h, &p, &end);
+    for (size_t i = 0; i < LEN(rows); i++) {
+        for (int stale_is_fine = 1; stale_is_fine >= 0; stale_is_fine--) {
+            struct plan_op *op = plan_add(&p, rows[i].verb, &kube_configmaps, S("default"), rows[i].name);
+            op->body = rows[i].body;
+            op->uid = rows[i].uid;
+            op->stale_is_fine = stale_is_fine;
+            create(&p, S("b"), MAP("b"));
+            carry_out(&h, &p, &end);
+            if (!CHECK(end.failed == (rows[i].failed || !stale_is_fine)))
+                printf("    row %zu: %s\n", i, end.msg);
+            CHECK(!is_there(&h, S("b")));         /* either way nothing behind it is carried out */
+        }
+    }
+    here_done(&h);
+}
