@@ -12,7 +12,7 @@ const char *grpc_status_name(int s) { return s >= 0 && (size_t)s < LEN(names) ? 
 enum kr_code grpc_code(int status)
 {
     for (int i = 0; i < KR_CODE_COUNT; i++)
-        if (kr_codes[i].grpc == status)
+        if (i != KR_USAGE && kr_codes[i].grpc == status)                      /* that is for our own command line */
             return (enum kr_code)i;
     return KR_PROTOCOL;
 }

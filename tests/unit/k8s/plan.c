@@ -91,7 +91,7 @@ TEST(a_stale_operation_ends_the_plan_without_failure_and_an_invalid_one_with)
         { PLAN_MERGE_PATCH, { "gone", 4 }, { "{}", 2 }, { 0 }, false },
         { PLAN_JSON_PATCH, { "a", 1 }, { "[{\"op\":\"test\",\"path\":\"/x\",\"value\":1}]", 37 }, { 0 }, false },
         { PLAN_DELETE, { "a", 1 }, { 0 }, { "other", 5 }, false },
-        { PLAN_MERGE_PATCH, { "a", 1 }, { "{\"data\":{\"key\":[1]}}", 20 }, { 0 }, true },
+        { PLAN_MERGE_PATCH, { "a", 1 }, { "{\"metadata\":{\"labels\":{\"a b\":\"c\"}}}", 35 }, { 0 }, true },
     };
     struct here h;
     struct plan p = { 0 };
