@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "grpc/grpc.h"
+#include "grpc/proto/health.pb.h"
+#include "tests/kit/here.h"
+#include "tests/kit/test.h"
+#include <stdio.h>
+
+struct fixture { struct here h; struct grpc_server *s; struct grpc_client *c; bool sick, closed; int gone, started; };
+
+static void echo(struct grpc_request *r, struct str m)
+{
+    grpc_reply(r, m);
+    grpc_end(r, GRPC_OK, S(""));
+}
+static void count(struct grpc_request *r, struct str m)
+{
+    for (size_t i = 1; i <= m.n; i++)
+        grpc_reply(r, (struct str){ m.p, i });
+    grpc_end(r, GRPC_OK, S(""));
+}
+static void fail(struct grpc_request *r, struct str m) { grpc_end(r, GRPC_NOT_FOUND, m); }
+static void silent(struct grpc_request *r, struct str m) { (void)m; ((struct fixture *)grpc_service_ctx(r))->started++; }
+static void went(struct grpc_request *r) { ((struct fixture *)grpc_service_ctx(r))->gone++; }
+static void chat_end(struct grpc_request *r) { grpc_end(r, GRPC_OK, S("bye")); }
+static const struct grpc_method methods[] = {
+    { .name = "Echo", .message = echo }, { .name = "Count", .message = count }, { .name = "Fail", .message = fail },
+    { .name = "Silent", .message = silent, .gone = went }, { .name = "Chat", .stream_in = true, .message = grpc_reply, .half_closed = chat_end }, { 0 } };
+
+static int allow(void *ctx, struct http_fields f, struct kr_err *e)
+{
+    struct fixture *x = ctx;
+    return x->closed && !str_is(http_get(f, "authorization"), "Bearer t") ? kr_fail(e, KR_UNAUTHORIZED, "who are you") : 0;
+}
+static bool healthy(void *ctx, struct str service) { (void)service; return !((struct fixture *)ctx)->sick; }
+
+static void begin(struct fixture *x)
+{
+    static struct grpc_service service;
+    struct kr_err e = { 0 };
+    *x = (struct fixture){ 0 };
+    here_loop(&x->h);
+    service = (struct grpc_service){ "test.Test", methods, x };
+    x->s = grpc_server_new(x->h.loop, &(struct grpc_server_config){ .host = S("127.0.0.1"), .services = &service, .n = 1, .max_message = 100000,
+                                                                    .allow = allow, .healthy = healthy, .ctx = x }, &e);
+    if (!CHECK(x->s))
+        abort();
+    x->c = grpc_client_new(x->h.loop, S("127.0.0.1"), grpc_server_port(x->s));
+}
+
+static void end(struct fixture *x)
+{
+    grpc_client_free(x->c);
+    grpc_server_free(x->s);
+    loop_free(x->h.loop);
+}
+
+struct got { bool over; int status, messages; size_t bytes; char text[600]; };
+static void on_message(void *ctx, struct str m)
+{
+    struct got *g = ctx;
+    g->messages++;
+    g->bytes += m.n;
+}
+static void on_done(void *ctx, int status, struct str text)
+{
+    struct got *g = ctx;
+    CHECK(!g->over);
+    g->over = true;
+    g->status = status;
+    snprintf(g->text, sizeof g->text, "%.*s", SFMT(text));
+}
+
+static struct grpc_call *call(struct fixture *x, const char *path, struct str m, const struct grpc_options *o, struct got *g)
+{
+    *g = (struct got){ 0 };
+    return grpc_call(x->c, path, m, o ? o : &(struct grpc_options){ .timeout_us = 10000000 }, (struct grpc_user){ on_message, on_done, g });
+}
+
+static void check_call(struct fixture *x, const char *path, struct str m, int status, int messages, size_t bytes, const char *text)
+{
+    struct got g;
+    call(x, path, m, NULL, &g);
+    here_until(&x->h, &g.over);
+    CHECK_INT(g.status, status);
+    CHECK_INT(g.messages, messages);
+    CHECK_INT(g.bytes, bytes);
+    CHECK_Z(g.text, text);
+}
+
+TEST(calls_end_with_their_messages_and_status)
+{
+    struct fixture x;
+    static char big[100001];
+    begin(&x);
+    check_call(&x, "/test.Test/Echo", S("hello"), GRPC_OK, 1, 5, "");
+    check_call(&x, "/test.Test/Echo", S(""), GRPC_OK, 1, 0, "");
+    check_call(&x, "/test.Test/Echo", (struct str){ big, 100000 }, GRPC_OK, 1, 100000, "");
+    check_call(&x, "/test.Test/Echo", (struct str){ big, 100001 }, GRPC_RESOURCE_EXHAUSTED, 0, 0, "the message is larger than allowed");
+    check_call(&x, "/test.Test/Count", S("abcd"), GRPC_OK, 4, 10, "");
+    check_call(&x, "/test.Test/Fail", S("100 %\nna\303\257ve"), GRPC_NOT_FOUND, 0, 0, "100 %\nna\303\257ve");
+    check_call(&x, "/test.Test/Nope", S(""), GRPC_UNIMPLEMENTED, 0, 0, "method Nope is not offered");
+    check_call(&x, "/test.Nope/Echo", S(""), GRPC_UNIMPLEMENTED, 0, 0, "service test.Nope is not offered");
+    end(&x);
+}
+
+TEST(both_sides_stream)
+{
+    struct fixture x;
+    struct got g;
+    begin(&x);
+    struct grpc_call *c = call(&x, "/test.Test/Chat", (struct str){ 0 }, &(struct grpc_options){ .timeout_us = 10000000, .open = true }, &g);
+    for (int i = 1; i <= 3; i++) {
+        grpc_send(c, S("abc"));
+        here_until_is(&x.h, &g.messages, i);
+    }
+    CHECK(!g.over);
+    grpc_half_close(c);
+    here_until(&x.h, &g.over);
+    CHECK_INT(g.status, GRPC_OK);
+    CHECK_INT(g.bytes, 9);
+    CHECK_Z(g.text, "bye");
+    end(&x);
+}
+
+TEST(a_call_ends_at_its_deadline_and_when_it_is_cancelled)
+{
+    struct fixture x;
+    struct got g;
+    begin(&x);
+    call(&x, "/test.Test/Silent", S("x"), &(struct grpc_options){ .timeout_us = 5000000 }, &g);
+    here_until_is(&x.h, &x.started, 1);
+    here_skip(&x.h, 5000000);
+    here_until(&x.h, &g.over);
+    CHECK_INT(g.status, GRPC_DEADLINE_EXCEEDED);
+    here_until_is(&x.h, &x.gone, 1);
+    struct grpc_call *c = call(&x, "/test.Test/Silent", S("x"), NULL, &g);
+    here_until_is(&x.h, &x.started, 2);
+    grpc_cancel(c);
+    here_until_is(&x.h, &x.gone, 2);
+    CHECK(!g.over);
+    call(&x, "/test.Test/Silent", S("x"), NULL, &g);
+    here_until_is(&x.h, &x.started, 3);
+    grpc_client_free(TAKE(x.c));
+    CHECK(g.over);
+    CHECK_INT(g.status, GRPC_CANCELLED);
+    here_until_is(&x.h, &x.gone, 3);
+    end(&x);
+}
+
+TEST(who_is_not_allowed_is_refused_but_may_ask_for_health)
+{
+    struct fixture x;
+    struct got g;
+    begin(&x);
+    x.closed = true;
+    check_call(&x, "/test.Test/Echo", S("x"), GRPC_UNAUTHENTICATED, 0, 0, "who are you");
+    struct http_field f = { S("authorization"), S("Bearer t") };
+    call(&x, "/test.Test/Echo", S("x"), &(struct grpc_options){ .timeout_us = 10000000, .metadata = { &f, 1 } }, &g);
+    here_until(&x.h, &g.over);
+    CHECK_INT(g.status, GRPC_OK);
+    check_call(&x, "/grpc.health.v1.Health/Check", S(""), GRPC_OK, 1, 2, "");
+    check_call(&x, "/grpc.health.v1.Health/Check", S("\x0a\x09test.Test"), GRPC_OK, 1, 2, "");
+    check_call(&x, "/grpc.health.v1.Health/Check", S("\x0a\x01z"), GRPC_NOT_FOUND, 0, 0, "no such service");
+    end(&x);
+}
+
+TEST(who_watches_health_is_told_of_changes)
+{
+    struct fixture x;
+    struct got g;
+    begin(&x);
+    struct grpc_call *c = call(&x, "/grpc.health.v1.Health/Watch", S(""), NULL, &g);
+    here_until_is(&x.h, &g.messages, 1);
+    x.sick = true;
+    grpc_server_health_changed(x.s);
+    here_until_is(&x.h, &g.messages, 2);
+    CHECK(!g.over);
+    grpc_cancel(c);
+    check_call(&x, "/grpc.health.v1.Health/Check", S(""), GRPC_OK, 1, 2, "");     /* a round trip later nobody watches */
+    grpc_server_health_changed(x.s);
+    end(&x);
+}
+
+/* ---- what a well-behaved client doesn't send ---------------------------------------------------------------------- */
+
+struct raw { int status; char grpc[16]; bool over; };
+static void raw_status(struct raw *r, struct http_fields f)
+{
+    struct str s = http_get(f, "grpc-status");
+    if (s.n)
+        snprintf(r->grpc, sizeof r->grpc, "%.*s", SFMT(s));
+}
+static void raw_head(struct hcall *c, int status, struct http_fields f)
+{
+    struct raw *r = hcall_ctx(c);
+    r->status = status;
+    raw_status(r, f);
+}
+static void raw_data(struct hcall *c, struct str b) { (void)c; (void)b; }
+static void raw_end(struct hcall *c, struct http_fields f)
+{
+    struct raw *r = hcall_ctx(c);
+    raw_status(r, f);
+    r->over = true;
+}
+static void raw_failed(struct hcall *c, const struct kr_err *e) { (void)e; ((struct raw *)hcall_ctx(c))->over = true; }
+
+TEST(what_is_not_grpc_is_refused_in_words_the_peer_understands)
+{
+    static const struct { const char *method, *type, *timeout, *encoding; struct str body; int status; const char *grpc; } rows[] = {
+        { "POST", "application/grpc", "1S", "", { "\0\0\0\0\1x", 6 }, 200, "0" },
+        { "POST", "application/grpc+proto", "1S", "identity", { "\0\0\0\0\1x", 6 }, 200, "0" },
+        { "POST", "application/json", "1S", "", { "{}", 2 }, 415, "" },
+        { "POST", "application/grpc-web", "1S", "", { "\0\0\0\0\1x", 6 }, 415, "" },
+        { "GET", "application/grpc", "1S", "", { 0 }, 405, "" },
+        { "POST", "application/grpc", "1S", "", { 0 }, 200, "13" },                           /* no message */
+        { "POST", "application/grpc", "1S", "", { "\0\0\0\0\5x", 6 }, 200, "13" },            /* ends inside */
+        { "POST", "application/grpc", "1S", "", { "\1\0\0\0\1x", 6 }, 200, "12" },            /* compressed */
+        { "POST", "application/grpc", "1S", "gzip", { "\1\0\0\0\1x", 6 }, 200, "12" },
+        { "POST", "application/grpc", "1S", "", { "\0\377\377\377\377x", 6 }, 200, "8" },
+        { "POST", "application/grpc", "soon", "", { "\0\0\0\0\1x", 6 }, 200, "3" },
+    };
+    struct fixture x;
+    begin(&x);
+    struct httpc *c = httpc_new(x.h.loop, &(struct httpc_config){ .target = { .host = S("127.0.0.1"), .port = grpc_server_port(x.s) }, .version = HTTP_2 });
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct raw r = { 0 };
+        struct http_field f[] = { { S("content-type"), str_of(rows[i].type) }, { S("grpc-timeout"), str_of(rows[i].timeout) },
+                                  { S("grpc-encoding"), str_of(rows[i].encoding) } };
+        httpc_call(c, &(struct httpc_request){ .method = str_of(rows[i].method), .path = S("/test.Test/Echo"), .authority = S("t"),
+                                               .fields = { f, *rows[i].encoding ? 3 : 2 }, .body = rows[i].body },
+                   (struct hcall_user){ .head = raw_head, .data = raw_data, .end = raw_end, .failed = raw_failed, .ctx = &r });
+        here_until(&x.h, &r.over);
+        if (!CHECK(r.status == rows[i].status) | !CHECK_Z(r.grpc, rows[i].grpc))
+            printf("    row %zu: %d\n", i, r.status);
+    }
+    struct raw r = { 0 };
+    struct http_field f = { S("content-type"), S("application/grpc") };
+    httpc_call(c, &(struct httpc_request){ .method = S("POST"), .path = S("/test.Test/Silent"), .authority = S("t"), .fields = { &f, 1 },
+                                           .body = S("\0\0\0\0\0\0\0\0\0\0") },
+               (struct hcall_user){ .head = raw_head, .data = raw_data, .end = raw_end, .failed = raw_failed, .ctx = &r });
+    here_until(&x.h, &r.over);
+    CHECK_Z(r.grpc, "13");                        /* a second message on a method that takes one */
+    httpc_free(c);
+    end(&x);
+}
+
+TEST(timeouts_messages_and_codes_on_the_wire)
+{
+    static const struct { int64_t us; const char *text; } put[] = { { 0, "1u" }, { 1500000, "1500000u" }, { 99999999, "99999999u" },
+        { 100000000, "100000m" }, { 99999999999, "99999999m" }, { 100000000000, "100000S" }, { INT64_MAX, "99999999S" } };
+    static const struct { const char *text; int64_t us; } parsed[] = { { "1n", 1 }, { "0n", 0 }, { "1500m", 1500000 }, { "2S", 2000000 },
+        { "3M", 180000000 }, { "99999999H", 359999996400000000 }, { "7u", 7 } };
+    static const char *const bad[] = { "", "1", "S", "123456789S", "-1S", "+1S", "1x", "1.5S", " 1S" };
+    AUTO_BUF struct buf b = { .max = 400 };
+    AUTO_ARENA struct arena a = { .limit = 4096 };
+    int64_t us = 42;
+    for (size_t i = 0; i < LEN(put); i++) {
+        buf_clear(&b);
+        grpc_put_timeout(&b, put[i].us);
+        CHECK_STR(buf_view(&b), str_of(put[i].text));
+    }
+    for (size_t i = 0; i < LEN(parsed); i++) {
+        CHECK(grpc_parse_timeout(str_of(parsed[i].text), &us));
+        CHECK_INT(us, parsed[i].us);
+    }
+    us = 42;
+    for (size_t i = 0; i < LEN(bad); i++)
+        CHECK(!grpc_parse_timeout(str_of(bad[i]), &us));
+    CHECK_INT(us, 42);
+    buf_clear(&b);
+    grpc_put_message(&b, S("a%b\n\303\251~"));
+    CHECK_STR(buf_view(&b), S("a%25b%0A%C3%A9~"));
+    CHECK_STR(grpc_parse_message(&a, buf_view(&b)), S("a%b\n\303\251~"));
+    CHECK_STR(grpc_parse_message(&a, S("%4x%4")), S("%4x%4"));
+    CHECK_INT(grpc_code(GRPC_INVALID_ARGUMENT), KR_INVALID);
+    CHECK_INT(grpc_code(GRPC_OK), KR_OK);
+    CHECK_Z(grpc_status_name(GRPC_UNAUTHENTICATED), "UNAUTHENTICATED");
+    CHECK_Z(grpc_status_name(-1), "CODE_99");
+}
