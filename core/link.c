@@ -383,6 +383,7 @@ struct str link_alpn(const struct link *l) { return l->tls && l->state == LINK_O
 const struct kr_err *link_error(const struct link *l) { return &l->e; }
 struct str link_peer(const struct link *l) { return str_of(l->peer); }
 struct str link_client_cn(const struct link *l, struct arena *a) { return l->tls ? tls_session_peer_cn(l->tls, a) : (struct str){ 0 }; }
+struct str link_client_groups(const struct link *l, struct arena *a) { return l->tls ? tls_session_peer_groups(l->tls, a) : (struct str){ 0 }; }
 
 void link_want_write(struct link *l, bool on)
 {

@@ -45,6 +45,7 @@ void link_want_write(struct link *, bool on);           /* ready is to be called
 void link_pause_read(struct link *, bool on);           /* back pressure: no ready for bytes that wait */
 struct str link_peer(const struct link *);              /* "127.0.0.1:4711", for messages */
 struct str link_client_cn(const struct link *, struct arena *);   /* subject CN of a verified client certificate, empty without */
+struct str link_client_groups(const struct link *, struct arena *);       /* its O's, separated by commas */
 void link_close(struct link *);                         /* at once, frees; no further callback. NULL is fine */
 
 /* Listening: backs off 100 ms on EMFILE/ENFILE instead of spinning. */

@@ -172,13 +172,21 @@ struct str tls_session_alpn(const struct tls_session *s)
     return name ? str_of(name) : (struct str){ 0 };
 }
 
-struct str tls_session_peer_cn(const struct tls_session *s, struct arena *a)
+/* Values of the subject's attributes of this kind, separated by commas; empty without a verified certificate. */
+static struct str subject(const struct tls_session *s, const char *oid, size_t oid_n, struct arena *a)
 {
     const mbedtls_x509_crt *crt = mbedtls_ssl_get_peer_cert(&s->ssl);
+    AUTO_BUF struct buf b = { .max = 4096 };
     if (!crt || !s->done || mbedtls_ssl_get_verify_result(&s->ssl))
         return (struct str){ 0 };
     for (const mbedtls_x509_name *n = &crt->subject; n; n = n->next)
-        if (MBEDTLS_OID_CMP(MBEDTLS_OID_AT_CN, &n->oid) == 0)
-            return arena_str(a, (struct str){ (const char *)n->val.p, n->val.len });
-    return (struct str){ 0 };
+        if (n->oid.len == oid_n && !memcmp(n->oid.p, oid, oid_n))
+            buf_fmt(&b, "%s%.*s", b.n ? "," : "", (int)n->val.len, (const char *)n->val.p);
+    return b.failed ? (struct str){ 0 } : arena_str(a, buf_view(&b));
+}
+
+struct str tls_session_peer_cn(const struct tls_session *s, struct arena *a) { return subject(s, MBEDTLS_OID_AT_CN, MBEDTLS_OID_SIZE(MBEDTLS_OID_AT_CN), a); }
+struct str tls_session_peer_groups(const struct tls_session *s, struct arena *a)
+{
+    return subject(s, MBEDTLS_OID_AT_ORGANIZATION, MBEDTLS_OID_SIZE(MBEDTLS_OID_AT_ORGANIZATION), a);
 }

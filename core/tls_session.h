@@ -25,4 +25,5 @@ bool tls_session_has_input(const struct tls_session *);          /* bytes fed an
 void tls_session_close(struct tls_session *);                     /* close_notify is pending then */
 struct str tls_session_alpn(const struct tls_session *);
 struct str tls_session_peer_cn(const struct tls_session *, struct arena *);
+struct str tls_session_peer_groups(const struct tls_session *, struct arena *);
 #endif

@@ -163,6 +163,8 @@ static int check_sub(struct api_call *c)
     const struct api_path *p = &c->path;
     if (!p->sub.n || (str_is(p->sub, "status") && (p->r->flags & RES_STATUS)))
         return 0;
+    if (str_is(p->sub, "token") && !strcmp(p->r->plural, "serviceaccounts"))
+        return str_is(c->q->method, "POST") ? 0 : refuse_method(c);
     if (str_is(p->sub, "finalize") && api_is_namespace(c))
         return str_is(c->q->method, "PUT") ? 0 : refuse_method(c);
     if (str_is(p->sub, "scale") && (p->r->flags & RES_SCALE))
@@ -182,6 +184,10 @@ static int dispatch(struct api_call *c)
     if (dry.n && !str_is(dry, "All"))
         return kr_fail(&c->e, KR_BAD_REQUEST, "dryRun: Unsupported value: \"%.*s\": supported values: \"All\"", SFMT(dry));
     c->dry_run = dry.n > 0;
+    if (str_is(m, "POST") && (((c->path.r->flags & RES_REVIEW) && !c->path.name.n) || str_is(c->path.sub, "token")))
+        return api_review(c);
+    if (c->path.r->flags & RES_REVIEW)
+        return refuse_method(c);
     bool read = str_is(m, "GET") || str_is(m, "HEAD");
     if (read && !c->path.name.n)
         return api_query_bool(c, "watch") ? api_watch(c) : api_list(c);
@@ -204,7 +210,7 @@ void api_handle(struct api *api, const struct api_request *q, struct api_reply *
 {
     struct api_call c = { .api = api, .q = q, .reply = reply, .arena = { .limit = LIMIT_API_ARENA, .first = 16384 } };
     *reply = (struct api_reply){ .content_type = "application/json", .body = { .max = SIZE_MAX / 4 }, .warnings = { .max = 65536 } };
-    if (!api_discovery(&c) && dispatch(&c) < 0)
+    if (api_authorize(&c) < 0 || (!api_discovery(&c) && dispatch(&c) < 0))
         api_status_reply(&c);
     if (reply->body.failed || c.arena.over) {
         kr_fail(&c.e, KR_TOO_LARGE, "the request needs more memory than it may take");
@@ -216,22 +222,42 @@ void api_handle(struct api *api, const struct api_request *q, struct api_reply *
     arena_reset(&c.arena);
 }
 
+int api_check(struct api *api, const struct api_user *user, struct str method, struct str path, struct str query, struct kr_err *e)
+{
+    struct api_request q = { .method = method, .path = path, .query = query, .user = user };
+    struct api_call c = { .api = api, .q = &q, .arena = { .limit = 65536 } };
+    int rc = api_authorize(&c);
+    if (rc < 0)
+        *e = c.e;
+    arena_reset(&c.arena);
+    return rc;
+}
+
+/* Creates it unless it is there. */
+static int ensure(struct api *api, const char *path, struct str body, struct kr_err *e)
+{
+    struct api_reply r;
+    api_handle(api, &(struct api_request){ .method = S("POST"), .path = str_of(path), .body = body }, &r);
+    int rc = r.status == 201 || r.status == 409 ? 0 : kr_fail(e, KR_SYSTEM, "what is always there can't be made (%s): %.*s", path, SFMT(buf_view(&r.body)));
+    api_reply_free(&r);
+    return rc;
+}
+
 int api_bootstrap(struct api *api, struct kr_err *e)
 {
-    static const char *const names[] = { "default", "kube-system" };
-    for (size_t i = 0; i < LEN(names); i++) {
-        AUTO_BUF struct buf body = { .max = 512 };
-        buf_fmt(&body, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"%s\"},\"status\":{\"phase\":\"Active\"}}", names[i]);
-        struct api_request q = { .method = S("POST"), .path = S("/api/v1/namespaces"), .body = buf_view(&body) };
-        struct api_reply r;
-        api_handle(api, &q, &r);
-        bool ok = r.status == 201 || r.status == 409;
-        if (!ok)
-            kr_fail(e, KR_SYSTEM, "the namespace \"%s\" can't be made: %.*s", names[i], SFMT(buf_view(&r.body)));
-        api_reply_free(&r);
-        if (!ok)
-            return -1;
+    static const char *const namespaces[] = {
+        "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"default\"}}",
+        "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"kube-system\"}}" };
+    int rc = 0;
+    for (size_t i = 0; i < LEN(namespaces) && rc == 0; i++)
+        rc = ensure(api, "/api/v1/namespaces", str_of(namespaces[i]), e);
+    for (size_t i = 0; i < authz_ndefaults && rc == 0; i++) {
+        struct str body = str_of(authz_defaults[i]);
+        bool binding = str_find(body, S("\"kind\":\"ClusterRoleBinding\"")) >= 0;
+        rc = ensure(api, binding ? "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings" : "/apis/rbac.authorization.k8s.io/v1/clusterroles", body, e);
     }
+    if (rc < 0)
+        return -1;
     if (store_commit(api->store, e) < 0) {
         watch_forget(api->watches);
         return -1;

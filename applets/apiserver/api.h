@@ -8,6 +8,7 @@
  */
 #ifndef APISERVER_API_H
 #define APISERVER_API_H
+#include "applets/apiserver/authz.h"
 #include "applets/apiserver/store.h"
 #include "applets/apiserver/watch.h"
 
@@ -16,6 +17,7 @@ struct api {
     struct store *store;
     struct watches *watches;
     struct rnd *rnd;                              /* uids, generated names */
+    struct authn *authn; struct authz *authz;     /* NULL: everybody may do anything */
     struct str ca;                                /* certificate authority in PEM, for the ConfigMap that namespaces have; may be empty */
     /* Called when api_handle wrote something outside of a client's request: a commit is wanted soon. May be NULL. */
     void (*wrote)(void *ctx); void *wrote_ctx;
@@ -24,6 +26,7 @@ struct api_request {
     struct str method, path, query;               /* path and query as sent */
     struct str content_type, accept;              /* empty: application/json */
     struct str user_agent;
+    const struct api_user *user;                  /* NULL: the server itself */
     struct str body;
 };
 struct api_reply {
@@ -40,7 +43,9 @@ void api_handle(struct api *, const struct api_request *, struct api_reply *);
 void api_reply_free(struct api_reply *);
 /* Replaces a reply whose write did not reach the disk. */
 void api_reply_error(struct api_reply *, const struct kr_err *);
-/* Makes the namespaces that are always there (default, kube-system). */
+/* May this user do that? For calls that don't go through api_handle. */
+int api_check(struct api *, const struct api_user *, struct str method, struct str path, struct str query, struct kr_err *);
+/* Makes what is always there: namespaces default and kube-system, roles. */
 int api_bootstrap(struct api *, struct kr_err *);
 
 /* ---- private to the api_*.c: one call while it is carried out ---------------------------------------------------- */
@@ -89,6 +94,10 @@ void api_send_scale(struct api_call *, int status, struct str object);     /* th
 /* The object with the replicas that `change` gives its Scale. */
 int api_scaled(struct api_call *, const struct json *object, int (*change)(struct api_call *, const struct json *scale, struct json **ret),
                struct json **ret);
+/* api_review.c */
+int api_review(struct api_call *);                                         /* create of a kind that is answered, not kept */
+int api_authorize(struct api_call *);                                      /* may the user make this call? */
+int api_may_grant(struct api_call *, const struct json *object, const struct json *old);   /* roles and bindings: only what one has */
 /* api_delete.c */
 int api_delete(struct api_call *);
 int api_delete_collection(struct api_call *);

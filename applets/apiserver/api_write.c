@@ -91,7 +91,7 @@ static int create(struct api_call *c, struct json *object, bool applied)
         furnish_namespace(c, object, name);
     if (c->path.r->type && (c->path.r->flags & RES_STATUS))
         json_del(object, S("status"));
-    if (admit(c, object, NULL, false) < 0 || (!applied && api_track(c, object, NULL, false) < 0))
+    if (admit(c, object, NULL, false) < 0 || api_may_grant(c, object, NULL) < 0 || (!applied && api_track(c, object, NULL, false) < 0))
         return -1;
     int rc = store_get(c->api->store, resource_key(c->path.r, c->path.ns, name, &c->arena), &v, &c->e);
     if (rc < 0)
@@ -199,7 +199,7 @@ static int replace(struct api_call *c, const struct store_value *old, const stru
     if (managed)
         json_set(&c->arena, json_get(object, "metadata"), S("managedFields"), json_clone(&c->arena, managed));
     if (meta_for_update(c, object, old_tree) < 0 || admit(c, object, old_tree, str_is(c->path.sub, "status")) < 0 ||
-        settle_managers(c, object, old_tree, applied, reset, &same) < 0)
+        api_may_grant(c, object, old_tree) < 0 || settle_managers(c, object, old_tree, applied, reset, &same) < 0)
         return -1;
     if (meta_is_deleted(object)) {
         if (!c->dry_run && api_remove(c, c->path.name, old->json) < 0)

@@ -56,7 +56,7 @@ static int serve_forever(struct api *api, struct state *state, struct kr_err *e)
     if (!tls)
         return -1;
     struct process p = { .loop = api->loop, .stop = { .fire = stop_fired } };
-    p.serve = serve_new(api, &(struct serve_config){ .host = o.bind, .port = (uint16_t)o.port, .tls = tls, .token = buf_view(&state->token) }, e);
+    p.serve = serve_new(api, &(struct serve_config){ .host = o.bind, .port = (uint16_t)o.port, .tls = tls }, e);
     int rc = p.serve && state_write_kubeconfig(state, o.bind, serve_port(p.serve), e) == 0 ? 0 : -1;
     if (rc == 0) {
         loop_signals(api->loop, signals, LEN(signals), on_signal, &p);
@@ -87,8 +87,14 @@ static int run(struct applet_call *call, struct kr_err *e)
         api.ca = buf_view(&state.ca.cert);
         struct collector *collector = api_bootstrap(&api, e) == 0 ? collector_new(&api, e) : NULL;
         if (collector)
+            api.authn = authn_new(api.store, api.watches, loop, buf_view(&state.token), buf_view(&state.token_key), e);
+        if (api.authn) {
+            api.authz = authz_new(api.store, api.watches);
             rc = serve_forever(&api, &state, e);
+        }
         collector_free(collector);
+        authn_free(api.authn);
+        authz_free(api.authz);
         watches_free(api.watches);
         store_close(api.store);
     }

@@ -13,6 +13,7 @@ enum {
     RES_STATUS = 1, RES_SCALE = 2, RES_GENERATION = 4,
     RES_GRACE = 8,                       /* deletion waits for whoever runs it */
     RES_RETURN = 16,                     /* a delete answers with the object, not with a Status */
+    RES_REVIEW = 32,                     /* created to be answered, never kept */
 };
 struct resource_column { const char *name, *type, *path; int priority; };      /* type "date": path is shown as an age */
 struct resource {

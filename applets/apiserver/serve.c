@@ -3,9 +3,10 @@
  * serve: the one place where the API meets a socket. A request is carried out as soon as its body is there; its reply is
  * held until the turn's commit when the store is dirty (a read may have seen what is not on disk yet).
  *
- * Authentication: the admin's bearer token, or a client certificate of our CA. Health and version pages are for anybody.
+ * Who is asking is found out when the head is there (authn.h, impersonation included), before a body is taken.
  */
 #include "applets/apiserver/serve.h"
+#include "applets/apiserver/identify.h"
 #include "applets/apiserver/portforward.h"
 #include "core/metrics.h"
 #include "core/uri.h"
@@ -19,11 +20,12 @@ struct held {                                     /* a request from its head to 
     struct watcher *watcher;
     bool write;
     struct portforward *forward;
+    struct arena arena;                           /* of the user */
+    struct api_user user;
 };
 struct serve {
     struct api *api;
     struct httpd *d;
-    char *token;
     struct held *waiting, **waiting_end;          /* replies behind the commit */
     struct defer turn;
     bool shutting;
@@ -36,6 +38,7 @@ static void held_free(struct held *h)
     watch_remove(h->watcher);
     portforward_free(h->forward);
     api_reply_free(&h->reply);
+    arena_reset(&h->arena);
     free(h);
 }
 
@@ -144,6 +147,8 @@ static void turn(struct loop *loop, struct defer *d)
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
+static const struct api_user *user_of(const struct held *h) { return h->s->api->authn ? &h->user : NULL; }
+
 static void carry_out(struct hreq *r, struct str body)
 {
     struct held *h = hreq_user(r);
@@ -152,7 +157,7 @@ static void carry_out(struct hreq *r, struct str body)
     uri_split(hreq_path(r), &path, &query);
     struct api_request q = { .method = m, .path = path, .query = query, .body = body,
                              .content_type = http_get(hreq_fields(r), "content-type"), .accept = http_get(hreq_fields(r), "accept"),
-                             .user_agent = http_get(hreq_fields(r), "user-agent") };
+                             .user_agent = http_get(hreq_fields(r), "user-agent"), .user = user_of(h) };
     api_handle(s->api, &q, &h->reply);
     h->write = !str_is(m, "GET") && !str_is(m, "HEAD");
     metric_add(METRIC_API_REQUESTS, metric_word(METRIC_API_REQUESTS, h->reply.watch ? S("WATCH") : m), 1);
@@ -168,49 +173,31 @@ static void got_body(struct hreq *r, struct str body, const struct kr_err *e)
         carry_out(r, body);
 }
 
-static bool same_secret(struct str a, struct str b)
+static void refuse(struct held *h, const struct kr_err *e)
 {
-    unsigned char diff = a.n != b.n;
-    for (size_t i = 0; i < a.n; i++)
-        diff |= (unsigned char)(a.p[i] ^ b.p[b.n ? i % b.n : 0]);
-    return !diff;
-}
-
-static bool is_open_page(struct str path)
-{
-    static const char *const pages[] = { "/livez", "/readyz", "/healthz", "/version" };
-    for (size_t i = 0; i < LEN(pages); i++)
-        if (str_is(path, pages[i]))
-            return true;
-    return false;
-}
-
-static bool is_known(struct serve *s, struct hreq *r)
-{
-    AUTO_ARENA struct arena a = { .limit = 4096 };
-    struct str auth = http_get(hreq_fields(r), "authorization");
-    if (!s->token || is_open_page(hreq_path(r)))
-        return true;
-    if (str_starts(auth, S("Bearer ")) && same_secret(str_trim(str_from(auth, 7)), str_of(s->token)))
-        return true;
-    return !auth.n && link_client_cn(hreq_link(r), &a).n > 0;
+    api_reply_error(&h->reply, e);
+    send_reply(h);
 }
 
 static void begin(struct hreq *r, void *ctx)
 {
     struct serve *s = ctx;
     struct held *h = xcalloc(1, sizeof *h);
-    *h = (struct held){ .s = s, .r = r };
+    *h = (struct held){ .s = s, .r = r, .arena = { .limit = 65536, .first = 1024 } };
     h->next = h;
     hreq_set_user(r, h);
-    if (!is_known(s, r)) {
-        struct kr_err e = { 0 };
-        kr_fail(&e, KR_UNAUTHORIZED, "Unauthorized");
-        api_reply_error(&h->reply, &e);
-        send_reply(h);
+    struct kr_err e = { 0 };
+    if (identify(s->api, r, &h->arena, &h->user, &e) < 0) {
+        refuse(h, &e);
         return;
     }
     if (portforward_wants(r)) {
+        struct str path, query;
+        uri_split(hreq_path(r), &path, &query);
+        if (api_check(s->api, user_of(h), hreq_method(r), path, query, &e) < 0) {
+            refuse(h, &e);
+            return;
+        }
         h->forward = portforward_start(s->api, r);
         return;
     }
@@ -255,13 +242,10 @@ struct serve *serve_new(struct api *api, const struct serve_config *config, stru
     s->turn.run = turn;
     api->wrote = commit_soon;
     api->wrote_ctx = s;
-    if (config->token.n)
-        s->token = xstrndup(config->token.p, config->token.n);
     struct httpd_config hc = { .host = config->host, .port = config->port, .tls = config->tls,
                                .user = { .begin = begin, .data = data, .writable = writable, .gone = gone, .ctx = s } };
     s->d = httpd_new(api->loop, &hc, e);
     if (!s->d) {
-        free(s->token);
         free(s);
         return NULL;
     }
@@ -281,6 +265,5 @@ void serve_free(struct serve *s)
         next = h->next;
         held_free(h);
     }
-    free(s->token);
     free(s);
 }

@@ -12,7 +12,6 @@ struct serve;
 struct serve_config {
     struct str host; uint16_t port;
     const struct tls *tls;                        /* NULL: plain HTTP, for tests */
-    struct str token;                             /* bearer token of the admin; empty: anybody may do anything */
 };
 struct serve *serve_new(struct api *, const struct serve_config *, struct kr_err *);
 uint16_t serve_port(const struct serve *);

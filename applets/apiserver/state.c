@@ -50,22 +50,24 @@ static int load_ca(struct state *s, struct arena *a, int64_t now_us, struct kr_e
     return fs_write(cert, buf_view(&s->ca.cert), 0600, true, e);
 }
 
-static int load_token(struct state *s, struct arena *a, struct kr_err *e)
+/* A secret of 32 bytes in hex, made when it is missing. */
+static int load_secret(struct state *s, const char *name, struct buf *secret, struct arena *a, struct kr_err *e)
 {
-    const char *path = fs_join(a, s->dir, "token");
-    s->token.max = 256;
+    const char *path = fs_join(a, s->dir, name);
+    secret->max = 256;
     if (fs_exists(path)) {
-        if (fs_read(path, &s->token, e) < 0)
+        if (fs_read(path, secret, e) < 0)
             return -1;
-        while (s->token.n && s->token.p[s->token.n - 1] == '\n')
-            s->token.p[--s->token.n] = '\0';
-        return s->token.n >= 32 ? 0 : kr_fail(e, KR_INVALID, "\"%s\" is too short for a token: remove it, and a new one is made", path);
+        while (secret->n && secret->p[secret->n - 1] == '\n')
+            secret->p[--secret->n] = '\0';
+        return secret->n >= 32 ? 0 : kr_fail(e, KR_INVALID, "\"%s\" is too short for a secret: remove it, and a new one is made", path);
     }
-    unsigned char secret[32];
-    rnd_secret(secret, sizeof secret);
-    for (size_t i = 0; i < sizeof secret; i++)
-        buf_fmt(&s->token, "%02x", secret[i]);
-    return fs_write(path, buf_view(&s->token), 0600, true, e);
+    unsigned char bytes[32];
+    rnd_secret(bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        buf_fmt(secret, "%02x", bytes[i]);
+    explicit_bzero(bytes, sizeof bytes);
+    return fs_write(path, buf_view(secret), 0600, true, e);
 }
 
 int state_open(struct state *s, const char *dir, int64_t now_us, struct kr_err *e)
@@ -75,7 +77,8 @@ int state_open(struct state *s, const char *dir, int64_t now_us, struct kr_err *
     *s = (struct state){ .dir = xstrndup(dir, strlen(dir)) };
     struct tls_request q = { .common_name = S("kruntimes-apiserver"), .names = names, .nnames = LEN(names), .usage = TLS_FOR_SERVER,
                              .now_us = now_us, .days = LEAF_DAYS };
-    if (check_dir(dir, e) == 0 && load_ca(s, &a, now_us, e) == 0 && load_token(s, &a, e) == 0 && tls_issue(&s->server, &s->ca, &q, e) == 0)
+    if (check_dir(dir, e) == 0 && load_ca(s, &a, now_us, e) == 0 && load_secret(s, "token", &s->token, &a, e) == 0 &&
+        load_secret(s, "token-key", &s->token_key, &a, e) == 0 && tls_issue(&s->server, &s->ca, &q, e) == 0)
         return 0;
     state_close(s);
     return -1;
@@ -87,7 +90,10 @@ void state_close(struct state *s)
     tls_pair_free(&s->server);
     if (s->token.p)
         explicit_bzero(s->token.p, s->token.n);
+    if (s->token_key.p)
+        explicit_bzero(s->token_key.p, s->token_key.n);
     buf_free(&s->token);
+    buf_free(&s->token_key);
     free(s->dir);
     *s = (struct state){ 0 };
 }

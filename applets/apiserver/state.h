@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * state: what the embedded API server keeps in its folder besides the store: its certificate authority, the admin's
- * token, and the admin's kubeconfig. All files are 0600 in a folder of 0700.
+ * token, the key that signs tokens of service accounts, and the admin's kubeconfig. All files are 0600 in a folder of 0700.
  *
- *   DIR/store.mdb   DIR/ca.pem   DIR/ca-key.pem   DIR/token   DIR/kubeconfig
+ *   DIR/store.mdb   DIR/ca.pem   DIR/ca-key.pem   DIR/token   DIR/token-key   DIR/kubeconfig
  */
 #ifndef APISERVER_STATE_H
 #define APISERVER_STATE_H
@@ -12,7 +12,7 @@
 struct state {
     char *dir;
     struct tls_pair ca, server;                   /* the server's certificate is made anew at each start */
-    struct buf token;
+    struct buf token, token_key;
 };
 /* Opens the folder, making what is missing. Errors name the file and what to do. */
 int state_open(struct state *, const char *dir, int64_t now_us, struct kr_err *);

@@ -4,6 +4,7 @@
  * starts one in a folder of its own and leaves nothing behind.
  */
 #include "applets/local/instance.h"
+#include "applets/local/user.h"
 #include "core/applet.h"
 #include "core/fs.h"
 #include "core/log.h"
@@ -16,7 +17,7 @@
 
 enum { READY_US = 60000000 };
 static struct { struct str dir; struct opt_list files; int64_t port; bool foreground, keep; } o = { .port = 7443 };
-static const struct opt dir_opts[] = {
+const struct opt local_dir_opts[] = {
     { "state-dir", 0, OPT_STR, &o.dir, "DIR", "folder of the instance (default $XDG_STATE_HOME/kruntimes)", .env = "KRUNTIMES_STATE_DIR" },
     { 0 } };
 static const struct opt up_opts[] = {
@@ -27,7 +28,7 @@ static const struct opt run_opts[] = {
     { "keep", 0, OPT_FLAG, &o.keep, NULL, "leave the Runs in an instance that was up" },
     { 0 } };
 
-static int state_dir(char out[4096], struct kr_err *e)
+int local_state_dir(char out[4096], struct kr_err *e)
 {
     if (!o.dir.n)
         return instance_default_dir(out, e);
@@ -43,7 +44,7 @@ static int up(struct applet_call *c, struct kr_err *e)
     struct kube *kube = NULL;
     pid_t pid;
     (void)c;
-    if (state_dir(dir, e) < 0)
+    if (local_state_dir(dir, e) < 0)
         return -1;
     if ((pid = instance_pid(dir)) != 0) {
         printf("up already: PID %ld\nexport KUBECONFIG=%s/kubeconfig\n", (long)pid, dir);
@@ -70,7 +71,7 @@ static int down(struct applet_call *c, struct kr_err *e)
 {
     char dir[4096];
     (void)c;
-    if (state_dir(dir, e) < 0)
+    if (local_state_dir(dir, e) < 0)
         return -1;
     pid_t pid = instance_pid(dir);
     if (!pid) {
@@ -88,7 +89,7 @@ static int status(struct applet_call *c, struct kr_err *e)
     char dir[4096];
     struct rnd rnd;
     struct kube *kube = NULL;
-    if (state_dir(dir, e) < 0)
+    if (local_state_dir(dir, e) < 0)
         return -1;
     pid_t pid = instance_pid(dir);
     if (!pid) {
@@ -298,7 +299,7 @@ static int run_session(const struct submissions *list, struct kr_err *e)
     char dir[4096];
     pid_t pid = 0;
     struct session s = { .last_was_newline = true };
-    if (state_dir(dir, e) < 0)
+    if (local_state_dir(dir, e) < 0)
         return -1;
     bool ours = instance_pid(dir) == 0;
     if (ours && (temporary_dir(dir, e) < 0 || instance_start(dir, 0, true, &pid, e) < 0))
@@ -342,7 +343,7 @@ static int run(struct applet_call *c, struct kr_err *e)
 
 /* ---- the applet --------------------------------------------------------------------------------------------------- */
 
-static const struct opt *const shared[] = { dir_opts, log_opts, NULL };
+static const struct opt *const shared[] = { local_dir_opts, log_opts, NULL };
 static const struct applet verb_up = { .name = "up", .brief = "start an instance that stays", .opts = up_opts, .shared = shared, .main = up };
 static const struct applet verb_down = { .name = "down", .brief = "stop it; its state stays", .shared = shared, .main = down };
 static const struct applet verb_status = { .name = "status", .brief = "is it up?", .shared = shared, .main = status };
@@ -353,4 +354,4 @@ static const struct applet verb_run = {
     .examples = "local run -f manifests/samples/hello.yaml\nlocal run a.yaml b.yaml", .opts = run_opts, .shared = shared, .main = run };
 const struct applet applet_local = {
     .name = "local", .group = APPLET_WORK, .brief = "an instance on this machine, without a cluster",
-    .verbs = (const struct applet *const[]){ &verb_up, &verb_down, &verb_status, &verb_run, NULL } };
+    .verbs = (const struct applet *const[]){ &verb_up, &verb_down, &verb_status, &verb_run, &local_user_applet, NULL } };

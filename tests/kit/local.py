@@ -35,11 +35,25 @@ class Suite:
 class Api:
     def __init__(self, kubeconfig):
         text = open(kubeconfig).read()
-        field = lambda name: re.search(r'^ *%s: (\S+)$' % name, text, re.M).group(1)
+        found = lambda name: re.search(r'^ *%s: (\S+)$' % name, text, re.M)
+        field = lambda name: found(name).group(1)
         self.host, self.port = field('server').removeprefix('https://').rsplit(':', 1)
         self.context = ssl.create_default_context(cadata=base64.b64decode(field('certificate-authority-data')).decode())
-        self.headers = {'Authorization': 'Bearer ' + field('token'), 'Content-Type': 'application/json'}
+        self.headers = {'Content-Type': 'application/json'}
+        if found('token'):
+            self.headers['Authorization'] = 'Bearer ' + field('token')
+        if found('client-key-data'):
+            with tempfile.NamedTemporaryFile() as pair:
+                pair.write(b''.join(base64.b64decode(field(n)) for n in ('client-certificate-data', 'client-key-data')))
+                pair.flush()
+                self.context.load_cert_chain(pair.name)
         self.connection = None
+
+    def as_user(self, headers):
+        """The same server, other headers; without the client certificate."""
+        other = Api.__new__(Api)
+        other.__dict__.update(self.__dict__, headers=dict({'Content-Type': 'application/json'}, **headers), connection=None)
+        return other
 
     def open(self):
         return http.client.HTTPSConnection(self.host, int(self.port), context=self.context, timeout=DEADLINE)

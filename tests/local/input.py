@@ -47,8 +47,8 @@ with instance() as i:
     # the API itself, for those who don't use the CLI
     status, answer = i.api.call('POST', RUNS, run_object('bad', ['x'], entrypoint='../x', timeoutSeconds=0))
     s.equal('API: 422 with causes', (status, sorted(c['field'] for c in answer['details']['causes'])), (422, ['spec.entrypoint', 'spec.timeoutSeconds']))
-    s.equal('API: no token', Api.call(type('A', (Api,), {'__init__': lambda self, a: self.__dict__.update(a.__dict__, headers={}, connection=None)})(i.api),
-                                      'GET', RUNS)[0], 401)
+    s.equal('API: nobody may do nothing', i.api.as_user({}).call('GET', RUNS)[0], 403)
+    s.equal('API: a wrong token', i.api.as_user({'Authorization': 'Bearer x'}).call('GET', RUNS)[0], 401)
 
     # usage
     r = i.cli('run', 'submit', '--runtme', 'bash')

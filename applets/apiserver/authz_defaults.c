@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * authz_defaults: roles that are there from the start. The system's own as a cluster has them; admin, edit and view over what
+ * is served here; and three for people who use kruntimes. Who may read logs has get and create on pods/portforward, since
+ * clients open it with either.
+ */
+#include "applets/apiserver/authz.h"
+
+#define ROLE(name, rules) "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"ClusterRole\",\"metadata\":{\"name\":\"" name "\",\"labels\":{" \
+                          "\"kubernetes.io/bootstrapping\":\"rbac-defaults\"}},\"rules\":[" rules "]}"
+#define BIND(name, group) "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"ClusterRoleBinding\",\"metadata\":{\"name\":\"" name "\",\"labels\":{" \
+                          "\"kubernetes.io/bootstrapping\":\"rbac-defaults\"}},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"ClusterRole\",\"name\":\"" name \
+                          "\"},\"subjects\":[{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"Group\",\"name\":\"" group "\"}]}"
+#define RULE_OF(groups, resources, verbs) "{\"apiGroups\":[" groups "],\"resources\":[" resources "],\"verbs\":[" verbs "]}"
+#define PATHS(paths, verbs) "{\"nonResourceURLs\":[" paths "],\"verbs\":[" verbs "]}"
+#define READ "\"get\",\"list\",\"watch\""
+#define WRITE "\"create\",\"delete\",\"deletecollection\",\"patch\",\"update\""
+#define CORE "\"\",\"apps\",\"batch\",\"networking.k8s.io\",\"coordination.k8s.io\""
+#define PLAIN "\"pods\",\"pods/log\",\"pods/status\",\"configmaps\",\"services\",\"serviceaccounts\",\"persistentvolumeclaims\",\"events\",\"namespaces\"," \
+              "\"deployments\",\"deployments/scale\",\"deployments/status\",\"jobs\",\"jobs/status\",\"networkpolicies\",\"leases\""
+#define OURS RULE_OF("\"kruntimes.io\"", "\"runs\",\"runs/status\",\"runtimes\",\"runtimes/status\",\"runtimes/scale\",\"workflows\",\"workflows/status\"", READ)
+#define LOGS RULE_OF("\"\"", "\"pods/portforward\"", "\"get\",\"create\"")
+
+const char *const authz_defaults[] = {
+    ROLE("cluster-admin", "{\"apiGroups\":[\"*\"],\"resources\":[\"*\"],\"verbs\":[\"*\"]}," PATHS("\"*\"", "\"*\"")),
+    BIND("cluster-admin", "system:masters"),
+    ROLE("system:discovery", PATHS("\"/api\",\"/api/*\",\"/apis\",\"/apis/*\",\"/healthz\",\"/livez\",\"/openapi\",\"/openapi/*\",\"/readyz\",\"/version\",\"/version/\"", "\"get\"")),
+    BIND("system:discovery", "system:authenticated"),
+    ROLE("system:public-info-viewer", PATHS("\"/healthz\",\"/livez\",\"/livez/*\",\"/readyz\",\"/readyz/*\",\"/version\",\"/version/\"", "\"get\"")),
+    BIND("system:public-info-viewer", "system:unauthenticated"),
+    ROLE("system:basic-user", RULE_OF("\"authorization.k8s.io\"", "\"selfsubjectaccessreviews\",\"selfsubjectrulesreviews\"", "\"create\"") ","
+         RULE_OF("\"authentication.k8s.io\"", "\"selfsubjectreviews\"", "\"create\"")),
+    BIND("system:basic-user", "system:authenticated"),
+    ROLE("view", RULE_OF(CORE, PLAIN, READ) "," OURS),
+    ROLE("edit", RULE_OF(CORE, PLAIN ",\"secrets\"", READ "," WRITE) "," RULE_OF("\"kruntimes.io\"", "\"*\"", READ "," WRITE) "," LOGS),
+    ROLE("admin", RULE_OF(CORE, PLAIN ",\"secrets\"", READ "," WRITE) "," RULE_OF("\"kruntimes.io\"", "\"*\"", READ "," WRITE) "," LOGS ","
+         RULE_OF("\"rbac.authorization.k8s.io\"", "\"roles\",\"rolebindings\"", READ "," WRITE) "," RULE_OF("\"authorization.k8s.io\"", "\"localsubjectaccessreviews\"", "\"create\"")
+         "," RULE_OF("\"\"", "\"serviceaccounts/token\"", "\"create\"")),
+    ROLE("kruntimes-viewer", OURS "," RULE_OF("\"\"", "\"pods\",\"events\"", READ)),
+    ROLE("kruntimes-submitter", OURS "," RULE_OF("\"kruntimes.io\"", "\"runs\",\"workflows\"", READ "," WRITE) "," RULE_OF("\"\"", "\"pods\",\"events\"", READ) "," LOGS),
+    ROLE("kruntimes-runtime-admin", RULE_OF("\"kruntimes.io\"", "\"*\"", READ "," WRITE) "," RULE_OF("\"\"", "\"pods\",\"pods/log\",\"events\"", READ) "," LOGS ","
+         RULE_OF("\"apps\"", "\"deployments\"", READ)),
+};
+const size_t authz_ndefaults = LEN(authz_defaults);

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""People beside the admin on a local instance: tokens, certificates, roles, reviews, impersonation."""
+import os, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+from local import *
+
+REVIEW = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
+WHO = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
+s = Suite()
+
+
+def add(i, name, *options):
+    r = i.cli('local', 'user', 'add', name, *options)
+    path = r.stdout.split('KUBECONFIG=')[-1].strip()
+    s.check('add ' + name, r.returncode == 0 and os.stat(path).st_mode & 0o777 == 0o600, r.stdout + r.stderr)
+    return path, Api(path)
+
+
+def who(api):
+    return api.call('POST', WHO, {'apiVersion': 'authentication.k8s.io/v1', 'kind': 'SelfSubjectReview'})[1]['status']['userInfo']
+
+
+def may(api, verb, resource, group='kruntimes.io', ns='default', **more):
+    return api.call('POST', REVIEW, {'apiVersion': 'authorization.k8s.io/v1', 'kind': 'SelfSubjectAccessReview', 'spec': {
+        'resourceAttributes': dict(verb=verb, resource=resource, group=group, namespace=ns, **more)}})[1]['status']['allowed']
+
+
+with instance() as i:
+    ann_config, ann = add(i, 'ann', '--role', 'submitter', '-n', 'default')
+    _, vic = add(i, 'vic@example.com', '--role', 'viewer')
+    _, ops = add(i, 'ops', '--role', 'cluster-admin', '--group', 'operators', '--certificate', '--expires', '48h')
+    _, nil = add(i, 'nil')
+
+    s.equal('who, by token', (who(ann)['username'], who(ann)['groups']), ('ann', ['system:authenticated']))
+    s.equal('who, by certificate', (who(ops)['username'], who(ops)['groups']), ('ops', ['operators', 'system:authenticated']))
+    s.equal('the admin', who(i.api)['groups'], ['system:masters', 'system:authenticated'])
+
+    # what a role gives and what it doesn't
+    env = dict(i.env, KUBECONFIG=ann_config)
+    r = i.cli('run', 'submit', '--runtime', 'bash', '--name', 'anns', '--wait', '--follow', '--', 'echo', 'by ann', env=env)
+    s.equal('a submitter submits and reads logs', (r.returncode, r.stdout.splitlines()[-1:]), (0, ['by ann']))
+    s.equal('in their namespace only', ann.call('GET', '/apis/kruntimes.io/v1alpha1/namespaces/kube-system/runs')[0], 403)
+    status, answer = ann.call('PATCH', RUNTIMES + '/bash', {'spec': {'replicas': 0}}, 'application/merge-patch+json')
+    s.equal('not the Runtime', (status, answer['message']), (403, 'runtimes.kruntimes.io "bash" is forbidden: User "ann" cannot patch resource "runtimes" '
+                                                           'in API group "kruntimes.io" in the namespace "default"'))
+    s.equal('not the status', ann.call('PATCH', RUNS + '/anns/status', {'status': {'message': 'x'}}, 'application/merge-patch+json')[0], 403)
+    s.equal('not secrets', ann.call('GET', '/api/v1/namespaces/default/secrets')[1]['message'],
+            'secrets is forbidden: User "ann" cannot list resource "secrets" in API group "" in the namespace "default"')
+    s.equal('a viewer looks', (vic.call('GET', '/apis/kruntimes.io/v1alpha1/runs')[0], vic.call('POST', RUNS, run_object('x', ['x']))[0]), (200, 403))
+    s.equal('an admin by certificate', ops.call('GET', '/api/v1/nodes')[0], 200)
+    s.equal('no role: what is served, no more', [nil.call('GET', p)[0] for p in ('/version', '/apis', '/api/v1', RUNS, '/api/v1/nodes')], [200, 200, 200, 403, 403])
+    s.equal('can-i', [may(ann, 'create', 'runs'), may(ann, 'create', 'runs', ns='kube-system'), may(ann, 'delete', 'runtimes'),
+                      may(ann, 'get', 'pods', group='', subresource='portforward')], [True, False, False, True])
+    rules = ann.call('POST', '/apis/authorization.k8s.io/v1/selfsubjectrulesreviews', {'apiVersion': 'authorization.k8s.io/v1', 'kind': 'SelfSubjectRulesReview',
+                     'spec': {'namespace': 'default'}})[1]['status']
+    s.check('can-i --list', any('runs' in r['resources'] and 'create' in r['verbs'] for r in rules['resourceRules']), str(rules))
+
+    # nobody gives what they don't have
+    role = {'apiVersion': 'rbac.authorization.k8s.io/v1', 'kind': 'Role', 'metadata': {'name': 'more'}, 'rules': [{'apiGroups': [''], 'resources': ['nodes'], 'verbs': ['delete']}]}
+    roles = '/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles'
+    _, boss = add(i, 'boss', '--role', 'admin', '-n', 'default')
+    status, answer = boss.call('POST', roles, role)
+    s.check('no escalation', status == 403 and 'attempting to grant RBAC permissions not currently held' in answer['message'], answer)
+    role['rules'] = [{'apiGroups': ['kruntimes.io'], 'resources': ['runs'], 'verbs': ['get']}]
+    s.equal('but what one has', boss.call('POST', roles, role)[0], 201)
+    binding = {'apiVersion': 'rbac.authorization.k8s.io/v1', 'kind': 'RoleBinding', 'metadata': {'name': 'b'}, 'subjects': [{'kind': 'User', 'name': 'nil'}],
+               'roleRef': {'apiGroup': 'rbac.authorization.k8s.io', 'kind': 'ClusterRole', 'name': 'cluster-admin'}}
+    bindings = roles.replace('/roles', '/rolebindings')
+    s.equal('nor by a binding', boss.call('POST', bindings, binding)[0], 403)
+    binding['roleRef'] = {'apiGroup': 'rbac.authorization.k8s.io', 'kind': 'Role', 'name': 'more'}
+    s.equal('a binding holds at once', (nil.call('GET', RUNS + '/anns')[0], boss.call('POST', bindings, binding)[0], nil.call('GET', RUNS + '/anns')[0]), (403, 201, 200))
+    boss.call('DELETE', bindings + '/b')
+    s.equal('and ends at once', nil.call('GET', RUNS + '/anns')[0], 403)
+
+    # nobody, somebody else
+    s.equal('nobody sees health and version', [i.api.as_user({}).call('GET', p)[0] for p in ('/version', '/apis', RUNS)], [200, 403, 403])
+    s.equal('wrong tokens', [i.api.as_user({'Authorization': a}).call('GET', RUNS)[0] for a in ('Bearer x', 'Bearer ', 'Basic YTpi', 'Bearer a.b.c')], [401] * 4)
+    pretend = lambda api, **h: api.as_user(dict(api.headers, **{k.replace('_', '-'): v for k, v in h.items()}))
+    s.equal('impersonation needs a right', pretend(ann, Impersonate_User='system:masters').call('GET', RUNS)[0], 403)
+    s.equal('each header one', pretend(ann, Impersonate_User='ann', Impersonate_Group='system:masters').call('GET', RUNS)[0], 403)
+    s.equal('the admin may', who(pretend(i.api, Impersonate_User='ann'))['username'], 'ann')
+    s.equal('and has their rights then', pretend(i.api, Impersonate_User='ann').call('GET', '/api/v1/nodes')[0], 403)
+
+    # tokens of service accounts
+    tokens = '/api/v1/namespaces/default/serviceaccounts/default/token'
+    request = lambda **spec: i.api.call('POST', tokens, {'apiVersion': 'authentication.k8s.io/v1', 'kind': 'TokenRequest', 'spec': spec})
+    status, answer = request()
+    account = i.api.as_user({'Authorization': 'Bearer ' + answer['status']['token']})
+    s.equal('a service account', (status, who(account)['username'], who(account)['groups']), (201, 'system:serviceaccount:default:default',
+            ['system:serviceaccounts', 'system:serviceaccounts:default', 'system:authenticated']))
+    other = request(audiences=['vault'])[1]['status']['token']
+    s.equal('a token for others is none for us', i.api.as_user({'Authorization': 'Bearer ' + other}).call('GET', '/version')[0], 401)
+    review = lambda token, *audiences: i.api.call('POST', '/apis/authentication.k8s.io/v1/tokenreviews', {'apiVersion': 'authentication.k8s.io/v1', 'kind': 'TokenReview',
+                                                  'spec': {'token': token, 'audiences': list(audiences)}})[1]['status']
+    s.equal('TokenReview', [review(other, 'vault').get('authenticated'), review(other, 'other').get('authenticated'), review('x').get('authenticated')], [True, None, None])
+    pod = i.api.call('GET', '/api/v1/namespaces/default/pods')[1]['items'][0]['metadata']
+    bound = request(boundObjectRef={'kind': 'Pod', 'apiVersion': 'v1', 'name': pod['name'], 'uid': pod['uid']})[1]['status']['token']
+    s.equal('bound to a pod', who(i.api.as_user({'Authorization': 'Bearer ' + bound}))['extra']['authentication.kubernetes.io/pod-name'], [pod['name']])
+    s.equal('to the right one', request(boundObjectRef={'kind': 'Pod', 'apiVersion': 'v1', 'name': pod['name'], 'uid': 'x'})[0], 409)
+    s.equal('for ten minutes at least', request(expirationSeconds=1)[0], 422)
+
+    # the verbs
+    r = i.cli('local', 'user', 'list')
+    s.equal('list', sorted(line.split()[:3] for line in r.stdout.splitlines()[1:]), [['ann', 'token', '<none>'], ['boss', 'token', '<none>'], ['nil', 'token', '<none>'],
+            ['ops', 'certificate', 'operators'], ['vic@example.com', 'token', '<none>']])
+    s.check('twice', i.cli('local', 'user', 'add', 'ann').returncode != 0 and 'is there already' in i.cli('local', 'user', 'add', 'ann').stderr)
+    s.check('a role that is not', 'not found' in i.cli('local', 'user', 'add', 'x', '--role', 'nope').stderr)
+    s.equal('nothing of it stays', i.cli('local', 'user', 'list').stdout.count('\nx '), 0)
+    s.equal('delete', i.cli('local', 'user', 'delete', 'ann').stdout, 'user/ann deleted\n')
+    s.equal('a deleted token is none', ann.call('GET', '/version')[0], 401)
+    s.check('and who is not there', 'there is no user "ann"' in i.cli('local', 'user', 'delete', 'ann').stderr)
+    secrets = json.dumps(i.api.call('GET', '/api/v1/namespaces/kube-system/secrets')[1])
+    s.check('no token is kept', vic.headers['Authorization'].split()[1] not in secrets)
+    if s.failed:
+        print(i.logs())
+s.end()

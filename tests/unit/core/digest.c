@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/digest.h"
+#include "tests/kit/test.h"
+
+TEST(known_answers)
+{
+    char text[DIGEST_TEXT];
+    unsigned char mac[DIGEST_BYTES];
+    digest_sha256_text(S("abc"), text);                  /* FIPS 180-4, appendix */
+    CHECK_STR(str_of(text), S("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+    digest_hmac(S("Jefe"), S("what do ya want for nothing?"), mac);      /* RFC 4231, test case 2 */
+    static const unsigned char want[] = { 0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e };
+    CHECK(!memcmp(mac, want, sizeof want));
+    CHECK(digest_same(S("secret"), S("secret")) && !digest_same(S("secret"), S("secreT")) && !digest_same(S(""), S("x")) && digest_same(S(""), S("")));
+}
