@@ -113,8 +113,11 @@ int tls_session_handshake(struct tls_session *s, struct kr_err *e)
         rc = mbedtls_ssl_handshake(&s->ssl);
     while (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET);
     if (rc == 0) {
-        if (s->core->check_client && mbedtls_ssl_get_peer_cert(&s->ssl) && mbedtls_ssl_get_verify_result(&s->ssl))
+        if (s->core->check_client && mbedtls_ssl_get_peer_cert(&s->ssl) && mbedtls_ssl_get_verify_result(&s->ssl)) {
+            /* With TLS 1.3 the client thinks it is through: without an alert it would see an ordinary end. */
+            mbedtls_ssl_send_alert_message(&s->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, MBEDTLS_SSL_ALERT_MSG_BAD_CERT);
             return not_verified(s, e);
+        }
         s->done = true;
         return 1;
     }

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* link: plain, and beneath TLS; each end reads all it gets, and writes a number of bytes whose values tell their place. */
+#include "core/link.h"
+#include "core/tls.h"
+#include "tests/kit/here.h"
+#include "tests/kit/test.h"
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct end {
+    struct link *l;
+    size_t to_write, written, got;
+    bool opened, over, failed, wrong, close_when_ready;
+    int calls;
+    char why[512], alpn[16], cn[64];
+};
+
+static void write_some(struct end *e)
+{
+    char chunk[10000];
+    while (e->written < e->to_write) {
+        size_t n = e->to_write - e->written < sizeof chunk ? e->to_write - e->written : sizeof chunk;
+        for (size_t i = 0; i < n; i++)
+            chunk[i] = (char)((e->written + i) % 251);
+        ptrdiff_t took = link_write(e->l, chunk, n);
+        if (took <= 0)
+            break;
+        e->written += (size_t)took;
+    }
+    link_want_write(e->l, e->written < e->to_write);
+}
+
+static void ready(struct link *l, void *ctx)
+{
+    struct end *e = ctx;
+    char chunk[7001];
+    ptrdiff_t n;
+    e->calls++;
+    if (e->close_when_ready) {
+        e->over = true;
+        link_close(TAKE(e->l));
+        return;
+    }
+    if (link_is_open(l) && !e->opened) {
+        AUTO_ARENA struct arena a = { .limit = 1024 };
+        e->opened = true;
+        snprintf(e->alpn, sizeof e->alpn, "%.*s", SFMT(link_alpn(l)));
+        snprintf(e->cn, sizeof e->cn, "%.*s", SFMT(link_client_cn(l, &a)));
+    }
+    while ((n = link_read(l, chunk, sizeof chunk)) > 0)
+        for (ptrdiff_t i = 0; i < n; i++)
+            e->wrong |= chunk[i] != (char)(e->got++ % 251);
+    if (n < 0) {
+        e->over = true;
+        e->failed = link_error(l)->code != KR_OK;
+        snprintf(e->why, sizeof e->why, "%s", link_error(l)->msg);
+        link_want_write(l, false);
+        return;
+    }
+    write_some(e);
+}
+
+static bool both_have_all(void *ctx)
+{
+    struct end *e = ctx;
+    return (e[0].got == e[1].to_write && e[1].got == e[0].to_write) || e[0].over || e[1].over;
+}
+static void run(struct here *h, bool (*done)(void *), void *ctx)
+{
+    CHECK_INT(loop_run_until(h->loop, done, ctx, loop_now_us(h->loop) + 20000000), 0);
+}
+
+static void pair(struct here *h, struct end e[2])
+{
+    struct link *l[2];
+    link_pair(h->loop, l, (struct link_user){ ready, &e[0] }, (struct link_user){ ready, &e[1] });
+    e[0].l = l[0];
+    e[1].l = l[1];
+}
+
+TEST(much_goes_both_ways_at_once)
+{
+    struct here h;
+    struct end e[2] = { { .to_write = 3000000 }, { .to_write = 5000000 } };
+    here_loop(&h);
+    pair(&h, e);
+    run(&h, both_have_all, e);
+    CHECK(!e[0].wrong && !e[1].wrong && !e[0].over && !e[1].over);
+    link_close(e[0].l);
+    here_until(&h, &e[1].over);
+    CHECK(!e[1].failed);                          /* closed properly */
+    CHECK_Z(e[1].why, "");
+    link_close(e[1].l);
+    link_close(NULL);
+    loop_free(h.loop);
+}
+
+static bool writer_is_full(void *ctx) { struct end *e = ctx; return e[0].calls >= 1 && e[0].written > 0; }
+
+TEST(who_does_not_read_holds_the_writer_back)
+{
+    struct here h;
+    struct end e[2] = { { .to_write = 30000000 }, { 0 } };
+    here_loop(&h);
+    pair(&h, e);
+    link_pause_read(e[1].l, true);
+    run(&h, writer_is_full, e);
+    here_run(&h, 20000);
+    size_t before = e[1].got;
+    CHECK(e[0].written - before < 4000000);
+    uint64_t wakeups = loop_wakeups(h.loop);
+    here_run(&h, 20000);
+    CHECK_INT(e[1].got, before);                  /* not even a look at what waits */
+    CHECK(loop_wakeups(h.loop) - wakeups < 5);    /* and no spinning */
+    link_pause_read(e[1].l, false);
+    run(&h, both_have_all, e);
+    CHECK_INT(e[1].got, 30000000);
+    CHECK(!e[1].wrong);
+    link_close(e[0].l);
+    link_close(e[1].l);
+    loop_free(h.loop);
+}
+
+TEST(a_link_may_be_closed_in_its_callback)
+{
+    struct here h;
+    struct end e[2] = { { .to_write = 1000000 }, { .close_when_ready = true } };
+    here_loop(&h);
+    pair(&h, e);
+    here_until(&h, &e[1].over);
+    here_until(&h, &e[0].over);
+    CHECK(e[0].written < 1000000);
+    link_close(e[0].l);
+    loop_free(h.loop);
+}
+
+/* ---- listening and TLS ------------------------------------------------------------------------------------------- */
+
+struct door { struct here h; struct listener *listener; const struct tls *tls; struct end e[2]; };
+static void accepted(void *ctx, int fd)
+{
+    struct door *d = ctx;
+    link_close(d->e[0].l);
+    d->e[0].l = link_accept(d->h.loop, fd, d->tls, (struct link_user){ ready, &d->e[0] });
+}
+static bool both_open_or_over(void *ctx)
+{
+    struct end *e = ctx;
+    return (e[0].opened && e[1].opened && both_have_all(e)) || e[1].over;
+}
+
+static void open_door(struct door *d)
+{
+    struct kr_err e = { 0 };
+    *d = (struct door){ 0 };
+    here_loop(&d->h);
+    d->listener = listen_tcp(d->h.loop, S("127.0.0.1"), 0, accepted, d, &e);
+    if (!CHECK(d->listener))
+        abort();
+}
+
+/* Connects, and sends n bytes both ways. */
+static void meet(struct door *d, const struct tls *server, const struct tls *client, struct str name, size_t n)
+{
+    link_close(d->e[0].l);
+    link_close(d->e[1].l);
+    d->tls = server;
+    d->e[0] = d->e[1] = (struct end){ .to_write = n };
+    d->e[1].l = link_connect(d->h.loop, &(struct link_target){ .host = S("127.0.0.1"), .port = listener_port(d->listener), .tls = client, .server_name = name },
+                             (struct link_user){ ready, &d->e[1] });
+    run(&d->h, both_open_or_over, d->e);
+}
+
+static void close_door(struct door *d)
+{
+    link_close(d->e[0].l);
+    link_close(d->e[1].l);
+    listener_close(d->listener);
+    loop_free(d->h.loop);
+}
+
+TEST(a_listener_says_its_port_and_a_refused_connection_why)
+{
+    struct door d;
+    struct kr_err e = { 0 };
+    open_door(&d);
+    uint16_t port = listener_port(d.listener);
+    CHECK(port > 0);
+    meet(&d, NULL, NULL, S(""), 100000);
+    CHECK_INT(d.e[0].got, 100000);
+    CHECK(str_starts(link_peer(d.e[0].l), S("127.0.0.1:")));
+    CHECK(!listen_tcp(d.h.loop, S("127.0.0.1"), port, accepted, &d, &e));
+    CHECK(e.code != KR_OK && e.msg[0]);
+    listener_close(d.listener);
+    struct end lone = { 0 };
+    lone.l = link_connect(d.h.loop, &(struct link_target){ .host = S("127.0.0.1"), .port = port }, (struct link_user){ ready, &lone });
+    here_until(&d.h, &lone.over);
+    CHECK(lone.failed);
+    CHECK_INT(link_error(lone.l)->code, KR_UNAVAILABLE);
+    char want[64];
+    snprintf(want, sizeof want, "127.0.0.1:%u: connect: ", port);
+    CHECK(str_starts(str_of(lone.why), str_of(want)));
+    link_close(lone.l);
+    d.listener = listen_tcp(d.h.loop, S("127.0.0.1"), 0, accepted, &d, &e);
+    close_door(&d);
+}
+
+static const char *const h2_first[] = { "h2", "http/1.1", NULL }, *const only_h1[] = { "http/1.1", NULL };
+static int64_t now(void) { return clock_system.wall_us(&clock_system); }
+
+static void issue(struct tls_pair *ret, const struct tls_pair *ca, struct str cn, struct str name, unsigned usage, int64_t at)
+{
+    struct kr_err e = { 0 };
+    CHECK_INT(tls_issue(ret, ca, &(struct tls_request){ .common_name = cn, .names = &name, .nnames = 1, .usage = usage, .now_us = at, .days = 1 }, &e), 0);
+}
+static struct tls *serving(const struct tls_pair *leaf, const struct tls_pair *ca, bool need)
+{
+    struct kr_err e = { 0 };
+    struct tls *t = tls_server_new(&(struct tls_config){ .ca = ca ? buf_view(&ca->cert) : S(""), .cert = buf_view(&leaf->cert), .key = buf_view(&leaf->key),
+                                                         .alpn = h2_first, .need_client_cert = need }, &e);
+    CHECK(t);
+    return t;
+}
+static struct tls *trusting(const struct tls_pair *ca, const struct tls_pair *me, const char *const *alpn)
+{
+    struct kr_err e = { 0 };
+    struct tls *t = tls_client_new(&(struct tls_config){ .ca = buf_view(&ca->cert), .cert = me ? buf_view(&me->cert) : S(""),
+                                                         .key = me ? buf_view(&me->key) : S(""), .alpn = alpn }, &e);
+    CHECK(t);
+    return t;
+}
+
+TEST(tls_takes_the_right_server_and_no_other)
+{
+    struct door d;
+    struct kr_err e = { 0 };
+    struct tls_pair ca = { 0 }, other = { 0 }, leaf = { 0 }, old = { 0 };
+    CHECK_INT(tls_make_ca(&ca, S("ca"), now(), 10, &e) | tls_make_ca(&other, S("other"), now(), 10, &e), 0);
+    issue(&leaf, &ca, S("server"), S("right.example"), TLS_FOR_SERVER, now());
+    issue(&old, &ca, S("server"), S("right.example"), TLS_FOR_SERVER, now() - 5 * 86400ll * 1000000);
+    struct tls *server = serving(&leaf, NULL, false), *expired = serving(&old, NULL, false);
+    struct tls *client = trusting(&ca, NULL, h2_first), *h1 = trusting(&ca, NULL, only_h1), *wrong = trusting(&other, NULL, h2_first);
+    open_door(&d);
+    meet(&d, server, client, S("right.example"), 2000000);
+    CHECK(d.e[0].got == 2000000 && d.e[1].got == 2000000 && !d.e[0].wrong && !d.e[1].wrong);
+    CHECK_Z(d.e[0].alpn, "h2");
+    CHECK_Z(d.e[1].alpn, "h2");
+    meet(&d, server, h1, S("right.example"), 10);
+    CHECK_Z(d.e[1].alpn, "http/1.1");
+    const struct { struct tls *server, *client; struct str name; } refused[] = {
+        { server, client, S("wrong.example") }, { server, wrong, S("right.example") }, { expired, client, S("right.example") }, { NULL, client, S("right.example") } };
+    for (size_t i = 0; i < LEN(refused); i++) {
+        meet(&d, refused[i].server, refused[i].client, refused[i].name, 10);
+        CHECK(d.e[1].over && d.e[1].failed && !d.e[1].opened);
+        CHECK(!refused[i].server || !(d.e[0].got + d.e[1].got));
+        CHECK(d.e[1].why[0]);
+    }
+    close_door(&d);
+    tls_free(server), tls_free(expired), tls_free(client), tls_free(h1), tls_free(wrong);
+    tls_pair_free(&ca), tls_pair_free(&other), tls_pair_free(&leaf), tls_pair_free(&old);
+}
+
+TEST(client_certificates_are_of_the_right_authority)
+{
+    struct door d;
+    struct kr_err e = { 0 };
+    struct tls_pair ca = { 0 }, other = { 0 }, leaf = { 0 }, me = { 0 }, stranger = { 0 };
+    CHECK_INT(tls_make_ca(&ca, S("ca"), now(), 10, &e) | tls_make_ca(&other, S("other"), now(), 10, &e), 0);
+    issue(&leaf, &ca, S("server"), S("127.0.0.1"), TLS_FOR_SERVER, now());
+    issue(&me, &ca, S("admin"), S("admin"), TLS_FOR_CLIENT, now());
+    issue(&stranger, &other, S("admin"), S("admin"), TLS_FOR_CLIENT, now());
+    struct tls *server = serving(&leaf, &ca, true), *lax = serving(&leaf, &ca, false);
+    struct tls *with = trusting(&ca, &me, h2_first), *without = trusting(&ca, NULL, h2_first), *false_one = trusting(&ca, &stranger, h2_first);
+    open_door(&d);
+    meet(&d, server, with, S(""), 1000);
+    CHECK_Z(d.e[0].cn, "admin");
+    CHECK_INT(d.e[0].got, 1000);
+    meet(&d, lax, without, S(""), 1000);
+    CHECK_Z(d.e[0].cn, "");
+    CHECK_INT(d.e[0].got, 1000);
+    meet(&d, server, without, S(""), 1000);
+    CHECK(d.e[1].over && d.e[1].failed && !d.e[0].got);
+    meet(&d, lax, false_one, S(""), 1000);
+    CHECK(d.e[1].over && d.e[1].failed && !d.e[0].got);
+    close_door(&d);
+    CHECK(!tls_server_new(&(struct tls_config){ .cert = buf_view(&leaf.cert), .key = buf_view(&me.key) }, &e));
+    CHECK(e.msg[0]);
+    CHECK(!tls_server_new(&(struct tls_config){ .cert = S("no PEM"), .key = buf_view(&me.key) }, &e));
+    tls_free(server), tls_free(lax), tls_free(with), tls_free(without), tls_free(false_one);
+    tls_pair_free(&ca), tls_pair_free(&other), tls_pair_free(&leaf), tls_pair_free(&me), tls_pair_free(&stranger);
+}
