@@ -268,3 +268,43 @@ TEST(pipelined_requests_are_answered_in_order)
     buf_free(&r.in);
     end(&x);
 }
+
+/* ---- upgrade ------------------------------------------------------------------------------------------------------- */
+
+static void up_begin(struct hreq *r, void *ctx)
+{
+    struct http_field f[] = { { S("upgrade"), S("echo") }, { S("connection"), S("upgrade") } };
+    hreq_set_user(r, ctx);
+    ((struct fixture *)ctx)->begun++;
+    if (str_is(http_get(hreq_fields(r), "upgrade"), "echo"))
+        hreq_upgrade(r, (struct http_fields){ f, LEN(f) });
+    else
+        hreq_respond(r, 400, NONE, S("no"));
+}
+static void up_data(struct hreq *r, struct str b) { hreq_write(r, b); }
+static void up_end(struct hreq *r) { (void)r; }
+
+TEST(after_an_upgrade_raw_bytes_go_both_ways)
+{
+    static char body[200000];
+    struct fixture x = { 0 };
+    struct call q = { 0 };
+    struct kr_err e = { 0 };
+    here_loop(&x.h);
+    x.d = httpd_new(x.h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .user = { up_begin, up_data, up_end, NULL, on_gone, &x } }, &e);
+    CHECK_OR(x.d);
+    x.c = httpc_new(x.h.loop, &(struct httpc_config){ .target = { .host = S("127.0.0.1"), .port = httpd_port(x.d) }, .version = HTTP_11 });
+    struct http_field f[] = { { S("upgrade"), S("echo") }, { S("connection"), S("upgrade") } };
+    START(&x, &q, .method = S("GET"), .path = S("/"), .fields = { f, LEN(f) }, .more = true, .upgrade = true);
+    while (!q.status && !q.over)
+        here_run(&x.h, 1000);
+    CHECK_INT(q.status, 101);
+    hcall_write(q.c, (struct str){ body, sizeof body });
+    for (int i = 0; i < 5000 && q.got < sizeof body && !q.over; i++)
+        here_run(&x.h, 1000);
+    CHECK_INT(q.got, sizeof body);
+    CHECK(!q.over);
+    hcall_cancel(q.c);
+    here_until_is(&x.h, &x.gone, 1);
+    end(&x);
+}

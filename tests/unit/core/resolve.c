@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/resolve.h"
+#include "tests/kit/here.h"
+#include "tests/kit/test.h"
+#include <arpa/inet.h>
+
+static void check_literal(const char *host, const char *text)
+{
+    struct resolved r = { 0 };
+    char out[64];
+    CHECK_OR(resolve_literal(str_of(host), 80, &r));
+    CHECK(r.n >= 1);
+    CHECK_STR(resolve_text(&r.addr[0], out), str_of(text));
+}
+
+TEST(addresses_need_no_look_up)
+{
+    struct resolved r;
+    check_literal("127.0.0.1", "127.0.0.1:80");
+    check_literal("::1", "[::1]:80");
+    check_literal("2001:db8::2", "[2001:db8::2]:80");
+    static const char *const names[] = { "example.com", "127.0.0.1.example", "256.1.1.1", "1.2.3", "::g", "[::1]", "127.0.0.1 " };
+    for (size_t i = 0; i < LEN(names); i++)
+        CHECK(!resolve_literal(str_of(names[i]), 80, &r));
+    CHECK(resolve_literal(S("localhost"), 80, &r));
+    for (size_t i = 0; i < r.n; i++) {
+        const struct sockaddr_in *a = (const void *)&r.addr[i];
+        const struct sockaddr_in6 *b = (const void *)&r.addr[i];
+        CHECK(a->sin_family == AF_INET ? a->sin_addr.s_addr == htonl(INADDR_LOOPBACK) : IN6_IS_ADDR_LOOPBACK(&b->sin6_addr));
+    }
+}
+
+struct answer { bool over, failed; struct kr_err e; };
+static void got(void *ctx, const struct resolved *r, const struct kr_err *e)
+{
+    struct answer *a = ctx;
+    CHECK(!a->over);
+    CHECK(e || r->n > 0);
+    a->over = true;
+    a->failed = e;
+    if (e)
+        a->e = *e;
+}
+
+TEST(a_name_that_cannot_be_is_an_error_and_a_cancelled_look_up_is_silent)
+{
+    struct here h;
+    struct answer a = { 0 }, b = { 0 };
+    here_loop(&h);
+    resolve_cancel(resolve_start(h.loop, S("cancelled.invalid"), 80, got, &b));
+    resolve_cancel(NULL);
+    resolve_start(h.loop, S("a name with spaces"), 80, got, &a);
+    CHECK(!a.over);                               /* never from inside the call */
+    here_until(&h, &a.over);
+    CHECK(a.failed);
+    CHECK(str_find(str_of(a.e.msg), S("a name with spaces")) >= 0);
+    CHECK(!b.over);
+    loop_free(h.loop);
+}
