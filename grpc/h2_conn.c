@@ -280,9 +280,25 @@ void h2_event_add(struct h2 *c, struct h2_event ev)
     c->events[(c->ev_first + c->ev_n++) % c->ev_cap] = ev;
 }
 
+enum { SETTINGS_ACK_US = 10000000 };
+
+/* RFC 9113 section 6.5.3. A peer that is silent altogether is its owner's to notice; and the input that comes after the time
+ * may hold the ACK, when it is us who were late to read: the one after that decides. */
+static void await_settings_ack(struct h2 *c)
+{
+    if (!c->settings_at_us)
+        c->settings_at_us = c->now_us;
+    if (c->settings_late && !c->settings_held)
+        h2_die(c, H2_SETTINGS_TIMEOUT, "SETTINGS were not acknowledged");
+    c->settings_late = c->now_us - c->settings_at_us > SETTINGS_ACK_US;
+}
+
 void h2_feed(struct h2 *c, struct str in, int64_t now_us)
 {
     c->now_us = now_us;
+    if (c->dead)
+        return;
+    await_settings_ack(c);
     if (c->dead)
         return;
     if (c->in_at) {

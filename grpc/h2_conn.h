@@ -54,6 +54,8 @@ struct h2 {
     uint32_t reset[256]; size_t reset_n;       /* streams we reset lately: what still comes for them is passed over */
     int64_t budget_us;                         /* glitches: a token bucket in time */
     int64_t now_us;
+    int64_t settings_at_us;                    /* first input: our SETTINGS wait for their ACK from then on */
+    bool settings_held, settings_late;         /* acknowledged; not in time */
     bool settings_seen, dead, goaway_sent, goaway_final, goaway_seen;
     uint32_t goaway_last, goaway_told;         /* the peer's last stream; ours, which must not grow (section 6.8) */
 };

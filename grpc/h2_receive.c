@@ -302,6 +302,7 @@ static void on_settings(struct h2 *c, const struct frame *f)
         return;
     }
     if (f->flags & FLAG_ACK) {
+        c->settings_held = true;
         our_settings_hold(c);
         return;
     }

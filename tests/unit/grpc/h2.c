@@ -357,7 +357,7 @@ static bool endures(const char *frames, size_t times, int64_t pause_us, bool rea
     AUTO_BUF struct buf text = { .max = 65536 }, b = { 0 }, out = { 0 };
     h2_end_init(&s, H2_SERVER, 0, 0);
     h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
-    h2_end_feed(&s, test_hex(&b, "000000 04 00 00000000  000006 01 04 00000001 828684 410178"), 99);
+    h2_end_feed(&s, test_hex(&b, "000000 04 00 00000000  000000 04 01 00000000  000006 01 04 00000001 828684 410178"), 99);
     for (unsigned i = 0; i < times; i++) {
         buf_clear(&text);
         for (const char *p = frames; *p; p++) {

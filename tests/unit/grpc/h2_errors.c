@@ -317,3 +317,22 @@ TEST(more_data_than_a_window)
     CHECK_STR(buf_view(&answer), S("rst 1 3"));
     h2_end_done(&s);
 }
+
+TEST(settings_that_are_never_acknowledged_end_the_connection)
+{
+    for (int with_ack = 0; with_ack < 2; with_ack++) {
+        struct h2_end e;
+        AUTO_BUF struct buf b = { 0 }, out = { 0 }, answer = { .max = 4096 };
+        h2_end_init(&e, H2_SERVER, 0, 0);
+        e.now_us = 1000000;
+        h2_end_feed(&e, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+        h2_end_feed(&e, test_hex(&b, "000000 04 00 00000000"), 99);
+        e.now_us = 11000001;
+        h2_end_feed(&e, test_hex(&b, with_ack ? "000000 04 01 00000000" : GET("01")), 99);
+        CHECK(!h2_is_done(e.h));
+        h2_end_feed(&e, test_hex(&b, GET("03")), 99);
+        put_answer(&answer, h2_end_take(&e, &out));
+        CHECK_STR(buf_view(&answer), with_ack ? S("") : S("goaway 4"));
+        h2_end_done(&e);
+    }
+}
