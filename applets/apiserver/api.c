@@ -12,6 +12,8 @@ void api_reply_free(struct api_reply *r)
 {
     buf_free(&r->body);
     buf_free(&r->warnings);
+    free(r->own_token);
+    r->own_token = NULL;
     if (r->watch)
         filter_free(&r->start.filter);
 }
@@ -100,7 +102,8 @@ static void write_details(struct api_call *c, struct buf *b)
             jw_begin(b, '{');
             jw_kstr(b, "reason", c->causes[i].reason);
             jw_kstr(b, "message", c->causes[i].message);
-            jw_kstr(b, "field", c->causes[i].field);
+            if (c->causes[i].field.n)
+                jw_kstr(b, "field", c->causes[i].field);
             jw_end(b, '}');
         }
         jw_end(b, ']');
@@ -110,12 +113,15 @@ static void write_details(struct api_call *c, struct buf *b)
     jw_end(b, '}');
 }
 
-static void write_status(struct buf *b, const struct kr_err *e, struct str message)
+static void write_status(struct buf *b, const struct kr_err *e, struct str message, struct str next_token)
 {
     jw_begin(b, '{');
     jw_kstr(b, "kind", S("Status"));
     jw_kstr(b, "apiVersion", S("v1"));
-    jw_kraw(b, "metadata", S("{}"));
+    jw_kbegin(b, "metadata", '{');
+    if (next_token.n)
+        jw_kstr(b, "continue", next_token);
+    jw_end(b, '}');
     jw_kstr(b, "status", S("Failure"));
     jw_kstr(b, "message", message);
     jw_kstr(b, "reason", str_of(kr_codes[e->code].reason));
@@ -126,7 +132,7 @@ static void api_status_reply(struct api_call *c)
     struct api_reply *r = c->reply;
     buf_free(&r->body);
     r->body.max = LIMIT_API_BODY;
-    write_status(&r->body, &c->e, c->message.n ? c->message : str_of(c->e.msg));
+    write_status(&r->body, &c->e, c->message.n ? c->message : str_of(c->e.msg), r->next_token);
     if (c->path.r)
         write_details(c, &r->body);
     r->status = kr_codes[c->e.code].http;
@@ -143,7 +149,7 @@ void api_reply_error(struct api_reply *r, const struct kr_err *e)
     r->watch = false;
     buf_free(&r->body);
     r->body.max = LIMIT_API_BODY;
-    write_status(&r->body, e, str_of(e->msg));
+    write_status(&r->body, e, str_of(e->msg), S(""));
     r->status = kr_codes[e->code].http;
     jw_kint(&r->body, "code", r->status);
     jw_end(&r->body, '}');
@@ -210,6 +216,7 @@ void api_handle(struct api *api, const struct api_request *q, struct api_reply *
 {
     struct api_call c = { .api = api, .q = q, .reply = reply, .arena = { .limit = LIMIT_API_ARENA, .first = 16384 } };
     *reply = (struct api_reply){ .content_type = "application/json", .body = { .max = SIZE_MAX / 4 }, .warnings = { .max = 65536 } };
+    store_set_time(api->store, loop_wall_us(api->loop));
     if (api_authorize(&c) < 0 || (!api_discovery(&c) && dispatch(&c) < 0))
         api_status_reply(&c);
     if (reply->body.failed || c.arena.over) {

@@ -35,6 +35,8 @@ struct api_reply {
     const char *content_type;                     /* static */
     int retry_after_s;
     struct buf warnings;                          /* one a line */
+    uint64_t wait_for;                            /* refused as this revision isn't reached: may be asked again when it is */
+    struct str next_token; char *own_token;       /* of a Status: continue with this (an expired continue token) */
     bool watch;                                   /* body holds the first lines; the stream goes on by `start` */
     bool watch_table;
     struct watch_start start;                     /* all but user */

@@ -88,7 +88,7 @@ int api_remove(struct api_call *c, struct str name, struct str json)
              json_new_str(&c->arena, arena_fmt(&c->arena, "%llu", (unsigned long long)revision)));
     AUTO_BUF struct buf text = { .max = LIMIT_API_BODY };
     json_print(&text, last);
-    if (store_delete(api->store, resource_key(c->path.r, c->path.ns, name, &c->arena), &c->e) < 0)
+    if (store_delete(api->store, resource_key(c->path.r, c->path.ns, name, &c->arena), buf_view(&text), &c->e) < 0)
         return -1;
     watch_note(api->watches, revision, NULL, version_new(c->path.r, c->path.ns, name, revision, buf_view(&text)));
     return 0;

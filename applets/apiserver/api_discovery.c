@@ -152,6 +152,12 @@ bool api_discovery(struct api_call *c)
         return buf_lit(b, "{\"paths\":[\"/api\",\"/api/v1\",\"/apis\",\"/healthz\",\"/livez\",\"/readyz\",\"/version\"]}"), true;
     if (str_is(part[0], "version") && n == 1)
         return version(b), true;
+    const struct kr_err *failure = store_failure(c->api->store);
+    if (str_is(part[0], "readyz") && failure) {
+        text(c, arena_fmt(&c->arena, "[-]store failed: it stopped writing: %s\nreadyz check failed\n", failure->msg).p);
+        c->reply->status = 500;
+        return true;
+    }
     if (str_is(part[0], "healthz") || str_is(part[0], "livez") || str_is(part[0], "readyz"))
         return text(c, "ok"), true;
     if (str_is(part[0], "api") && n == 1)

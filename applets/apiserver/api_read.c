@@ -2,8 +2,8 @@
 /*
  * api_read: get, list and the beginning of a watch. A list is written straight from the store's text, item after item.
  *
- * A continue token is the revision of the first page and the last key, in base64url; a page that is asked for when that
- * revision has left the history is a 410, so that nobody watches on from it with a gap.
+ * A continue token is the revision of the first page and the last key, in base64url: all pages are read as things were
+ * then. Once that revision has left the history it is a 410 with another token, for who takes the rest as it is now.
  */
 #include "applets/apiserver/api.h"
 #include "core/base64.h"
@@ -11,18 +11,60 @@
 
 enum { WATCH_MIN_S = 1800 };
 
+/* ---- versions ---------------------------------------------------------------------------------------------------- */
+
+static int too_large(struct api_call *c, uint64_t wanted)
+{
+    uint64_t has = store_revision(c->api->store);
+    c->reply->wait_for = wanted;
+    api_add_cause(c, "ResourceVersionTooLarge", S("Too large resource version"), S(""));
+    kr_fail(&c->e, KR_DEADLINE, "Too large resource version: %llu, current: %llu", (unsigned long long)wanted, (unsigned long long)has);
+    c->e.retry_after_s = 1;
+    return -1;
+}
+
 static int check_version(struct api_call *c, struct str rv, uint64_t *ret)
 {
     *ret = 0;
     if (!rv.n || str_is(rv, "0"))
         return 0;
     if (!str_u64(rv, ret))
-        return kr_fail(&c->e, KR_BAD_REQUEST, "resourceVersion: Invalid value: \"%.*s\": a number was expected", SFMT(rv));
-    if (*ret > store_revision(c->api->store)) {
-        c->e.retry_after_s = 1;
-        return kr_fail(&c->e, KR_DEADLINE, "Too large resource version: %llu, current: %llu", (unsigned long long)*ret,
-                       (unsigned long long)store_revision(c->api->store));
-    }
+        return kr_fail(&c->e, KR_BAD_REQUEST, "resourceVersion: Invalid value: \"%.*s\": strconv.ParseUint: parsing \"%.*s\": invalid syntax",
+                       SFMT(rv), SFMT(rv));
+    return *ret > store_revision(c->api->store) ? too_large(c, *ret) : 0;
+}
+
+static int bad_option(struct api_call *c, const char *reason, const char *text)
+{
+    const char *colon = strchr(text, ':');
+    struct str field = { text, (size_t)(colon - text) };
+    api_add_cause(c, reason, str_of(colon + 2), field);
+    return kr_fail(&c->e, KR_INVALID, "ListOptions.meta.k8s.io \"\" is invalid: %s", text);
+}
+
+/* Which of resourceVersion, resourceVersionMatch, continue and sendInitialEvents go together (KEP-1904, KEP-3157). */
+static int check_match(struct api_call *c, bool watch)
+{
+    static const char forbidden[] = "FieldValueForbidden";
+    struct str match = api_query(c, "resourceVersionMatch"), rv = api_query(c, "resourceVersion");
+    bool initial = api_query(c, "sendInitialEvents").n > 0;
+    if (watch && initial && !str_is(match, "NotOlderThan"))
+        return bad_option(c, forbidden, "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+    if (!watch && initial)
+        return bad_option(c, forbidden, "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list");
+    if (!match.n || (watch && initial))
+        return 0;
+    if (watch)
+        return bad_option(c, forbidden, "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    if (!rv.n)
+        return bad_option(c, forbidden, "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided");
+    if (api_query(c, "continue").n)
+        return bad_option(c, forbidden, "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for continue");
+    if (!str_is(match, "Exact") && !str_is(match, "NotOlderThan"))
+        return bad_option(c, "FieldValueNotSupported", arena_fmt(&c->arena, "resourceVersionMatch: Unsupported value: \"%.*s\": supported values: "
+                          "\"Exact\", \"NotOlderThan\", \"\"", SFMT(match)).p);
+    if (str_is(match, "Exact") && str_is(rv, "0"))
+        return bad_option(c, forbidden, "resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
     return 0;
 }
 
@@ -107,6 +149,30 @@ static bool next_item(void *ctx, struct str *json)
     }
 }
 
+static struct str make_token(struct arena *a, const char *revision, struct str after)
+{
+    return base64_encode(a, BASE64_URL, arena_fmt(a, "%s %.*s", revision, SFMT(after)));
+}
+
+static struct str continue_token(struct listing *l)
+{
+    char revision[24];
+    snprintf(revision, sizeof revision, "%llu", (unsigned long long)l->revision);
+    return make_token(&l->c->arena, revision, l->last);
+}
+
+/* The rest may be read on as it is now, when the client says so by this other token. */
+static int expired_token(struct api_call *c, struct str after)
+{
+    struct str token = make_token(&c->arena, "-1", after);
+    c->reply->next_token = (struct str){ c->reply->own_token = xstrndup(token.p, token.n), token.n };
+    c->message = S("The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
+                   "continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with "
+                   "the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the "
+                   "first chunk was returned and now may show up in the list.");
+    return kr_fail(&c->e, KR_EXPIRED, "the continue token is too old");
+}
+
 static int read_continue(struct api_call *c, struct listing *l, struct str *after)
 {
     struct str token = api_query(c, "continue"), rest;
@@ -114,21 +180,28 @@ static int read_continue(struct api_call *c, struct listing *l, struct str *afte
     if (!token.n)
         return 0;
     if (base64_decode(&c->arena, BASE64_URL, token, &rest, &c->e) < 0)
-        return kr_fail(&c->e, KR_BAD_REQUEST, "continue key is not valid");
+        return kr_fail(&c->e, KR_BAD_REQUEST, "continue key is not valid: it is not base64");
     struct str revision = str_cut(&rest, ' ');
-    if (!str_u64(revision, &l->revision) || !str_starts(rest, l->scan.prefix))
-        return kr_fail(&c->e, KR_BAD_REQUEST, "continue key is not valid");
-    if (l->revision < watch_oldest(c->api->watches))
-        return kr_fail(&c->e, KR_EXPIRED, "The provided continue parameter is too old to display a consistent list result. "
-                                          "You can start a new list without the continue parameter.");
+    bool newest = str_is(revision, "-1");
+    uint64_t at = l->revision;
+    if (!newest && (!str_u64(revision, &at) || at == 0 || at > l->revision))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "continue key is not valid: incorrect encoded start resourceVersion");
+    if (!str_starts(rest, l->scan.prefix) || rest.n == l->scan.prefix.n)
+        return kr_fail(&c->e, KR_BAD_REQUEST, "continue key is not valid: it does not belong to this list");
+    if (at < store_compacted(c->api->store))
+        return expired_token(c, rest);
+    l->revision = at;
     *after = rest;
     return 0;
 }
 
-static struct str continue_token(struct listing *l)
+/* How many come behind the page; only said where no selector makes that a guess. */
+static uint64_t count_rest(struct listing *l)
 {
-    struct arena *a = &l->c->arena;
-    return base64_encode(a, BASE64_URL, arena_fmt(a, "%llu %.*s", (unsigned long long)l->revision, SFMT(l->last)));
+    uint64_t n = 0;
+    if (store_scan_count(&l->scan, &n, &l->c->e) < 0)
+        l->failed = true;
+    return n + 1;                         /* the scan stands on the first of them */
 }
 
 static void write_list(struct listing *l)
@@ -148,6 +221,8 @@ static void write_list(struct listing *l)
     jw_kstr(b, "resourceVersion", arena_fmt(&c->arena, "%llu", (unsigned long long)l->revision));
     if (l->more)
         jw_kstr(b, "continue", continue_token(l));
+    if (l->more && !l->filter.labels && !l->filter.fields.n)
+        jw_kint(b, "remainingItemCount", (int64_t)count_rest(l));
     jw_end(b, '}');
     jw_end(b, '}');
 }
@@ -168,12 +243,23 @@ static int list_args(struct api_call *c, struct listing *l, struct str *after)
     uint64_t rv;
     if (limit.n && (!str_i64(limit, &l->limit) || l->limit < 0))
         return kr_fail(&c->e, KR_BAD_REQUEST, "limit: Invalid value: \"%.*s\": a number from 0 was expected", SFMT(limit));
+    if (check_match(c, false) < 0)
+        return -1;
+    struct str match = api_query(c, "resourceVersionMatch");
+    if (api_query(c, "continue").n) {
+        if (api_query(c, "resourceVersion").n && !str_is(api_query(c, "resourceVersion"), "0"))
+            return kr_fail(&c->e, KR_BAD_REQUEST, "specifying resource version is not allowed when using continue");
+        return read_continue(c, l, after);
+    }
+    *after = S("");
     if (check_version(c, api_query(c, "resourceVersion"), &rv) < 0)
         return -1;
-    if (rv && str_is(api_query(c, "resourceVersionMatch"), "Exact") && rv != l->revision)
-        return kr_fail(&c->e, KR_EXPIRED, "The provided resource version %llu is no longer kept: this server lists the newest only",
-                       (unsigned long long)rv);
-    return read_continue(c, l, after);
+    if (!rv || !(str_is(match, "Exact") || (!match.n && l->limit)))       /* a limit without a match has always meant exact */
+        return 0;
+    if (rv < store_compacted(c->api->store))
+        return kr_fail(&c->e, KR_EXPIRED, "The resourceVersion for the provided list is too old.");
+    l->revision = rv;
+    return 0;
 }
 
 int api_list(struct api_call *c)
@@ -185,6 +271,7 @@ int api_list(struct api_call *c)
         filter_parse(&l.filter, c->path.r, c->path.ns, api_query(c, "labelSelector"), api_query(c, "fieldSelector"), &c->e) < 0)
         return -1;
     store_scan_begin(c->api->store, &l.scan, l.scan.prefix, after);
+    l.scan.revision = l.revision;
     c->reply->status = 200;
     if (accepts_table(c->q->accept))
         write_table(&l);
@@ -234,13 +321,11 @@ static int64_t watch_deadline(struct api_call *c)
 int api_watch(struct api_call *c)
 {
     struct api_reply *r = c->reply;
-    struct str rv = api_query(c, "resourceVersion");
+    struct str rv = api_query(c, "resourceVersion"), given = api_query(c, "sendInitialEvents");
     bool initial = api_query_bool(c, "sendInitialEvents");
     uint64_t from;
-    if (check_version(c, rv, &from) < 0)
+    if (check_match(c, true) < 0 || check_version(c, rv, &from) < 0)
         return -1;
-    if (initial && !str_is(api_query(c, "resourceVersionMatch"), "NotOlderThan"))
-        return kr_fail(&c->e, KR_INVALID, "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
     if (filter_parse(&r->start.filter, c->path.r, c->path.ns, api_query(c, "labelSelector"), api_query(c, "fieldSelector"), &c->e) < 0)
         return -1;
     r->watch = true;
@@ -252,7 +337,7 @@ int api_watch(struct api_call *c)
     if (!from || initial) {
         r->start.from = store_revision(c->api->store);
         r->start.initial_end = initial && r->start.bookmarks;
-        return initial_lines(c, &r->start.filter);
+        return initial || !given.n ? initial_lines(c, &r->start.filter) : 0;      /* sendInitialEvents=false: what comes from now on */
     }
     return 0;
 }

@@ -16,7 +16,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-enum { DRAIN_US = 2000000 };
+enum { DRAIN_US = 2000000, EXIT_BUS = 74 };      /* 74: input/output error, as sysexits.h has it */
 
 static struct { struct str state_dir, bind; int64_t port; } o = { .bind = S("127.0.0.1"), .port = 7443 };
 static const struct opt opts[] = {
@@ -45,6 +45,14 @@ static void on_signal(struct loop *loop, int sig, void *ctx)
     p->stopping = true;
     serve_drain(p->serve, loop_now_us(loop) + DRAIN_US);
     loop_timer_in(loop, &p->stop, DRAIN_US / 10);
+}
+
+/* The store's file is mapped: pages that went away under us (cut short, disk failed) end the process, with a word. */
+static void on_bus_error(int sig)
+{
+    static const char text[] = "kruntimes apiserver: the store's file can't be read any more (cut short, or the disk failed): stopped\n";
+    (void)sig;
+    _exit(write(STDERR_FILENO, text, sizeof text - 1) < 0 ? EXIT_BUS + 1 : EXIT_BUS);
 }
 
 static int serve_forever(struct api *api, struct state *state, struct kr_err *e)
@@ -77,13 +85,14 @@ static int run(struct applet_call *call, struct kr_err *e)
     int rc = -1;
     rnd_system(&rnd);
     metrics_use(METRICS_APISERVER);
+    signal(SIGBUS, on_bus_error);
     if (state_open(&state, o.state_dir.p, clock_system.wall_us(&clock_system), e) < 0)
         return -1;
     struct loop *loop = loop_new(&clock_system);
     struct api api = { .loop = loop, .rnd = &rnd };
     api.store = store_open(fs_join(&a, state.dir, "store.mdb"), e);
     if (api.store) {
-        api.watches = watches_new(loop, store_revision(api.store));
+        api.watches = watches_new(loop, api.store);
         api.ca = buf_view(&state.ca.cert);
         struct collector *collector = api_bootstrap(&api, e) == 0 ? collector_new(&api, e) : NULL;
         if (collector)

@@ -12,13 +12,16 @@
 #include "core/uri.h"
 #include <stdio.h>
 
+enum { REACH_US = 3000000 };                      /* how long a request waits for the revision it names */
+
 struct held {                                     /* a request from its head to its reply */
     struct held *next;
     struct serve *s;
     struct hreq *r;                               /* NULL once the peer is gone */
     struct api_reply reply;
     struct watcher *watcher;
-    bool write;
+    bool write, waited;
+    int64_t until_us;                             /* while it waits for reply.wait_for */
     struct portforward *forward;
     struct arena arena;                           /* of the user */
     struct api_user user;
@@ -27,6 +30,8 @@ struct serve {
     struct api *api;
     struct httpd *d;
     struct held *waiting, **waiting_end;          /* replies behind the commit */
+    struct held *early;                           /* ask for a revision that isn't reached */
+    struct timer early_end;
     struct defer turn;
     bool shutting;
 };
@@ -120,6 +125,50 @@ static void send_reply(struct held *h)
     buf_free(&r->body);
 }
 
+static void handle(struct held *h, struct str body);
+
+/* Those whose revision is reached by now, or who waited long enough to be refused. */
+static void retry_early(struct serve *s, int64_t now_us)
+{
+    struct held *h = TAKE(s->early);
+    for (struct held *next; h; h = next) {
+        next = h->next;
+        if (!h->r) {
+            held_free(h);
+            continue;
+        }
+        h->waited = now_us >= h->until_us;
+        if (h->waited || h->reply.wait_for <= store_revision(s->api->store)) {
+            api_reply_free(&h->reply);
+            handle(h, S(""));
+            continue;
+        }
+        h->next = s->early;
+        s->early = h;
+    }
+}
+
+static void early_fired(struct loop *loop, struct timer *t)
+{
+    struct serve *s = container_of(t, struct serve, early_end);
+    retry_early(s, loop_now_us(loop));
+    int64_t first = INT64_MAX;
+    for (struct held *h = s->early; h; h = h->next)
+        first = h->until_us < first ? h->until_us : first;
+    if (s->early)
+        loop_timer_at(loop, t, first);
+}
+
+static void wait_early(struct held *h)
+{
+    struct serve *s = h->s;
+    h->until_us = loop_now_us(s->api->loop) + REACH_US;
+    h->next = s->early;
+    s->early = h;
+    if (!timer_is_set(&s->early_end))
+        loop_timer_at(s->api->loop, &s->early_end, h->until_us);
+}
+
 static void turn(struct loop *loop, struct defer *d)
 {
     (void)loop;
@@ -143,15 +192,16 @@ static void turn(struct loop *loop, struct defer *d)
             h->next = h;                          /* no longer in the queue */
     }
     watch_publish(s->api->watches);
+    retry_early(s, loop_now_us(loop));
 }
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 static const struct api_user *user_of(const struct held *h) { return h->s->api->authn ? &h->user : NULL; }
 
-static void carry_out(struct hreq *r, struct str body)
+static void handle(struct held *h, struct str body)
 {
-    struct held *h = hreq_user(r);
+    struct hreq *r = h->r;
     struct serve *s = h->s;
     struct str path, query, m = hreq_method(r);
     uri_split(hreq_path(r), &path, &query);
@@ -159,6 +209,10 @@ static void carry_out(struct hreq *r, struct str body)
                              .content_type = http_get(hreq_fields(r), "content-type"), .accept = http_get(hreq_fields(r), "accept"),
                              .user_agent = http_get(hreq_fields(r), "user-agent"), .user = user_of(h) };
     api_handle(s->api, &q, &h->reply);
+    if (h->reply.wait_for && !h->waited) {
+        wait_early(h);
+        return;
+    }
     h->write = !str_is(m, "GET") && !str_is(m, "HEAD");
     metric_add(METRIC_API_REQUESTS, metric_word(METRIC_API_REQUESTS, h->reply.watch ? S("WATCH") : m), 1);
     h->next = NULL;
@@ -170,7 +224,7 @@ static void carry_out(struct hreq *r, struct str body)
 static void got_body(struct hreq *r, struct str body, const struct kr_err *e)
 {
     if (!e)
-        carry_out(r, body);
+        handle(hreq_user(r), body);
 }
 
 static void refuse(struct held *h, const struct kr_err *e)
@@ -240,6 +294,7 @@ struct serve *serve_new(struct api *api, const struct serve_config *config, stru
     s->api = api;
     s->waiting_end = &s->waiting;
     s->turn.run = turn;
+    s->early_end.fire = early_fired;
     api->wrote = commit_soon;
     api->wrote_ctx = s;
     struct httpd_config hc = { .host = config->host, .port = config->port, .tls = config->tls,
@@ -261,6 +316,11 @@ void serve_free(struct serve *s)
     s->api->wrote = NULL;
     httpd_free(s->d);
     loop_defer_cancel(s->api->loop, &s->turn);
+    loop_timer_stop(s->api->loop, &s->early_end);
+    for (struct held *h = s->early, *next; h; h = next) {
+        next = h->next;
+        held_free(h);
+    }
     for (struct held *h = s->waiting, *next; h; h = next) {
         next = h->next;
         held_free(h);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * watch: a ring of events with one copy of each object version, and a list of watchers per resource.
+ * watch: noted events wait in a ring for their commit, then go to all watchers that are up to date.
+ *
+ * A watcher that begins in the past catches up from the store's history, a slice per step and only as fast as its client
+ * reads, up to what has been published; then it is one of the others. Nothing of the past is kept in memory.
  *
  * A publish walks the watchers of that resource once; the line of an event is made once per publish and shared by all
  * who want the object as it is. A watcher whose client doesn't read is closed when its queue is full: others never wait
@@ -9,28 +12,29 @@
 #include "applets/apiserver/watch.h"
 #include <stdio.h>
 
-enum { BOOKMARK_US = 60000000 };
+enum { BOOKMARK_US = 60000000, SLICE_ENTRIES = 2000, SLICE_BYTES = 1048576, SLICE_PAUSE_US = 10000 };
 
-struct event { uint64_t revision; int64_t at_us; struct version *now, *before; };
+struct event { uint64_t revision; struct version *now, *before; };
 struct ring { struct event *v; size_t first, n, cap; };
 struct watcher {
     struct watcher *next, **at;
     struct watches *w;
     struct filter filter;
     uint64_t from;
-    bool bookmarks, closing;
+    bool bookmarks, closing, behind;      /* behind: still fed from the store's history */
+    struct str prefix; char *own_prefix;  /* of the keys it may want */
     struct watcher_user user;
     struct timer deadline;
 };
 struct watches {
     struct loop *loop;
-    struct ring history, noted;
-    size_t bytes;
-    uint64_t oldest, newest;
+    struct store *store;
+    struct ring noted;
+    uint64_t newest;                      /* published up to here */
     struct watcher *watchers;
     struct watch_observer *observers;
     size_t n;
-    struct timer bookmark;
+    struct timer bookmark, feed;
     struct buf line;
     const struct version *line_of;
     const char *line_type;
@@ -118,38 +122,33 @@ static void close_watcher(struct watcher *x)
     x->user.close(x->user.ctx);
 }
 
-static void deliver(struct watcher *x, const struct event *ev)
+/* now NULL: deleted, and `before` is the object as its watchers are told of that. */
+static void tell(struct watcher *x, struct version *now, struct version *before, struct version *last)
 {
-    struct version *any = ev->now ? ev->now : ev->before;
-    if (x->closing || any->r != x->filter.r || ev->revision <= x->from)
-        return;
-    x->from = ev->revision;
-    bool was = ev->before && filter_matches(&x->filter, ev->before);
-    bool is = ev->now && filter_matches(&x->filter, ev->now);
+    bool was = before && filter_matches(&x->filter, before);
+    bool is = now && filter_matches(&x->filter, now);
     if (is)
-        send_event(x, was ? "MODIFIED" : "ADDED", ev->now);
+        send_event(x, was ? "MODIFIED" : "ADDED", now);
     else if (was)
-        send_event(x, "DELETED", any);
+        send_event(x, "DELETED", last);
     if ((is || was) && x->user.queued(x->user.ctx) > LIMIT_WATCH_QUEUE)
         close_watcher(x);
 }
 
-/* ---- history ----------------------------------------------------------------------------------------------------- */
-
-static void trim(struct watches *w)
+static void deliver(struct watcher *x, const struct event *ev)
 {
-    int64_t then = loop_now_us(w->loop) - INT64_C(1000000) * LIMIT_HISTORY_SECONDS;
-    while (w->history.n && (w->history.n > LIMIT_HISTORY_EVENTS || w->bytes > LIMIT_HISTORY_BYTES || ring_at(&w->history, 0)->at_us < then)) {
-        struct event ev = ring_pop(&w->history);
-        w->oldest = ev.revision;
-        w->bytes -= version_bytes(ev.now ? ev.now : ev.before);
-        event_free(ev);
-    }
+    struct version *any = ev->now ? ev->now : ev->before;
+    if (x->closing || x->behind || any->r != x->filter.r || ev->revision <= x->from)
+        return;
+    x->from = ev->revision;
+    tell(x, ev->now, ev->before, any);
 }
+
+/* ---- what is committed -------------------------------------------------------------------------------------------- */
 
 void watch_note(struct watches *w, uint64_t revision, struct version *now, struct version *before)
 {
-    ring_push(&w->noted, (struct event){ revision, loop_now_us(w->loop), now, before });
+    ring_push(&w->noted, (struct event){ revision, now, before });
 }
 
 void watch_observe(struct watches *w, struct watch_observer *o)
@@ -179,23 +178,83 @@ void watch_publish(struct watches *w)
             o->committed(o->ctx, ev.now, ev.before);
         w->line_of = NULL;
         w->newest = ev.revision;
-        w->bytes += version_bytes(ev.now ? ev.now : ev.before);
-        ring_push(&w->history, ev);
+        event_free(ev);
     }
-    trim(w);
 }
 
-uint64_t watch_oldest(const struct watches *w) { return w->oldest; }
 /* ---- watchers ---------------------------------------------------------------------------------------------------- */
+
+static void tell_change(struct watcher *x, const struct store_change *ch)
+{
+    struct version now, before;
+    struct str rest = ch->key;
+    str_cut(&rest, '/');
+    struct str ns = str_cut(&rest, '/');
+    version_view(&now, x->filter.r, ns, rest, ch->revision, ch->json);
+    version_view(&before, x->filter.r, ns, rest, ch->revision, ch->before);
+    tell(x, ch->deleted ? NULL : &now, ch->before.n ? &before : NULL, &now);
+    x->w->line_of = NULL;                         /* these are gone now */
+    arena_reset(&now.arena);
+    arena_reset(&before.arena);
+}
+
+static void end_with_error(struct watcher *x, const struct kr_err *e)
+{
+    AUTO_BUF struct buf status = { .max = 8192 }, line = { .max = 16384 };
+    jw_begin(&status, '{');
+    jw_kstr(&status, "kind", S("Status"));
+    jw_kstr(&status, "apiVersion", S("v1"));
+    jw_kraw(&status, "metadata", S("{}"));
+    jw_kstr(&status, "status", S("Failure"));
+    jw_kstr(&status, "message", str_of(e->msg));
+    jw_kstr(&status, "reason", str_of(kr_codes[e->code].reason));
+    jw_kint(&status, "code", kr_codes[e->code].http);
+    jw_end(&status, '}');
+    watch_line(&line, "ERROR", buf_view(&status));
+    x->user.write(x->user.ctx, buf_view(&line));
+    close_watcher(x);
+}
+
+/* One slice of the past. True: there is more, to be fed later. */
+static bool feed_one(struct watcher *x)
+{
+    struct watches *w = x->w;
+    struct store_history h;
+    struct kr_err e = { 0 };
+    size_t steps = SLICE_ENTRIES;
+    int rc = 0;
+    store_history_begin(w->store, &h, x->prefix, x->from);
+    while (!x->closing && x->user.queued(x->user.ctx) < SLICE_BYTES && (rc = store_history_next(&h, w->newest, &steps, &e)) > 0)
+        tell_change(x, &h.at);
+    x->from = h.revision;
+    store_history_end(&h);
+    if (rc < 0)
+        end_with_error(x, &e);
+    x->behind = !x->closing && x->from < w->newest;
+    return x->behind;
+}
+
+static void feed_fired(struct loop *loop, struct timer *t)
+{
+    struct watches *w = container_of(t, struct watches, feed);
+    bool more = false;
+    for (struct watcher *x = w->watchers, *next; x; x = next) {
+        next = x->next;
+        if (x->behind && !x->closing)
+            more |= feed_one(x);
+    }
+    if (more)
+        loop_timer_in(loop, t, SLICE_PAUSE_US);
+}
 
 static void bookmark_fired(struct loop *loop, struct timer *t)
 {
     struct watches *w = container_of(t, struct watches, bookmark);
     for (struct watcher *x = w->watchers, *next; x; x = next) {
         next = x->next;
-        if (x->from < w->newest)
+        if (!x->behind && x->from < w->newest)
             x->from = w->newest;
-        if (x->bookmarks && !x->closing)
+        if (x->bookmarks && !x->closing && !x->behind)
             send_bookmark(x, false);
     }
     if (w->n)
@@ -210,8 +269,9 @@ static void deadline_fired(struct loop *loop, struct timer *t)
 
 struct watcher *watch_add(struct watches *w, struct watch_start *start, struct kr_err *e)
 {
-    if (start->from < w->oldest) {
-        kr_fail(e, KR_EXPIRED, "too old resource version: %llu (%llu)", (unsigned long long)start->from, (unsigned long long)w->oldest);
+    if (start->from < store_compacted(w->store)) {
+        kr_fail(e, KR_EXPIRED, "too old resource version: %llu (%llu)", (unsigned long long)start->from,
+                (unsigned long long)store_compacted(w->store));
         return NULL;
     }
     if (w->n >= LIMIT_WATCHES) {
@@ -222,6 +282,9 @@ struct watcher *watch_add(struct watches *w, struct watch_start *start, struct k
     *x = (struct watcher){ .next = w->watchers, .at = &w->watchers, .w = w, .filter = start->filter, .from = start->from,
                            .bookmarks = start->bookmarks, .user = start->user };
     start->filter = (struct filter){ 0 };
+    AUTO_ARENA struct arena a = { .limit = 4096 };
+    struct str prefix = resource_prefix(x->filter.r, x->filter.ns, &a);
+    x->prefix = (struct str){ x->own_prefix = xstrndup(prefix.p, prefix.n), prefix.n };
     if (w->watchers)
         w->watchers->at = &x->next;
     w->watchers = x;
@@ -232,9 +295,9 @@ struct watcher *watch_add(struct watches *w, struct watch_start *start, struct k
         loop_timer_in(w->loop, &w->bookmark, BOOKMARK_US);
     if (start->initial_end)
         send_bookmark(x, true);
-    for (size_t i = 0; i < w->history.n && !x->closing; i++)
-        deliver(x, ring_at(&w->history, i));
-    w->line_of = NULL;
+    x->behind = x->from < w->newest;
+    if (x->behind && feed_one(x))
+        loop_timer_in(w->loop, &w->feed, SLICE_PAUSE_US);
     return x;
 }
 
@@ -249,14 +312,15 @@ void watch_remove(struct watcher *x)
     if (--x->w->n == 0)
         loop_timer_stop(x->w->loop, &x->w->bookmark);
     filter_free(&x->filter);
+    free(x->own_prefix);
     free(x);
 }
 
-struct watches *watches_new(struct loop *loop, uint64_t revision)
+struct watches *watches_new(struct loop *loop, struct store *store)
 {
     struct watches *w = xcalloc(1, sizeof *w);
-    *w = (struct watches){ .loop = loop, .oldest = revision, .newest = revision, .bookmark = { .fire = bookmark_fired },
-                           .line = { .max = LIMIT_WATCH_QUEUE } };
+    *w = (struct watches){ .loop = loop, .store = store, .newest = store_revision(store), .bookmark = { .fire = bookmark_fired },
+                           .feed = { .fire = feed_fired }, .line = { .max = LIMIT_WATCH_QUEUE } };
     return w;
 }
 
@@ -268,10 +332,8 @@ void watches_free(struct watches *w)
         watch_remove(w->watchers);
     w->observers = NULL;
     watch_forget(w);
-    while (w->history.n)
-        event_free(ring_pop(&w->history));
     loop_timer_stop(w->loop, &w->bookmark);
-    free(w->history.v);
+    loop_timer_stop(w->loop, &w->feed);
     free(w->noted.v);
     buf_free(&w->line);
     free(w);

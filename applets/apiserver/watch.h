@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * watch: the history of committed writes, and those who follow it.
+ * watch: those who follow what is committed. Who comes back from an older revision is first told what is between, from
+ * the store's history; a client that takes it slowly is fed slowly.
  *
  * Events are queued by watch_note while a request is carried out and published by watch_publish once they are on disk
  * (watch_forget when they are not). A watcher gets ADDED and DELETED also when an object enters or leaves its filter.
  */
 #ifndef APISERVER_WATCH_H
 #define APISERVER_WATCH_H
+#include "applets/apiserver/store.h"
 #include "applets/apiserver/versions.h"
 #include "core/loop.h"
 
 struct watches;
-struct watches *watches_new(struct loop *, uint64_t revision);    /* history begins behind `revision` */
+struct watches *watches_new(struct loop *, struct store *);       /* the store outlives it */
 void watches_free(struct watches *);
 
 /* now NULL: deleted (before is then shown with the revision of the deletion in it: `last`). Takes over the references. */
 void watch_note(struct watches *, uint64_t revision, struct version *now, struct version *before);
 void watch_publish(struct watches *);
 void watch_forget(struct watches *);
-uint64_t watch_oldest(const struct watches *);                    /* a watch may begin at this revision or later */
 
 /* Somebody in this process who follows all that is committed (what it keeps is made from the store first). */
 struct watch_observer {
@@ -47,7 +48,7 @@ struct watch_start {
     bool initial_end;                                             /* a bookmark marked as the end of the initial events comes first */
     struct watcher_user user;
 };
-/* NULL and KR_EXPIRED when `from` is older than the history; KR_TOO_MANY. */
+/* NULL and KR_EXPIRED when `from` is older than the history (later on that is an ERROR event); KR_TOO_MANY. */
 struct watcher *watch_add(struct watches *, struct watch_start *, struct kr_err *);
 void watch_remove(struct watcher *);
 /* {"type":…,"object":…}\n */

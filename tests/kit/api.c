@@ -19,7 +19,7 @@ struct kit_api *kit_api_new(void)
         printf("  %s\n", e.msg);
         abort();
     }
-    k->api.watches = watches_new(k->api.loop, store_revision(k->api.store));
+    k->api.watches = watches_new(k->api.loop, k->api.store);
     CHECK(api_bootstrap(&k->api, &e) == 0);
     k->collector = collector_new(&k->api, &e);
     kit_collect(k);

@@ -38,7 +38,7 @@ void here_init(struct here *h)
     h->api.store = store_open(path, &e);
     if (!CHECK(h->api.store))
         abort();
-    h->api.watches = watches_new(h->loop, store_revision(h->api.store));
+    h->api.watches = watches_new(h->loop, h->api.store);
     CHECK_INT(api_bootstrap(&h->api, &e), 0);
     h->serve = serve_new(&h->api, &(struct serve_config){ .host = S("127.0.0.1") }, &e);
     if (!CHECK(h->serve))
