@@ -81,6 +81,7 @@ int api_list(struct api_call *);
 int api_watch(struct api_call *);
 void api_send_object(struct api_call *, int status, struct str json);      /* as it is, or as a Table */
 /* api_write.c */
+int api_parse_body(struct api_call *, struct json **ret);                  /* JSON, or protobuf of a core kind */
 int api_create(struct api_call *);
 int api_update(struct api_call *);                                         /* PUT */
 int api_patch(struct api_call *);
@@ -113,6 +114,8 @@ bool meta_is_deleted(const struct json *object);                           /* ma
 int admit(struct api_call *, struct json *object, const struct json *old, bool status_only);
 /* api_discovery.c: true when the path was one of its own */
 bool api_discovery(struct api_call *);
+/* api_openapi.c: true when these parts of the path (the first is "openapi") name a document of its */
+bool api_openapi(struct api_call *, const struct str *part, size_t n);
 /* api_table.c */
 void table_begin(struct buf *, const struct resource *);
 void table_row(struct buf *, const struct resource *, struct str json, int64_t now_us);

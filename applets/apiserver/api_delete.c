@@ -40,12 +40,10 @@ static int read_policy(struct api_call *c, struct str policy, struct str orphan,
 static int read_options(struct api_call *c, struct options *o)
 {
     static const char *const uid_path[] = { "preconditions", "uid" }, *const version_path[] = { "preconditions", "resourceVersion" };
-    struct str type = c->q->content_type, policy, orphan, grace = api_query(c, "gracePeriodSeconds");
+    struct str policy, orphan, grace = api_query(c, "gracePeriodSeconds");
     struct json *body = NULL;
     *o = (struct options){ .grace_s = -1 };
-    if (c->q->body.n && type.n && !str_starts(type, S("application/json")))
-        return kr_fail(&c->e, KR_UNSUPPORTED, "the body of the request was in an unknown format - accepted media types include: application/json");
-    if (c->q->body.n && !(body = json_parse(&c->arena, c->q->body, &c->e)))
+    if (c->q->body.n && api_parse_body(c, &body) < 0)
         return -1;
     if (body && !json_is(body, JSON_OBJECT) && !json_is(body, JSON_NULL))
         return kr_fail(&c->e, KR_BAD_REQUEST, "DeleteOptions: an object was expected");

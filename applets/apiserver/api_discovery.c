@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * api_discovery: /version, health pages, and the lists from which clients learn what is served, all printed from the
- * table of resources. OpenAPI documents are not offered (404), which kubectl takes as "no validation by the client".
+ * table of resources.
  */
 #include "applets/apiserver/api.h"
 #include "core/version.h"
@@ -109,7 +109,7 @@ static bool resource_list(struct buf *b, struct str group_name, struct str versi
             jw_kbegin(b, "resources", '[');
             any = true;
         }
-        resource_entry(b, r, "", "create,delete,get,list,patch,update,watch");
+        resource_entry(b, r, "", r->flags & RES_REVIEW ? "create" : "create,delete,deletecollection,get,list,patch,update,watch");
         if (r->flags & RES_STATUS)
             resource_entry(b, r, "/status", "get,patch,update");
     }
@@ -160,6 +160,8 @@ bool api_discovery(struct api_call *c)
     }
     if (str_is(part[0], "healthz") || str_is(part[0], "livez") || str_is(part[0], "readyz"))
         return text(c, "ok"), true;
+    if (str_is(part[0], "openapi"))
+        return api_openapi(c, part, n);
     if (str_is(part[0], "api") && n == 1)
         return buf_lit(b, "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],\"serverAddressByClientCIDRs\":[]}"), true;
     if (str_is(part[0], "api") && n == 2)

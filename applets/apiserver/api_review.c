@@ -211,10 +211,10 @@ static int token_request(struct api_call *c, struct json *object)
 
 int api_review(struct api_call *c)
 {
-    struct json *object = json_parse(&c->arena, c->q->body, &c->e);
+    struct json *object;
     const char *what = c->path.r->plural;
-    if (!object)
-        return kr_wrap(&c->e, "couldn't read the body");
+    if (api_parse_body(c, &object) < 0)
+        return -1;
     if (!json_is(object, JSON_OBJECT))
         return kr_fail(&c->e, KR_BAD_REQUEST, "the body must be an object");
     if (str_is(c->path.sub, "token"))

@@ -3,17 +3,23 @@
  * api_write: create, replace, and patch (RFC 7396, RFC 6902, and server-side apply by api_apply.c). All end in
  * api_store_object, which gives the object its new resourceVersion, puts it into the store and notes the event.
  *
- * A change that changes nothing is not written, as with a kube-apiserver. Strategic merge patches are refused.
+ * A change that changes nothing is not written, as with a kube-apiserver. Our own kinds take no strategic merge patches.
  */
 #include "applets/apiserver/api.h"
+#include "k8s/core_schema.h"
 #include "k8s/patch.h"
+#include "k8s/strategic.h"
 #include <stdio.h>
 
-static int api_parse_body(struct api_call *c, struct json **ret)
+int api_parse_body(struct api_call *c, struct json **ret)
 {
     struct str type = c->q->content_type;
+    if (core_is_protobuf(type)) {
+        *ret = core_from_protobuf(&c->arena, c->q->body, &c->e);
+        return *ret ? 0 : -1;
+    }
     if (type.n && !str_starts(type, S("application/json")) && !str_starts(type, S("application/merge-patch+json")) &&
-        !str_starts(type, S("application/json-patch+json")))
+        !str_starts(type, S("application/json-patch+json")) && !str_starts(type, S("application/strategic-merge-patch+json")))
         return kr_fail(&c->e, KR_UNSUPPORTED, "the body of the request was in an unknown format - accepted media types include: application/json");
     *ret = json_parse(&c->arena, c->q->body, &c->e);
     return *ret ? 0 : kr_wrap(&c->e, "couldn't read the body");
@@ -240,17 +246,20 @@ static int apply_patch(struct api_call *c, const struct json *tree, struct json 
 {
     struct str type = c->q->content_type;
     struct json *patch;
-    if (!str_starts(type, S("application/merge-patch+json")) && !str_starts(type, S("application/json-patch+json")))
+    bool strategic = str_starts(type, S("application/strategic-merge-patch+json")) && !c->path.r->type;
+    if (!strategic && !str_starts(type, S("application/merge-patch+json")) && !str_starts(type, S("application/json-patch+json")))
         return kr_fail(&c->e, KR_UNSUPPORTED, "the body of the request was in an unknown format - accepted media types include: "
-                                              "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
+                                              "application/json-patch+json, application/merge-patch+json, %sapplication/apply-patch+yaml",
+                       c->path.r->type ? "" : "application/strategic-merge-patch+json, ");
     if (api_parse_body(c, &patch) < 0)
         return -1;
-    if (str_starts(type, S("application/merge-patch+json"))) {
+    if (strategic)
+        *object = strategic_merge(&c->arena, resource_object(c->path.r), tree, patch, &c->e);
+    else if (str_starts(type, S("application/merge-patch+json")))
         *object = patch_merge(&c->arena, tree, patch, &c->e);
-        return *object ? 0 : -1;
-    }
-    *object = patch_json(&c->arena, tree, patch, NULL, &c->e);
-    return *object ? 0 : kr_wrap(&c->e, "the server rejected our request due to an error in our request");
+    else if (!(*object = patch_json(&c->arena, tree, patch, NULL, &c->e)))
+        return kr_wrap(&c->e, "the server rejected our request due to an error in our request");
+    return *object ? 0 : -1;
 }
 
 /* The object may be there or not. */

@@ -6,6 +6,7 @@
 #include "applets/apiserver/resources.h"
 #include "core/uri.h"
 #include "crds/crds.h"
+#include "k8s/core_schema.h"
 #include <stdio.h>
 
 #define COL(name, type, path, priority) { name, type, path, priority }
@@ -65,10 +66,8 @@ const struct resource *resource_by_prefix(struct str prefix)
 
 const struct model_object *resource_object(const struct resource *r)
 {
-    static const struct model_field fields[] = {
-        { .name = "metadata", .len = 8, .s = { .shape = MODEL_OBJECT, .object = &model_object_meta } }, { .name = NULL } };
-    static const struct model_object any = { .doc = "Any object.", .open = true, .fields = fields };
-    return r->type ? r->type->object : &any;
+    char version[96];
+    return r->type ? r->type->object : core_schema(resource_api_version(r, version), str_of(r->kind));
 }
 
 int api_path_parse(struct api_path *p, struct str path, struct arena *a)

@@ -150,7 +150,8 @@ TEST(what_a_delete_may_say)
     CHECK_INT(del(k, "a", "{\"preconditions\":{\"resourceVersion\":\"1\"}}"), 409);
     CHECK_INT(del(k, "a", "{\"dryRun\":[\"Some\"]}"), 422);
     CHECK_INT(del(k, "a", "["), 400);
-    CHECK_INT(kit_call(k, "DELETE", CMS "/a", "application/vnd.kubernetes.protobuf", "k8s"), 415);
+    CHECK_INT(kit_call(k, "DELETE", CMS "/a", "application/vnd.kubernetes.protobuf", "k8s"), 400);
+    CHECK_INT(kit_call(k, "DELETE", CMS "/a", "text/plain", "x"), 415);
     CHECK_INT(del(k, "a", "{\"dryRun\":[\"All\"]}"), 200);
     CHECK_INT(kit_call(k, "DELETE", CMS "/a?dryRun=All", NULL, NULL), 200);
     CHECK_STR(names(k), S("a"));
