@@ -182,3 +182,66 @@ struct core_merge core_merge_of(const struct model_object *o, struct str field)
     const struct core_field *f = find(type_of(o), field);
     return f ? f->merge : (struct core_merge){ 0 };
 }
+
+/* ---- types ------------------------------------------------------------------------------------------------------- */
+
+static int check(const struct model_schema *s, const struct json *v, struct buf *path, struct kr_err *e);
+
+static int check_members(const struct model_object *o, const struct json *v, struct buf *path, struct kr_err *e)
+{
+    size_t n = path->n;
+    for (const struct json *m = json_first(v); m; m = json_next(m)) {
+        const struct model_field *f = model_find(o, json_key(m));
+        if (!f || (!n && str_is(json_key(m), "metadata")))
+            continue;
+        buf_fmt(path, "%s%s", n ? "." : "", f->name);
+        if (check(&f->s, m, path, e) < 0)
+            return -1;
+        path->n = n;
+    }
+    return 0;
+}
+
+static bool fits(const struct model_schema *s, const struct json *v)
+{
+    switch (s->shape) {
+    case MODEL_TEXT:
+    case MODEL_TIME: return json_is(v, JSON_STRING);
+    case MODEL_INT:
+    case MODEL_INT32: return json_is(v, JSON_NUMBER) && json_is_whole(v);
+    case MODEL_BOOL: return json_is(v, JSON_TRUE) || json_is(v, JSON_FALSE);
+    case MODEL_OBJECT:
+    case MODEL_MAP: return json_is(v, JSON_OBJECT);
+    case MODEL_LIST: return json_is(v, JSON_ARRAY);
+    default: return true;
+    }
+}
+
+static int check(const struct model_schema *s, const struct json *v, struct buf *path, struct kr_err *e)
+{
+    if (json_is(v, JSON_NULL))
+        return 0;
+    if (!fits(s, v)) {
+        AUTO_BUF struct buf type = { .max = 256 };
+        model_type_name(s, &type);
+        const char *got = json_is(v, JSON_TRUE) || json_is(v, JSON_FALSE) ? "bool" : json_type_name(json_type(v));
+        return kr_fail(e, KR_BAD_REQUEST, "json: cannot unmarshal %s into Go struct field %.*s of type %.*s", got, SFMT(buf_view(path)), SFMT(buf_view(&type)));
+    }
+    if (s->shape == MODEL_OBJECT)
+        return s->object ? check_members(s->object, v, path, e) : 0;
+    size_t n = path->n;
+    for (const struct json *m = s->shape == MODEL_LIST || s->shape == MODEL_MAP ? json_first(v) : NULL; m; m = json_next(m)) {
+        if (s->shape == MODEL_MAP)
+            buf_fmt(path, ".%.*s", SFMT(json_key(m)));
+        if (check(model_item(s), m, path, e) < 0)
+            return -1;
+        path->n = n;
+    }
+    return 0;
+}
+
+int core_check_types(const struct model_object *o, const struct json *object, struct kr_err *e)
+{
+    AUTO_BUF struct buf path = { .max = 65536 };
+    return check_members(o, object, &path, e);
+}

@@ -18,6 +18,10 @@ const char *core_schema_name(const struct model_object *);
 struct core_merge { const char *key; bool merge, retain_keys; };      /* merge with key NULL: a list of plain values */
 struct core_merge core_merge_of(const struct model_object *, struct str field);
 
+/* Are all values of the types that the schema says? KR_BAD_REQUEST in the words of a kube-apiserver's decoder. Metadata, and
+ * fields that aren't declared, are not looked at. */
+int core_check_types(const struct model_object *, const struct json *object, struct kr_err *);
+
 /* JSON tree of a body in Kubernetes' protobuf form (k8s\0 and an Unknown message): what typed Go clients send for core kinds.
  * KR_UNSUPPORTED for other kinds, KR_BAD_REQUEST for what can't be decoded. */
 struct json *core_from_protobuf(struct arena *, struct str body, struct kr_err *);

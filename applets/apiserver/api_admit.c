@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * api_admit: our kinds go through their model (pruning, defaults, schema, rules); its findings become the causes and
- * warnings of the API. Core kinds are plain storage; metadata is checked of all.
+ * warnings of the API. Of core kinds undeclared fields and types are looked at; metadata is checked of all.
  */
 #include "applets/apiserver/api.h"
+#include "core/model_admit.h"
+#include "k8s/core_schema.h"
 #include "k8s/meta.h"
 #include <stdio.h>
 
@@ -44,6 +46,16 @@ static enum meta_name name_rule(const struct resource *r)
     return str_is(str_of(r->kind), "Namespace") || str_is(str_of(r->kind), "Service") ? META_LABEL : META_SUBDOMAIN;
 }
 
+/* Core kinds: undeclared fields go, values are of their types. What a real API server asks beyond that is not asked here. */
+static int admit_core(struct api_call *c, const struct model_object *core, struct json *object, enum field_validation mode)
+{
+    struct str_list unknown = { 0 };
+    if (core_check_types(core, object, &c->e) < 0)
+        return kr_wrap(&c->e, "%s in version \"%s\" cannot be handled as a %s", c->path.r->kind, c->path.r->version, c->path.r->kind);
+    model_prune(&(struct model_type){ .object = core }, &c->arena, object, &unknown);
+    return unknown_fields(c, &unknown, mode);
+}
+
 int admit(struct api_call *c, struct json *object, const struct json *old, bool status_only)
 {
     struct str name = json_string(json_get(json_get(object, "metadata"), "name"));
@@ -58,6 +70,9 @@ int admit(struct api_call *c, struct json *object, const struct json *old, bool 
         if (unknown_fields(c, &unknown, mode) < 0)
             return -1;
     }
+    const struct model_object *core = c->path.r->type ? NULL : resource_object(c->path.r);
+    if (core && (validation_mode(c, &mode) < 0 || admit_core(c, core, object, mode) < 0))
+        return -1;
     for (size_t i = 0; i < errors.n; i++)
         api_add_cause(c, errors.v[i].reason, errors.v[i].message, errors.v[i].field);
     return c->ncauses ? api_fail_invalid(c, name) : 0;
