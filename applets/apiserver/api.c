@@ -173,6 +173,8 @@ static int check_sub(struct api_call *c)
         return str_is(c->q->method, "POST") ? 0 : refuse_method(c);
     if (str_is(p->sub, "finalize") && api_is_namespace(c))
         return str_is(c->q->method, "PUT") ? 0 : refuse_method(c);
+    if (str_is(p->sub, "log") && !*p->r->group && !strcmp(p->r->plural, "pods"))
+        return str_is(c->q->method, "GET") ? 0 : refuse_method(c);
     if (str_is(p->sub, "scale") && (p->r->flags & RES_SCALE))
         return 0;
     return kr_fail(&c->e, KR_NOT_FOUND, "the server could not find the requested resource");
@@ -198,7 +200,7 @@ static int dispatch(struct api_call *c)
     if (read && !c->path.name.n)
         return api_query_bool(c, "watch") ? api_watch(c) : api_list(c);
     if (read)
-        return api_get(c);
+        return str_is(c->path.sub, "log") ? api_log(c) : api_get(c);
     if (str_is(m, "POST") && !c->path.name.n && !c->path.all_namespaces)
         return api_create(c);
     if (str_is(m, "PUT") && c->path.name.n)

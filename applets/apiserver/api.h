@@ -19,6 +19,7 @@ struct api {
     struct rnd *rnd;                              /* uids, generated names */
     struct authn *authn; struct authz *authz;     /* NULL: everybody may do anything */
     struct str ca;                                /* certificate authority in PEM, for the ConfigMap that namespaces have; may be empty */
+    struct str pods_dir;                          /* the local node's folder, for the logs of its pods; may be empty */
     /* Called when api_handle wrote something outside of a client's request: a commit is wanted soon. May be NULL. */
     void (*wrote)(void *ctx); void *wrote_ctx;
 };
@@ -101,6 +102,8 @@ int api_scaled(struct api_call *, const struct json *object, int (*change)(struc
 int api_review(struct api_call *);                                         /* create of a kind that is answered, not kept */
 int api_authorize(struct api_call *);                                      /* may the user make this call? */
 int api_may_grant(struct api_call *, const struct json *object, const struct json *old);   /* roles and bindings: only what one has */
+/* api_log.c: GET pods/NAME/log, as text */
+int api_log(struct api_call *);
 /* api_delete.c */
 int api_delete(struct api_call *);
 int api_delete_collection(struct api_call *);

@@ -112,6 +112,8 @@ static bool resource_list(struct buf *b, struct str group_name, struct str versi
         resource_entry(b, r, "", r->flags & RES_REVIEW ? "create" : "create,delete,deletecollection,get,list,patch,update,watch");
         if (r->flags & RES_STATUS)
             resource_entry(b, r, "/status", "get,patch,update");
+        if (!*r->group && !strcmp(r->plural, "pods"))
+            resource_entry(b, r, "/log", "get");
     }
     if (any) {
         jw_end(b, ']');

@@ -18,9 +18,10 @@
 
 enum { DRAIN_US = 2000000, EXIT_BUS = 74 };      /* 74: input/output error, as sysexits.h has it */
 
-static struct { struct str state_dir, bind; int64_t port; } o = { .bind = S("127.0.0.1"), .port = 7443 };
+static struct { struct str state_dir, bind, pods_dir; int64_t port; } o = { .bind = S("127.0.0.1"), .port = 7443 };
 static const struct opt opts[] = {
     { "state-dir", 0, OPT_STR, &o.state_dir, "DIR", "folder of the store, the CA, the token and the kubeconfig", .required = true },
+    { "pods-dir", 0, OPT_STR, &o.pods_dir, "DIR", "the local node's folder: pods/NAME/log is read there; without it, it is refused" },
     { "bind", 0, OPT_STR, &o.bind, "ADDR", "address to listen on; others than loopback open it to the network" },
     { "port", 0, OPT_INT, &o.port, "PORT", "port to listen on; 0: any that is free", .lo = 0, .hi = 65535 },
     { 0 } };
@@ -93,6 +94,7 @@ static int run(struct applet_call *call, struct kr_err *e)
     api.store = store_open(fs_join(&a, state.dir, "store.mdb"), e);
     if (api.store) {
         api.watches = watches_new(loop, api.store);
+        api.pods_dir = o.pods_dir;
         api.ca = buf_view(&state.ca.cert);
         struct collector *collector = api_bootstrap(&api, e) == 0 ? collector_new(&api, e) : NULL;
         if (collector)

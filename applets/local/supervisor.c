@@ -48,6 +48,8 @@ static size_t arguments(struct part *p, const char **v, struct arena *a)
     if (!strcmp(p->name, "apiserver")) {
         v[n++] = "--state-dir";
         v[n++] = o.dir.p;
+        v[n++] = "--pods-dir";
+        v[n++] = path_of(a, "pods");
         v[n++] = "--port";
         v[n++] = arena_fmt(a, "%lld", (long long)p->s->port).p;
         return n;
