@@ -4,7 +4,7 @@
  *
  * Texts and reasons are those of a kube-apiserver, since people, kubectl and client libraries know them.
  */
-#include "applets/apiserver/api.h"
+#include "applets/apiserver/backup.h"
 #include "core/uri.h"
 #include <stdio.h>
 
@@ -183,6 +183,8 @@ static int check_sub(struct api_call *c)
 static int dispatch(struct api_call *c)
 {
     struct str m = c->q->method, dry = api_query(c, "dryRun");
+    if (str_is(c->q->path, "/kruntimes/backup"))
+        return api_backup(c);
     if (api_path_parse(&c->path, c->q->path, &c->arena) < 0) {
         c->path = (struct api_path){ 0 };
         return kr_fail(&c->e, KR_NOT_FOUND, "the server could not find the requested resource");

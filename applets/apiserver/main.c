@@ -5,6 +5,7 @@
  * It writes DIR/kubeconfig once it listens: who started it waits for that file. TERM drains: watches end, requests under
  * way are answered.
  */
+#include "applets/apiserver/backup.h"
 #include "applets/apiserver/collector.h"
 #include "applets/apiserver/serve.h"
 #include "applets/apiserver/state.h"
@@ -14,16 +15,18 @@
 #include "core/metrics.h"
 #include "core/tls.h"
 #include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 
 enum { DRAIN_US = 2000000, EXIT_BUS = 74 };      /* 74: input/output error, as sysexits.h has it */
 
-static struct { struct str state_dir, bind, pods_dir; int64_t port; } o = { .bind = S("127.0.0.1"), .port = 7443 };
+static struct { struct str state_dir, bind, pods_dir, restore; int64_t port; } o = { .bind = S("127.0.0.1"), .port = 7443 };
 static const struct opt opts[] = {
     { "state-dir", 0, OPT_STR, &o.state_dir, "DIR", "folder of the store, the CA, the token and the kubeconfig", .required = true },
     { "pods-dir", 0, OPT_STR, &o.pods_dir, "DIR", "the local node's folder: pods/NAME/log is read there; without it, it is refused" },
     { "bind", 0, OPT_STR, &o.bind, "ADDR", "address to listen on; others than loopback open it to the network" },
     { "port", 0, OPT_INT, &o.port, "PORT", "port to listen on; 0: any that is free", .lo = 0, .hi = 65535 },
+    { "restore", 0, OPT_STR, &o.restore, "FILE", "put a backup (local backup) in the place of the store, and end; the server must be down" },
     { 0 } };
 static const struct opt *const shared[] = { log_opts, NULL };
 
@@ -77,9 +80,20 @@ static int serve_forever(struct api *api, struct state *state, struct kr_err *e)
     return rc;
 }
 
+static int restore(struct kr_err *e)
+{
+    uint64_t objects = 0;
+    if (fs_make_dir(o.state_dir.p, 0700, e) < 0 || backup_restore(o.state_dir.p, o.restore.p, &objects, e) < 0)
+        return -1;
+    printf("restored: %llu objects\n", (unsigned long long)objects);
+    return 0;
+}
+
 static int run(struct applet_call *call, struct kr_err *e)
 {
     (void)call;
+    if (o.restore.n)
+        return restore(e);
     struct state state;
     struct rnd rnd;
     AUTO_ARENA struct arena a = { .limit = 65536 };

@@ -3,6 +3,7 @@
  * local: everything on this machine: up, down, status, and run for one shot. `run` uses an instance that is up; else it
  * starts one in a folder of its own and leaves nothing behind.
  */
+#include "applets/local/backup.h"
 #include "applets/local/instance.h"
 #include "applets/local/user.h"
 #include "core/applet.h"
@@ -354,4 +355,4 @@ static const struct applet verb_run = {
     .examples = "local run -f manifests/samples/hello.yaml\nlocal run a.yaml b.yaml", .opts = run_opts, .shared = shared, .main = run };
 const struct applet applet_local = {
     .name = "local", .group = APPLET_WORK, .brief = "an instance on this machine, without a cluster",
-    .verbs = (const struct applet *const[]){ &verb_up, &verb_down, &verb_status, &verb_run, &local_user_applet, NULL } };
+    .verbs = (const struct applet *const[]){ &verb_up, &verb_down, &verb_status, &verb_run, &local_user_applet, &local_backup_applet, &local_restore_applet, NULL } };

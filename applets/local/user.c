@@ -5,7 +5,7 @@
  * CA, which holds until it expires, whatever is deleted: as on a cluster. Tests: tests/local/users.py
  */
 #include "applets/local/user.h"
-#include "applets/local/instance.h"
+#include "applets/local/session.h"
 #include "core/base64.h"
 #include "core/digest.h"
 #include "core/fs.h"
@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { CALL_US = 10000000 };
 #define LABEL "kruntimes.io/user"
 #define SECRETS "/api/v1/namespaces/kube-system/secrets"
 #define RBAC "/apis/rbac.authorization.k8s.io/v1"
@@ -32,57 +31,6 @@ static const struct opt add_opts[] = {
       .hi = INT64_C(315360000000000) },
     { "output", 'o', OPT_STR, &o.out, "FILE", "where the kubeconfig goes (default: users/NAME.kubeconfig in the instance's folder)" },
     { 0 } };
-
-/* ---- calls ------------------------------------------------------------------------------------------------------- */
-
-struct session { char dir[4096]; struct loop *loop; struct kube *kube; struct kube_config config; struct buf answer; struct kr_err *e; bool done, failed; };
-
-static int session_open(struct session *s, struct kr_err *e)
-{
-    char path[4200];
-    *s = (struct session){ .answer = { .max = 16 << 20 }, .e = e };
-    if (local_state_dir(s->dir, e) < 0)
-        return -1;
-    if (!instance_pid(s->dir))
-        return kr_fail(e, KR_UNAVAILABLE, "the instance in \"%s\" is not up: start it with \"kruntimes local up\"", s->dir);
-    snprintf(path, sizeof path, "%s/kubeconfig", s->dir);
-    if (kube_config_load(&s->config, path, S(""), e) < 0)
-        return -1;
-    s->loop = loop_new(&clock_system);
-    s->kube = kube_new(s->loop, &s->config, "kruntimes-local", e);
-    return s->kube ? 0 : -1;
-}
-
-static void session_close(struct session *s)
-{
-    kube_free(s->kube);
-    if (s->loop)
-        loop_free(s->loop);
-    kube_config_free(&s->config);
-    buf_free(&s->answer);
-}
-
-static void answered(void *ctx, const struct kube_result *r)
-{
-    struct session *s = ctx;
-    s->done = true;
-    s->failed = r->error != NULL;
-    if (r->error)
-        *s->e = *r->error;
-    else
-        buf_str(&s->answer, r->body);
-}
-
-static bool is_done(void *ctx) { return ((struct session *)ctx)->done; }
-
-static int call(struct session *s, const char *method, struct str path, struct str body)
-{
-    s->done = false;
-    buf_clear(&s->answer);
-    kube_send(s->kube, &(struct kube_request){ .method = method, .path = path, .body = body, .timeout_us = CALL_US }, (struct kube_user){ answered, s });
-    loop_run_until(s->loop, is_done, s, INT64_MAX);
-    return s->failed ? -1 : 0;
-}
 
 /* ---- what is made ------------------------------------------------------------------------------------------------ */
 
@@ -147,7 +95,7 @@ static int make_secret(struct session *s, struct new_user *u, int64_t now_us)
         jw_kstr(&b, "expires", base64_encode(&u->arena, BASE64_STD, str_of(when)));
     jw_end(&b, '}');
     jw_end(&b, '}');
-    if (call(s, "POST", S(SECRETS), buf_view(&b)) == 0)
+    if (session_call(s, "POST", S(SECRETS), buf_view(&b)) == 0)
         return 0;
     return s->e->code == KR_EXISTS ? kr_fail(s->e, KR_EXISTS, "the user \"%.*s\" is there already", SFMT(u->name)) : -1;
 }
@@ -178,7 +126,7 @@ static int make_binding(struct session *s, struct new_user *u)
     jw_end(&b, '}');
     jw_end(&b, ']');
     jw_end(&b, '}');
-    return call(s, "POST", o.ns.n ? in_ns : S(RBAC "/clusterrolebindings"), buf_view(&b));
+    return session_call(s, "POST", o.ns.n ? in_ns : S(RBAC "/clusterrolebindings"), buf_view(&b));
 }
 
 static int make_certificate(const char *dir, struct new_user *u, int64_t now_us, struct kr_err *e)
@@ -218,19 +166,19 @@ static int delete_user(struct session *s, struct str id, struct arena *a)
 {
     static const char *const kinds[] = { RBAC "/clusterrolebindings", RBAC "/rolebindings" };
     AUTO_BUF struct buf found = { .max = 1 << 20 };
-    if (call(s, "GET", arena_fmt(a, "%s?labelSelector=kruntimes.io%%2Fuser%%3D%.*s", kinds[1], SFMT(id)), S("")) < 0)
+    if (session_call(s, "GET", arena_fmt(a, "%s?labelSelector=kruntimes.io%%2Fuser%%3D%.*s", kinds[1], SFMT(id)), S("")) < 0)
         return -1;
     buf_str(&found, buf_view(&s->answer));
     struct json *list = json_parse(a, buf_view(&found), s->e);
     for (const struct json *b = json_first(json_get(list, "items")); b; b = json_next(b)) {
         const struct json *meta = json_get(b, "metadata");
-        if (call(s, "DELETE", arena_fmt(a, RBAC "/namespaces/%.*s/rolebindings/%.*s", SFMT(json_string(json_get(meta, "namespace"))),
+        if (session_call(s, "DELETE", arena_fmt(a, RBAC "/namespaces/%.*s/rolebindings/%.*s", SFMT(json_string(json_get(meta, "namespace"))),
                                         SFMT(json_string(json_get(meta, "name")))), S("")) < 0)
             return -1;
     }
-    if (call(s, "DELETE", arena_fmt(a, "%s/%.*s", kinds[0], SFMT(id)), S("")) < 0 && s->e->code != KR_NOT_FOUND)
+    if (session_call(s, "DELETE", arena_fmt(a, "%s/%.*s", kinds[0], SFMT(id)), S("")) < 0 && s->e->code != KR_NOT_FOUND)
         return -1;
-    return call(s, "DELETE", arena_fmt(a, SECRETS "/%.*s", SFMT(id)), S(""));
+    return session_call(s, "DELETE", arena_fmt(a, SECRETS "/%.*s", SFMT(id)), S(""));
 }
 
 static int add_user(struct session *s, struct new_user *u, struct kr_err *e)
@@ -250,7 +198,7 @@ static int add_user(struct session *s, struct new_user *u, struct kr_err *e)
     for (size_t i = 0; i < sizeof secret; i++)
         snprintf(u->token + 2 * i, 3, "%02x", secret[i]);
     explicit_bzero(secret, sizeof secret);
-    if (u->role.n && call(s, "GET", arena_fmt(&u->arena, RBAC "/clusterroles/%.*s", SFMT(u->role)), S("")) < 0)
+    if (u->role.n && session_call(s, "GET", arena_fmt(&u->arena, RBAC "/clusterroles/%.*s", SFMT(u->role)), S("")) < 0)
         return -1;
     if (make_secret(s, u, now_us) < 0)
         return -1;
@@ -297,7 +245,7 @@ static int list(struct applet_call *c, struct kr_err *e)
     struct session s;
     AUTO_ARENA struct arena a = { .limit = 32 << 20 };
     (void)c;
-    int rc = session_open(&s, e) < 0 ? -1 : call(&s, "GET", S(SECRETS "?fieldSelector=type%3Dkruntimes.io%2Fuser"), S(""));
+    int rc = session_open(&s, e) < 0 ? -1 : session_call(&s, "GET", S(SECRETS "?fieldSelector=type%3Dkruntimes.io%2Fuser"), S(""));
     struct json *found = rc == 0 ? json_parse(&a, buf_view(&s.answer), e) : NULL;
     if (found)
         printf("%-24s %-12s %-32s %s\n", "NAME", "BY", "GROUPS", "EXPIRES");
