@@ -90,8 +90,8 @@ int api_store_object(struct api_call *, struct str name, struct json *object, co
 /* api_apply.c */
 /* What an apply makes of the live object (NULL: there is none), with its managers. */
 int api_apply(struct api_call *, const struct json *live, struct json **ret);
-/* Any other write: the writer owns what differs from old (NULL: created). reset: forget who was. */
-int api_track(struct api_call *, struct json *object, const struct json *old, bool reset);
+/* Any other write: the writer owns what differs from old (NULL: created). base: managers so far, NULL: none. */
+int api_track(struct api_call *, struct json *object, const struct json *old, const struct json *base);
 bool api_resets_managers(const struct json *object);                       /* managedFields is [{}] */
 /* api_scale.c */
 void api_send_scale(struct api_call *, int status, struct str object);     /* the object seen as a Scale */

@@ -63,21 +63,21 @@ bool api_resets_managers(const struct json *object)
     return json_len(list) == 1 && json_is(json_first(list), JSON_OBJECT) && !json_len(json_first(list));
 }
 
-int api_track(struct api_call *c, struct json *object, const struct json *old, bool reset)
+int api_track(struct api_call *c, struct json *object, const struct json *old, const struct json *base)
 {
     struct managers m;
     struct manager who;
     if (read_manager(c, false, &who) < 0)
         return -1;
-    managed_parse(&c->arena, reset ? NULL : managed_of(old), &m);
+    managed_parse(&c->arena, base, &m);
     if (!m.n && (old || !api_query(c, "fieldManager").n)) {
         set_managers(c, object, &m);              /* nobody is tracked until somebody gives a name or an apply comes */
         return 0;
     }
     if (managed_update(&c->arena, &m, &who, resource_object(c->path.r), old, object))
         set_managers(c, object, &m);
-    else if (managed_of(old))
-        json_set(&c->arena, json_ensure_object(&c->arena, object, "metadata"), S("managedFields"), json_clone(&c->arena, managed_of(old)));
+    else if (base)
+        json_set(&c->arena, json_ensure_object(&c->arena, object, "metadata"), S("managedFields"), json_clone(&c->arena, base));
     return 0;
 }
 
@@ -156,6 +156,33 @@ static int fail_conflicts(struct api_call *c, const struct managed_conflicts *al
     return -1;
 }
 
+struct known_paths { struct managed_conflicts *left; };
+
+static void forgive(void *ctx, struct str path)
+{
+    struct known_paths *k = ctx;
+    size_t kept = 0;
+    for (size_t i = 0; i < k->left->n; i++)
+        if (!str_eq(k->left->v[i].path, path))
+            k->left->v[kept++] = k->left->v[i];
+    k->left->n = kept;
+}
+
+/* Who went from client-side to server-side apply owns by the annotation what kubectl applied before: kubectl's own field
+ * manager has no conflict there. */
+static bool was_applied_by_kubectl(struct api_call *c, const struct manager *who, const struct json *live, struct managed_conflicts conflicts)
+{
+    static const char *const path[] = { "metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration" };
+    struct kr_err e;
+    struct str text = json_string(json_get_path(live, path, 3));
+    struct json *last = text.n && str_is(who->name, "kubectl") ? json_parse(&c->arena, text, &e) : NULL;
+    if (!last)
+        return false;
+    struct fieldset known = fieldset_of(&c->arena, resource_object(c->path.r), last);
+    fieldset_each(&known, forgive, &(struct known_paths){ &conflicts });
+    return conflicts.n == 0;
+}
+
 int api_apply(struct api_call *c, const struct json *live, struct json **ret)
 {
     struct json *applied = NULL;
@@ -179,6 +206,8 @@ int api_apply(struct api_call *c, const struct json *live, struct json **ret)
         return -1;
     managed_parse(&c->arena, managed_of(live), &m);
     *ret = managed_apply(&c->arena, &m, &who, resource_object(c->path.r), live, applied, api_query_bool(c, "force"), &conflicts);
+    if (!*ret && conflicts.n && was_applied_by_kubectl(c, &who, live, conflicts))
+        *ret = managed_apply(&c->arena, &m, &who, resource_object(c->path.r), live, applied, true, &conflicts);
     if (!*ret)
         return conflicts.n ? fail_conflicts(c, &conflicts) : kr_fail(&c->e, KR_TOO_LARGE, "the request needs more memory than it may take");
     set_managers(c, *ret, &m);

@@ -76,15 +76,33 @@ static void words(struct buf *b, const char *key, const char *list)
     jw_end(b, ']');
 }
 
+/* Subresources whose objects are of another kind. */
+struct other_kind { const char *sub, *group, *version, *kind; };
+
+static const struct other_kind *other_kind(const char *sub)
+{
+    static const struct other_kind all[] = { { "/scale", "autoscaling", "v1", "Scale" }, { "/token", "authentication.k8s.io", "v1", "TokenRequest" },
+                                             { "/portforward", "", "v1", "PodPortForwardOptions" } };
+    for (size_t i = 0; i < LEN(all); i++)
+        if (!strcmp(sub, all[i].sub))
+            return &all[i];
+    return NULL;
+}
+
 static void resource_entry(struct buf *b, const struct resource *r, const char *sub, const char *verbs)
 {
+    const struct other_kind *other = other_kind(sub);
     AUTO_BUF struct buf name = { .max = 128 };
     buf_fmt(&name, "%s%s", r->plural, sub);
     jw_begin(b, '{');
     jw_kstr(b, "name", buf_view(&name));
     jw_kstr(b, "singularName", *sub ? S("") : str_of(r->singular));
     jw_kbool(b, "namespaced", r->namespaced);
-    jw_kstr(b, "kind", str_of(r->kind));
+    if (other) {
+        jw_kstr(b, "group", str_of(other->group));
+        jw_kstr(b, "version", str_of(other->version));
+    }
+    jw_kstr(b, "kind", str_of(other ? other->kind : r->kind));
     words(b, "verbs", verbs);
     if (!*sub && *r->short_names)
         words(b, "shortNames", r->short_names);
@@ -112,8 +130,16 @@ static bool resource_list(struct buf *b, struct str group_name, struct str versi
         resource_entry(b, r, "", r->flags & RES_REVIEW ? "create" : "create,delete,deletecollection,get,list,patch,update,watch");
         if (r->flags & RES_STATUS)
             resource_entry(b, r, "/status", "get,patch,update");
-        if (!*r->group && !strcmp(r->plural, "pods"))
+        if (r->flags & RES_SCALE)
+            resource_entry(b, r, "/scale", "get,patch,update");
+        if (!strcmp(r->plural, "serviceaccounts"))
+            resource_entry(b, r, "/token", "create");
+        if (!strcmp(r->plural, "pods")) {
             resource_entry(b, r, "/log", "get");
+            resource_entry(b, r, "/portforward", "create,get");
+        }
+        if (!strcmp(r->plural, "namespaces"))
+            resource_entry(b, r, "/finalize", "update");
     }
     if (any) {
         jw_end(b, ']');

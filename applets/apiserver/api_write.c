@@ -97,7 +97,7 @@ static int create(struct api_call *c, struct json *object, bool applied)
         furnish_namespace(c, object, name);
     if (c->path.r->type && (c->path.r->flags & RES_STATUS))
         json_del(object, S("status"));
-    if (admit(c, object, NULL, false) < 0 || api_may_grant(c, object, NULL) < 0 || (!applied && api_track(c, object, NULL, false) < 0))
+    if (admit(c, object, NULL, false) < 0 || api_may_grant(c, object, NULL) < 0 || (!applied && api_track(c, object, NULL, NULL) < 0))
         return -1;
     int rc = store_get(c->api->store, resource_key(c->path.r, c->path.ns, name, &c->arena), &v, &c->e);
     if (rc < 0)
@@ -176,27 +176,27 @@ static int load(struct api_call *c, struct store_value *old, struct json **tree)
     return *tree ? 0 : -1;
 }
 
-/* Who wrote it, for all but applies; true in *same when nothing was changed. */
-static int settle_managers(struct api_call *c, struct json *object, const struct json *old, bool applied, bool reset, bool *same)
+/* Who wrote it, for all but applies; true in *same when nothing was changed. A writer may send other managers than there are
+ * (kubectl does so when it goes over to server-side apply), and [{}] forgets them. */
+static int settle_managers(struct api_call *c, struct json *object, const struct json *old, bool applied, bool *same)
 {
     struct json *meta = json_get(object, "metadata");
-    const struct json *had = json_get(json_get(old, "metadata"), "managedFields");
-    *same = false;
-    if (applied) {
-        *same = json_equal(object, old);
+    const struct json *had = json_get(json_get(old, "metadata"), "managedFields"), *sent = json_get(meta, "managedFields"), *base;
+    *same = applied && json_equal(object, old);
+    if (applied)
         return 0;
-    }
+    base = api_resets_managers(object) ? NULL : json_len(sent) ? json_clone(&c->arena, sent) : had;
     json_del(meta, S("managedFields"));
-    if (had && !reset)
-        json_set(&c->arena, meta, S("managedFields"), json_clone(&c->arena, had));
+    if (base)
+        json_set(&c->arena, meta, S("managedFields"), json_clone(&c->arena, base));
     *same = json_equal(object, old);
-    return *same ? 0 : api_track(c, object, old, reset);
+    return *same ? 0 : api_track(c, object, old, base);
 }
 
 static int replace(struct api_call *c, const struct store_value *old, const struct json *old_tree, struct json *object, bool applied)
 {
     struct str json;
-    bool same, reset = !applied && api_resets_managers(object);
+    bool same;
     if (!json_is(object, JSON_OBJECT))
         return kr_fail(&c->e, KR_BAD_REQUEST, "the result is not an object");
     const struct json *managed = applied ? json_get(json_get(object, "metadata"), "managedFields") : NULL;
@@ -205,7 +205,7 @@ static int replace(struct api_call *c, const struct store_value *old, const stru
     if (managed)
         json_set(&c->arena, json_get(object, "metadata"), S("managedFields"), json_clone(&c->arena, managed));
     if (meta_for_update(c, object, old_tree) < 0 || admit(c, object, old_tree, str_is(c->path.sub, "status")) < 0 ||
-        api_may_grant(c, object, old_tree) < 0 || settle_managers(c, object, old_tree, applied, reset, &same) < 0)
+        api_may_grant(c, object, old_tree) < 0 || settle_managers(c, object, old_tree, applied, &same) < 0)
         return -1;
     if (meta_is_deleted(object)) {
         if (!c->dry_run && api_remove(c, c->path.name, old->json) < 0)

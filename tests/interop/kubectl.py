@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Stock kubectl against a local instance: what people type, and what they must see."""
+import os, re, subprocess, sys, threading
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+from local import *
+
+s = Suite()
+got = subprocess.run([os.path.join(TOP, 'tests', 'tools', 'get'), 'kubectl'], capture_output=True, text=True)
+if got.returncode == 77:
+    s.skip('kubectl', got.stdout.strip())
+    s.end()
+KUBECTL = got.stdout.strip()
+
+RUN = '''apiVersion: kruntimes.io/v1alpha1
+kind: Run
+metadata: {name: %s, labels: {app: demo}}
+spec: {runtime: bash, args: ["%s"]}
+'''
+CM = '''apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, labels: {app: demo}}
+data: {colour: %s, size: "%s"}
+'''
+
+
+def until(what, seconds=20):
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:
+        time.sleep(0.03)
+    return what()
+
+
+with instance() as i:
+    env = dict(i.env, KUBECONFIG=os.path.join(i.state, 'kubeconfig'), KUBE_EDITOR='sed -i s/red/green/')
+
+    def k(*args, stdin=None, timeout=30):
+        return subprocess.run([KUBECTL, *args], input=stdin, capture_output=True, text=True, env=env, timeout=timeout, cwd=i.dir)
+
+    def says(*args, out=None, err='', code=0, stdin=None):
+        """What it prints: the whole text, or a pattern that must be found."""
+        r = k(*args, stdin=stdin)
+        fits = lambda want, have: want is None or (want.search(have) is not None if isinstance(want, re.Pattern) else want == have)
+        s.check('kubectl ' + ' '.join(args), r.returncode == code and fits(out, r.stdout) and fits(err, r.stderr), '\n  exit %d\n  %r\n  %r' % (r.returncode, r.stdout[:1500], r.stderr[:600]))
+        return r.stdout
+
+    has = re.compile
+
+    # what is there
+    says('version', out=has(r'Server Version: v1\.34'), err=None)
+    says('cluster-info', out=has('Kubernetes control plane.* is running at'))
+    says('api-resources', out=has(r'runs +rn +kruntimes.io/v1alpha1 +true +Run'))
+    says('api-resources', '--verbs=deletecollection', '-o', 'name', out=has('^runs.kruntimes.io$', re.M))
+    says('api-versions', out=has('^kruntimes.io/v1alpha1$', re.M))
+    says('explain', 'run.spec.retryPolicy', out=has(r'maxAttempts\t<integer>'))
+    says('explain', 'runtime', '--recursive', out=has('interpreter'))
+    says('explain', 'deployment.spec.template.spec.containers.ports', out=has(r'containerPort\t<integer> -required-'))
+    says('get', '--raw', '/readyz', out='ok')
+    says('config', 'view', '--minify', out=has('name: kruntimes-local'))
+
+    # create, get in all outputs
+    says('create', '-f', '-', stdin=RUN % ('one', 'echo one'), out='run.kruntimes.io/one created\n')
+    says('wait', '--for=condition=Finished', 'run/one', '--timeout=20s', out='run.kruntimes.io/one condition met\n')
+    says('wait', '--for=jsonpath={.status.phase}=Succeeded', 'run/one', '--timeout=5s', out='run.kruntimes.io/one condition met\n')
+    says('get', 'run', 'one', out=has(r'^NAME +RUNTIME +PHASE +EXIT +DURATION +AGE\none +bash +Succeeded +0 +\S+ +\d+s\n$'))
+    says('get', 'rn', 'one', '-o', 'wide', out=has('POD.*REASON'))
+    says('get', 'run', 'one', '-o', 'name', out='run.kruntimes.io/one\n')
+    says('get', 'run', 'one', '-o', 'jsonpath={.status.exitCode}', out='0')
+    says('get', 'run', 'one', '-o', 'custom-columns=N:.metadata.name,P:.status.phase', out='N     P\none   Succeeded\n')
+    says('get', 'run', 'one', '-o', 'go-template={{.spec.runtime}}', out='bash')
+    says('get', 'run', 'one', '-o', 'yaml', out=has('^  phase: Succeeded$', re.M))
+    s.equal('get -o json', json.loads(says('get', 'run', 'one', '-o', 'json'))['kind'], 'Run')
+    says('get', 'run', 'none', code=1, out='', err='Error from server (NotFound): runs.kruntimes.io "none" not found\n')
+    says('get', 'all', out=has('deployment.apps/runtime-bash'))
+    says('get', 'pods', '-l', 'kruntimes.io/runtime=bash', '--field-selector', 'status.phase=Running', '-o', 'name', out=has(r'^pod/runtime-bash\S+\npod/runtime-bash\S+\n$'))
+    for n in range(5):
+        k('create', 'configmap', 'page%d' % n, '--from-literal=n=%d' % n)
+    s.equal('--chunk-size', len(says('get', 'cm', '--chunk-size=2', '-o', 'name').split()), 6)
+    says('get', 'cm', '--sort-by=.metadata.name', '-o', 'name', out=has('kube-root-ca.crt\nconfigmap/page0\nconfigmap/page1'))
+    says('get', 'cm', '-A', out=has(r'^kube-system +kube-root-ca.crt', re.M))
+
+    # describe
+    says('describe', 'run', 'one', out=has(r'Phase: +Succeeded'))
+    says('describe', 'runtime', 'bash', out=has(r'Ready Replicas: +2'))
+    says('describe', 'pod', '-l', 'kruntimes.io/runtime=bash', out=has(r'Ready +True'))
+    says('describe', 'deployment', 'runtime-bash', out=has(r'Replicas: +2 desired'))
+    says('describe', 'node', out=has(r'Ready +True'))
+    says('describe', 'ns', 'default', out=has(r'Status: +Active'))
+
+    # the generators, whose clients speak protobuf
+    says('create', 'secret', 'generic', 'key', '--from-literal=k=v', out='secret/key created\n')
+    says('get', 'secret', 'key', '-o', 'jsonpath={.data.k}', out='dg==')
+    says('create', 'deployment', 'web', '--image=web:1', '--replicas=0', out='deployment.apps/web created\n')
+    says('create', 'role', 'reader', '--verb=get,list', '--resource=runs.kruntimes.io', out='role.rbac.authorization.k8s.io/reader created\n')
+    says('create', 'rolebinding', 'reads', '--role=reader', '--user=zoe', out='rolebinding.rbac.authorization.k8s.io/reads created\n')
+    says('create', 'sa', 'bot', out='serviceaccount/bot created\n')
+    says('create', 'token', 'bot', out=has(r'^[\w-]+\.[\w-]+\.[\w-]+'))
+    says('create', 'ns', 'side', out='namespace/side created\n')
+    says('create', 'configmap', 'dry', '--from-literal=a=b', '--dry-run=server', out='configmap/dry created (server dry run)\n')
+    says('get', 'cm', 'dry', code=1, out='', err=None)
+
+    # apply, both ways
+    says('apply', '-f', '-', stdin=CM % ('red', 1), out='configmap/settings created\n')
+    says('apply', '-f', '-', stdin=CM % ('red', 1), out='configmap/settings unchanged\n')
+    says('apply', '-f', '-', stdin=CM % ('red', 2), out='configmap/settings configured\n')
+    says('diff', '-f', '-', stdin=CM % ('red', 2), out='')
+    says('diff', '-f', '-', stdin=CM % ('red', 3), code=1, out=has(r'^\+  size: "3"$', re.M))
+    says('apply', '--server-side', '-f', '-', stdin=CM % ('red', 3), out='configmap/settings serverside-applied\n')
+    says('apply', '--server-side', '--field-manager=other', '-f', '-', stdin=CM % ('blue', 3), code=1, out='',
+         err=has(r'Apply failed with 1 conflict: conflict with "kubectl": \.data\.colour'))
+    says('apply', '--server-side', '--field-manager=other', '--force-conflicts', '-f', '-', stdin=CM % ('red', 3), out='configmap/settings serverside-applied\n')
+    says('get', 'cm', 'settings', '--show-managed-fields', '-o', 'jsonpath={.metadata.managedFields[*].manager}', out=has('other'))
+    says('apply', '-f', '-', stdin=RUN % ('applied', 'true'), out='run.kruntimes.io/applied created\n')
+    says('create', '-f', '-', '--validate=strict', stdin=(CM % ('x', 1)).replace('data:', 'dta: {}\ndata:').replace('settings', 'strict'), code=1, out='', err=has('unknown field "dta"'))
+    says('create', '-f', '-', '--validate=warn', stdin=(RUN % ('warned', 'true')).replace('runtime: bash', 'runtime: bash, runtme: x'), out=has('created'), err=has('unknown field "spec.runtme"'))
+
+    # edit, patch, label, annotate, replace, scale
+    says('edit', 'cm', 'settings', out='configmap/settings edited\n')
+    says('get', 'cm', 'settings', '-o', 'jsonpath={.data.colour}', out='green')
+    says('patch', 'cm', 'settings', '-p', '{"data":{"strategic":"1"}}', out='configmap/settings patched\n')
+    says('patch', 'cm', 'settings', '--type=merge', '-p', '{"data":{"strategic":null}}', out='configmap/settings patched\n')
+    says('patch', 'cm', 'settings', '--type=json', '-p', '[{"op":"add","path":"/data/json","value":"1"}]', out='configmap/settings patched\n')
+    says('patch', 'run', 'one', '--type=strategic', '-p', '{}', code=1, out='', err=has('strategic-merge-patch.*not supported'))
+    says('patch', 'deployment', 'web', '-p', '{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"web:2"},{"name":"side","image":"s"}]}}}}', out='deployment.apps/web patched\n')
+    says('get', 'deployment', 'web', '-o', 'jsonpath={.spec.template.spec.containers[*].image}', out='web:2 s')
+    says('set', 'image', 'deployment/web', 'web=web:3', out='deployment.apps/web image updated\n')
+    says('label', 'run', 'one', 'team=a', out='run.kruntimes.io/one labeled\n')
+    says('annotate', 'run', 'one', 'note=b', out='run.kruntimes.io/one annotated\n')
+    says('get', 'run', '-l', 'team in (a,b),app', '-o', 'name', out='run.kruntimes.io/one\n')
+    says('replace', '-f', '-', stdin=CM % ('white', 9), out='configmap/settings replaced\n')
+    says('replace', '--force', '-f', '-', stdin=RUN % ('applied', 'echo again'), out=has('applied replaced'))
+    says('scale', 'runtime', 'bash', '--replicas=3', out='runtime.kruntimes.io/bash scaled\n')
+    says('wait', '--for=jsonpath={.status.readyReplicas}=3', 'runtime/bash', '--timeout=20s', out=has('condition met'))
+    says('scale', 'deployment', 'web', '--replicas=0', '--current-replicas=0', out='deployment.apps/web scaled\n')
+    says('rollout', 'status', 'deployment/runtime-bash', out='deployment "runtime-bash" successfully rolled out\n')
+
+    # watching
+    watcher = subprocess.Popen([KUBECTL, 'get', 'runs', '-w', '--no-headers', '-l', 'app=demo', '-o', 'custom-columns=N:.metadata.name,P:.status.phase'], stdout=subprocess.PIPE, text=True, env=env)
+    lines = []
+    reader = threading.Thread(target=lambda: [lines.append(line.split()) for line in watcher.stdout], daemon=True)
+    reader.start()
+    until(lambda: ['one', 'Succeeded'] in lines)
+    k('create', '-f', '-', stdin=RUN % ('watched', 'true'))
+    s.check('get -w', until(lambda: ['watched', 'Succeeded'] in lines), str(lines))
+    watcher.terminate()
+    watcher.wait()
+
+    # who may
+    says('auth', 'can-i', 'create', 'runs', out='yes\n')
+    says('auth', 'can-i', 'delete', 'runs', '--as=zoe', code=1, out='no\n')
+    says('auth', 'can-i', 'list', 'runs', '--as=zoe', out='yes\n')
+    says('auth', 'can-i', '--list', '--as=zoe', out=has(r'runs.kruntimes.io +\[\] +\[\] +\[get list\]'))
+    says('auth', 'whoami', out=has('kruntimes-admin'))
+    says('get', 'secrets', '--as=zoe', code=1, out='', err=has('secrets is forbidden: User "zoe" cannot list resource "secrets"'))
+
+    # deleting
+    says('delete', 'run', 'one', out='run.kruntimes.io "one" deleted\n')
+    says('delete', 'cm', '-l', 'app=demo', out='configmap "settings" deleted\n')
+    says('delete', 'runs', '--all', '--wait=false', out=has('"watched" deleted'))
+    says('delete', 'deployment', 'web', '--cascade=foreground', out='deployment.apps "web" deleted\n')
+    says('delete', 'cm', 'page0', '--cascade=orphan', out='configmap "page0" deleted\n')
+    says('delete', 'cm', 'page0', '--ignore-not-found', out='')
+    says('delete', 'ns', 'side', out='namespace "side" deleted\n')
+    says('wait', '--for=delete', 'run/one', '--timeout=5s', out='')
+    says('get', 'ns', 'side', code=1, out='', err=has('not found'))
+    says('delete', 'ns', 'default', code=1, out='', err=has('this namespace may not be deleted'))
+    says('events', out=None, err=None)
+    if s.failed:
+        print(i.logs()[-3000:])
+s.end()
