@@ -145,6 +145,12 @@ with instance() as i:
     watcher.terminate()
     watcher.wait()
 
+    # logs of a pod's processes
+    pod = k('get', 'pods', '-l', 'kruntimes.io/runtime=bash', '-o', 'name').stdout.split()[0]
+    says('logs', pod, '-c', 'runtimed', out=has('runtimed is ready'))
+    says('logs', pod, '-c', 'runtime', '--tail=1', out=has(r'^.*\n$'))
+    says('logs', pod, '-c', 'none', code=1, out='', err=has('container none is not valid for pod'))
+
     # who may
     says('auth', 'can-i', 'create', 'runs', out='yes\n')
     says('auth', 'can-i', 'delete', 'runs', '--as=zoe', code=1, out='no\n')
