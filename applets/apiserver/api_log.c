@@ -125,7 +125,7 @@ static struct str last_lines(struct str text, int64_t lines)
 int api_log(struct api_call *c)
 {
     struct store_value v;
-    struct str container;
+    struct str container = { 0 };
     int64_t lines, bytes;
     int rc = store_get(c->api->store, resource_key(c->path.r, c->path.ns, c->path.name, &c->arena), &v, &c->e);
     if (rc <= 0)
