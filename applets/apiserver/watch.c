@@ -263,8 +263,13 @@ static void bookmark_fired(struct loop *loop, struct timer *t)
 
 static void deadline_fired(struct loop *loop, struct timer *t)
 {
+    struct watcher *x = container_of(t, struct watcher, deadline);
     (void)loop;
-    close_watcher(container_of(t, struct watcher, deadline));
+    if (x->bookmarks && !x->behind && !x->closing) {
+        x->from = x->from < x->w->newest ? x->w->newest : x->from;      /* the next one begins here, however little this one was told */
+        send_bookmark(x, false);
+    }
+    close_watcher(x);
 }
 
 struct watcher *watch_add(struct watches *w, struct watch_start *start, struct kr_err *e)
