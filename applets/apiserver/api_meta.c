@@ -57,12 +57,25 @@ static int check_namespace(struct api_call *c, struct json *meta)
     return 0;
 }
 
+/* Typed clients leave out of core kinds what the path says already. */
+static void say_kind(struct api_call *c, struct json *object)
+{
+    char api[96];
+    if (c->path.r->type)
+        return;
+    if (!json_string(json_get(object, "apiVersion")).n)
+        json_set(&c->arena, object, S("apiVersion"), json_new_str(&c->arena, resource_api_version(c->path.r, api)));
+    if (!json_string(json_get(object, "kind")).n)
+        json_set(&c->arena, object, S("kind"), json_new_str(&c->arena, str_of(c->path.r->kind)));
+}
+
 static int check_common(struct api_call *c, struct json *object, struct json **meta)
 {
     struct json *m = json_get(object, "metadata");
     if (m && !json_is(m, JSON_OBJECT))
         return kr_fail(&c->e, KR_BAD_REQUEST, "metadata: an object was expected");
     *meta = json_ensure_object(&c->arena, object, "metadata");
+    say_kind(c, object);
     if (meta_check_kind(c, object) < 0 || check_types(c, *meta) < 0 || check_namespace(c, *meta) < 0)
         return -1;
     json_del(*meta, S("selfLink"));
