@@ -37,7 +37,9 @@ var types = map[string]typ{} // "core/v1.Pod"
 
 func load(name, dir string) {
 	fset := token.NewFileSet()
-	pkgs, err := parser.ParseDir(fset, dir, func(i os.FileInfo) bool { return !strings.HasSuffix(i.Name(), "_test.go") && !strings.HasPrefix(i.Name(), "generated") }, parser.ParseComments)
+	pkgs, err := parser.ParseDir(fset, dir, func(i os.FileInfo) bool {
+		return !strings.HasSuffix(i.Name(), "_test.go") && !strings.HasPrefix(i.Name(), "generated")
+	}, parser.ParseComments)
 	check(err)
 	for _, p := range pkgs {
 		for _, f := range p.Files {
