@@ -118,8 +118,9 @@ static int read_users(struct authn *n, struct kr_err *e)
     struct store_scan s;
     int rc;
     store_scan_begin(n->store, &s, S("secrets./kube-system/"), S(""));
-    while ((rc = store_scan_next(&s, e)) > 0)
-        note_secret(n, s.at.key, s.at.json);
+    while ((rc = store_scan_next(&s, e)) > 0 || s.damaged)
+        if (rc > 0)
+            note_secret(n, s.at.key, s.at.json);
     store_scan_end(&s);
     return rc;
 }

@@ -459,7 +459,9 @@ static int scan(struct collector *g, struct kr_err *e)
         AUTO_ARENA struct arena a = { .limit = SIZE_MAX / 2, .first = 16384 };
         int rc;
         store_scan_begin(g->api->store, &s, resource_prefix(&resources[i], S(""), &a), S(""));
-        while ((rc = store_scan_next(&s, e)) > 0) {
+        while ((rc = store_scan_next(&s, e)) > 0 || s.damaged) {
+            if (rc < 0)
+                continue;                         /* who asks for it is told; that it is there keeps what it owns (owner_state) */
             struct str name = s.at.key;
             str_cut(&name, '/');
             str_cut(&name, '/');

@@ -481,11 +481,13 @@ int store_scan_next(struct store_scan *scan, struct kr_err *e)
     MDB_val v;
     uint64_t revision;
     bool deleted = true;
+    scan->damaged = false;
     while (deleted) {
         int rc = next_version(scan, &revision, &v, e);
         if (rc <= 0)
             return rc;
-        if (unpack(scan->at.key, revision, v, &scan->at, &deleted, e) < 0)
+        scan->damaged = unpack(scan->at.key, revision, v, &scan->at, &deleted, e) < 0;
+        if (scan->damaged)
             return -1;
     }
     return 1;

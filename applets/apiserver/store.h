@@ -41,10 +41,11 @@ void store_set_time(struct store *, int64_t wall_us);
 const struct kr_err *store_failure(const struct store *);
 
 /* Keys that begin with `prefix`, in byte order, from behind `after` (empty: from the first). */
-struct store_scan { struct store *s; void *cursor; struct str prefix; uint64_t revision; struct store_value at; };
+struct store_scan { struct store *s; void *cursor; struct str prefix; uint64_t revision; struct store_value at; bool damaged; };
 /* Sees what is newest; set scan->revision behind it to see things as they were then. */
 void store_scan_begin(struct store *, struct store_scan *, struct str prefix, struct str after);
-int store_scan_next(struct store_scan *, struct kr_err *);      /* 1: scan.at is the next one; 0: no more; <0 */
+int store_scan_next(struct store_scan *, struct kr_err *);      /* 1: scan.at is the next one; 0: no more; <0: see `damaged` */
+/* After a failure scan.damaged says that only this one value can't be read (at.key names it): the scan may go on behind it. */
 int store_scan_count(struct store_scan *, uint64_t *ret, struct kr_err *);      /* how many follow; the scan is at its end then */
 void store_scan_end(struct store_scan *);
 

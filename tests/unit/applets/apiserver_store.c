@@ -201,6 +201,7 @@ TEST(a_flipped_bit_is_named)
     struct kr_err e = { 0 };
     put(s, "a/1", "{\"good\":1}");
     put(s, "a/2", "{\"needle\":1}");
+    put(s, "a/3", "{}");
     commit(s);
     store_close(s);
     flip("needle");
@@ -209,6 +210,12 @@ TEST(a_flipped_bit_is_named)
     CHECK_INT(store_get(s, S("a/2"), &v, &e), -1);
     CHECK_Z(e.msg, "the store's value of \"a/2\" is damaged: its checksum differs");
     CHECK(str_starts(seen(s, "a/", "", UINT64_MAX), S("a/1={\"good\":1}@2 ! the store's value of \"a/2\"")));
+    struct store_scan scan;
+    store_scan_begin(s, &scan, S("a/"), S(""));
+    CHECK(store_scan_next(&scan, &e) > 0 && store_scan_next(&scan, &e) < 0 && scan.damaged);
+    CHECK(store_scan_next(&scan, &e) > 0 && !scan.damaged);      /* what is behind can still be read */
+    CHECK_STR(scan.at.key, S("a/3"));
+    store_scan_end(&scan);
     store_close(s);
 }
 
