@@ -326,3 +326,27 @@ TEST(format_1_is_converted)
         store_close(s);
     }
 }
+
+TEST(a_disk_that_fails_stops_writing_only)
+{
+    struct store *s = open_store();
+    struct store_value v;
+    struct kr_err e = { 0 };
+    put(s, "a/1", "{}");
+    commit(s);
+    int deaf = open(path_of(), O_RDONLY | O_CLOEXEC);     /* each write to the file fails from here on */
+    CHECK(deaf >= 0 && dup2(deaf, s->fd) == s->fd);
+    put(s, "a/2", "{}");
+    CHECK(store_failure(s) == NULL);
+    CHECK(store_commit(s, &e) < 0 && e.code == KR_SYSTEM);
+    CHECK(store_failure(s) != NULL);
+    CHECK_INT(store_revision(s), 2);
+    CHECK(store_put(s, S("a/3"), S("{}"), &e) < 0 && str_starts(str_of(e.msg), S("the store stopped writing: ")));
+    CHECK_INT(store_get(s, S("a/1"), &v, &e), 1);
+    CHECK_INT(store_get(s, S("a/2"), &v, &e), 0);
+    close(deaf);
+    store_close(s);
+    s = open_store();
+    CHECK_STR(seen(s, "", "", UINT64_MAX), S("a/1={}@2 "));
+    store_close(s);
+}

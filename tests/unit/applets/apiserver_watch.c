@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Watches and versions: resume from the store, selectors, slow clients, what resourceVersion and continue mean. */
+#include "applets/apiserver/store_impl.h"
 #include "tests/kit/api.h"
 #include "tests/kit/test.h"
 #include <stdio.h>
@@ -215,5 +216,41 @@ TEST(versions_mean_what_they_mean_elsewhere)
     CHECK_INT(kit_call(k, "GET", MAPS "?resourceVersion=999999", NULL, NULL), 504);
     CHECK_STR(kit_get(k, "{.reason} {.details.causes[0].reason} {.details.retryAfterSeconds}"), S("Timeout ResourceVersionTooLarge 1"));
     CHECK_INT(k->reply.wait_for, 999999);
+    kit_api_free(k);
+}
+
+TEST(a_failed_store_is_told)
+{
+    struct kit_api *k = kit_api_new();
+    CHECK_INT(kit_call(k, "GET", "/readyz", NULL, NULL), 200);
+    CHECK_INT(make(k, "a", "x"), 201);
+    k->api.store->failed = true;
+    kr_fail(&k->api.store->error, KR_SYSTEM, "commit: Input/output error");
+    CHECK_INT(kit_call(k, "GET", "/readyz", NULL, NULL), 500);
+    CHECK(str_find(buf_view(&k->reply.body), S("it stopped writing: commit: Input/output error")) >= 0);
+    CHECK_INT(kit_call(k, "GET", "/livez", NULL, NULL), 200);
+    CHECK_INT(make(k, "b", "x"), 500);
+    CHECK_STR(kit_get(k, "{.message}"), S("the store stopped writing: commit: Input/output error"));
+    CHECK_INT(kit_call(k, "GET", MAPS "/a", NULL, NULL), 200);
+    kit_api_free(k);
+}
+
+TEST(a_backup_is_of_one_revision_and_for_the_admin)
+{
+    struct kit_api *k = kit_api_new();
+    char path[128];
+    make(k, "a", "x");
+    CHECK_INT(kit_call(k, "GET", "/kruntimes/backup", NULL, NULL), 200);
+    snprintf(path, sizeof path, "/kruntimes/backup?revision=%.*s&after=configmaps.", SFMT(kit_get(k, "{.revision}")));
+    make(k, "b", "x");
+    CHECK_INT(kit_call(k, "GET", path, NULL, NULL), 200);
+    CHECK(str_find(buf_view(&k->reply.body), S("configmaps./default/a\"")) >= 0);
+    CHECK(str_find(buf_view(&k->reply.body), S("configmaps./default/b\"")) < 0);
+    CHECK_INT(kit_call(k, "GET", "/kruntimes/backup?revision=999999", NULL, NULL), 400);
+    CHECK_INT(kit_call(k, "POST", "/kruntimes/backup", NULL, NULL), 405);
+    struct api_user ann = { .name = S("ann") };
+    api_reply_free(&k->reply);
+    api_handle(&k->api, &(struct api_request){ .method = S("GET"), .path = S("/kruntimes/backup"), .user = &ann }, &k->reply);
+    CHECK_INT(k->reply.status, 403);
     kit_api_free(k);
 }
