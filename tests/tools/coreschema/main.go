@@ -77,7 +77,9 @@ func check(err error) {
 	}
 }
 
+// The folder of a module's sources; a module that nothing was built from yet has none before it is downloaded.
 func module(path string) string {
+	check(exec.Command("go", "mod", "download", path).Run())
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", path).Output()
 	check(err)
 	return strings.TrimSpace(string(out))
