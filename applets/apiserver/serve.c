@@ -102,6 +102,7 @@ static void send_reply(struct held *h)
     size_t n = 0;
     if (!h->r)
         return;
+    metric_add(METRIC_API_REQUESTS, metric_word(METRIC_API_REQUESTS, r->watch ? S("WATCH") : hreq_method(h->r)), 1);
     if (h->write && r->status < 300)
         metric_add(METRIC_API_WRITES, 0, 1);
     if (r->watch) {
@@ -169,6 +170,24 @@ static void wait_early(struct held *h)
         loop_timer_at(s->api->loop, &s->early_end, h->until_us);
 }
 
+/* What is answered once it is known whether the turn's writes are on disk. Who read or began to watch beside a write that is
+ * taken back now saw what never was, and did no wrong: it is carried out anew. */
+static void finish(struct held *h, const struct kr_err *failure)
+{
+    if (failure && h->r && !h->write) {
+        api_reply_free(&h->reply);
+        handle(h, S(""));
+        return;
+    }
+    if (failure)
+        api_reply_error(&h->reply, failure);
+    send_reply(h);
+    if (!h->r)
+        held_free(h);
+    else
+        h->next = h;                              /* no longer in the queue */
+}
+
 static void turn(struct loop *loop, struct defer *d)
 {
     (void)loop;
@@ -183,13 +202,7 @@ static void turn(struct loop *loop, struct defer *d)
         watch_forget(s->api->watches);
     for (struct held *next; h; h = next) {
         next = h->next;
-        if (!ok)
-            api_reply_error(&h->reply, &e);
-        send_reply(h);
-        if (!h->r)
-            held_free(h);
-        else
-            h->next = h;                          /* no longer in the queue */
+        finish(h, ok ? NULL : &e);
     }
     watch_publish(s->api->watches);
     retry_early(s, loop_now_us(loop));
@@ -214,7 +227,6 @@ static void handle(struct held *h, struct str body)
         return;
     }
     h->write = !str_is(m, "GET") && !str_is(m, "HEAD");
-    metric_add(METRIC_API_REQUESTS, metric_word(METRIC_API_REQUESTS, h->reply.watch ? S("WATCH") : m), 1);
     h->next = NULL;
     *s->waiting_end = h;
     s->waiting_end = &h->next;

@@ -43,6 +43,21 @@ if mounted:
         s.check('full: something was written before', len(kept) > 2, str(len(kept)))
         names = [i['metadata']['name'] for i in api.call('GET', MAPS)[1]['items'] if i['metadata']['name'] != 'kube-root-ca.crt']
         s.equal('full: reading goes on, nothing acknowledged is lost', sorted(names), sorted(kept))
+        beside = []                                   # one turn of the server: a write that fails, a list and a watch
+        for path in (MAPS, MAPS + '?watch=1&timeoutSeconds=1'):
+            c = api.open()
+            c.connect()
+            beside.append((path, c))
+        os.kill(p.pid, signal.SIGSTOP)
+        writer = api.connection
+        writer.request('POST', MAPS, json.dumps(config('beside')), api.headers)
+        for path, c in beside:
+            c.request('GET', path, headers=api.headers)
+        os.kill(p.pid, signal.SIGCONT)
+        with writer.getresponse() as answer:
+            answer.read()
+        s.equal('full: a write in the same turn', answer.status, 507)
+        s.equal('full: who reads or watches beside it is answered', [c.getresponse().status for path, c in beside], [200, 200])
         s.equal('full: deleting makes room', api.call('DELETE', MAPS + '/c0')[0] in (200, 507), True)
         port = api.port
         stop(p)

@@ -32,6 +32,10 @@ class Suite:
         sys.exit(1 if self.failed else 0)
 
 
+class Refused(Exception):
+    """A watch that was answered with something else: the status and the body."""
+
+
 class Api:
     def __init__(self, kubeconfig):
         text = open(kubeconfig).read()
@@ -81,6 +85,8 @@ class Api:
         c = self.open()
         c.request('GET', path, headers=self.headers)
         answer = c.getresponse()
+        if answer.status != 200:
+            raise Refused(answer.status, answer.read().decode(errors='replace')[:1000])
         for line in answer:
             yield json.loads(line)
 
