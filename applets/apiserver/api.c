@@ -221,6 +221,7 @@ void api_handle(struct api *api, const struct api_request *q, struct api_reply *
     struct api_call c = { .api = api, .q = q, .reply = reply, .arena = { .limit = LIMIT_API_ARENA, .first = 16384 } };
     *reply = (struct api_reply){ .content_type = "application/json", .body = { .max = SIZE_MAX / 4 }, .warnings = { .max = 65536 } };
     store_set_time(api->store, loop_wall_us(api->loop));
+    c.form = api_form_of(q->accept, api_query(&c, "includeObject"));
     if (api_authorize(&c) < 0 || (!api_discovery(&c) && dispatch(&c) < 0))
         api_status_reply(&c);
     if (reply->body.failed || c.arena.over) {

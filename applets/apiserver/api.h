@@ -23,6 +23,8 @@ struct api {
     /* Called when api_handle wrote something outside of a client's request: a commit is wanted soon. May be NULL. */
     void (*wrote)(void *ctx); void *wrote_ctx;
 };
+/* How the client wants to see objects: whole, as rows of a Table (with their metadata, whole, alone), as metadata only. */
+enum api_form { FORM_OBJECT, FORM_TABLE, FORM_TABLE_OBJECTS, FORM_TABLE_BARE, FORM_METADATA };
 struct api_request {
     struct str method, path, query;               /* path and query as sent */
     struct str content_type, accept;              /* empty: application/json */
@@ -39,7 +41,7 @@ struct api_reply {
     uint64_t wait_for;                            /* refused as this revision isn't reached: may be asked again when it is */
     struct str next_token; char *own_token;       /* of a Status: continue with this (an expired continue token) */
     bool watch;                                   /* body holds the first lines; the stream goes on by `start` */
-    bool watch_table;
+    enum api_form form;                           /* of a watch's objects */
     struct watch_start start;                     /* all but user */
 };
 void api_handle(struct api *, const struct api_request *, struct api_reply *);
@@ -65,6 +67,7 @@ struct api_call {
     struct api_cause *causes; size_t ncauses, causes_cap;
     struct str message;                           /* instead of e's, where that is too short for it */
     bool dry_run;
+    enum api_form form;
 };
 struct str api_query(struct api_call *, const char *name);                 /* value, decoded; empty when absent */
 bool api_query_bool(struct api_call *, const char *name);
@@ -107,6 +110,7 @@ int api_log(struct api_call *);
 /* api_delete.c */
 int api_delete(struct api_call *);
 int api_delete_collection(struct api_call *);
+bool api_deletes_collections(const struct resource *);                     /* all but namespaces, as with a kube-apiserver */
 int api_remove(struct api_call *, struct str name, struct str json);       /* out of the store, DELETED to watchers */
 /* api_meta.c */
 int meta_for_create(struct api_call *, struct json *object);
@@ -120,9 +124,11 @@ bool api_discovery(struct api_call *);
 /* api_openapi.c: true when these parts of the path (the first is "openapi") name a document of its */
 bool api_openapi(struct api_call *, const struct str *part, size_t n);
 /* api_table.c */
+enum api_form api_form_of(struct str accept, struct str include);          /* include: ?includeObject= */
+static inline bool form_is_table(enum api_form f) { return f != FORM_OBJECT && f != FORM_METADATA; }
+void form_metadata(struct buf *, struct str json);
+void form_one(struct buf *, const struct resource *, enum api_form, struct str json, int64_t now_us, bool with_columns);   /* not FORM_OBJECT */
 void table_begin(struct buf *, const struct resource *);
-void table_row(struct buf *, const struct resource *, struct str json, int64_t now_us);
+void table_row(struct buf *, const struct resource *, enum api_form, struct str json, int64_t now_us);
 void table_end(struct buf *, struct str rv, struct str cont);
-void table_one(struct buf *, const struct resource *, struct str json, int64_t now_us, bool with_columns);
-bool accepts_table(struct str accept);
 #endif

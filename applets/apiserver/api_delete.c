@@ -238,6 +238,8 @@ static int pick(struct api_call *c, struct str **names, size_t *n)
     return rc;
 }
 
+bool api_deletes_collections(const struct resource *r) { return *r->group || strcmp(r->plural, "namespaces"); }
+
 int api_delete_collection(struct api_call *c)
 {
     struct options o;
@@ -245,7 +247,7 @@ int api_delete_collection(struct api_call *c)
     size_t n = 0;
     char api[96];
     struct buf *b = &c->reply->body;
-    if (api_is_namespace(c))
+    if (!api_deletes_collections(c->path.r))
         return kr_fail(&c->e, KR_METHOD, "the server does not allow this method on the requested resource");
     if (read_options(c, &o) < 0 || pick(c, &names, &n) < 0)
         return -1;

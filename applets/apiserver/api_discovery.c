@@ -76,37 +76,51 @@ static void words(struct buf *b, const char *key, const char *list)
     jw_end(b, ']');
 }
 
-/* Subresources whose objects are of another kind. */
-struct other_kind { const char *sub, *group, *version, *kind; };
+/* A subresource, and the kind of its objects where that is another one than the resource's. */
+struct sub { const char *name, *verbs, *group, *version, *kind; };
+enum { SUBS_MAX = 4 };
 
-static const struct other_kind *other_kind(const char *sub)
+static size_t subs_of(const struct resource *r, struct sub out[SUBS_MAX])
 {
-    static const struct other_kind all[] = { { "/scale", "autoscaling", "v1", "Scale" }, { "/token", "authentication.k8s.io", "v1", "TokenRequest" },
-                                             { "/portforward", "", "v1", "PodPortForwardOptions" } };
-    for (size_t i = 0; i < LEN(all); i++)
-        if (!strcmp(sub, all[i].sub))
-            return &all[i];
-    return NULL;
+    size_t n = 0;
+    if (r->flags & RES_STATUS)
+        out[n++] = (struct sub){ "status", "get,patch,update", NULL, NULL, NULL };
+    if (r->flags & RES_SCALE)
+        out[n++] = (struct sub){ "scale", "get,patch,update", "autoscaling", "v1", "Scale" };
+    if (!strcmp(r->plural, "serviceaccounts"))
+        out[n++] = (struct sub){ "token", "create", "authentication.k8s.io", "v1", "TokenRequest" };
+    if (!strcmp(r->plural, "namespaces"))
+        out[n++] = (struct sub){ "finalize", "update", NULL, NULL, NULL };
+    if (!strcmp(r->plural, "pods")) {
+        out[n++] = (struct sub){ "log", "get", NULL, NULL, NULL };
+        out[n++] = (struct sub){ "portforward", "create,get", "", "v1", "PodPortForwardOptions" };
+    }
+    return n;
 }
 
-static void resource_entry(struct buf *b, const struct resource *r, const char *sub, const char *verbs)
+static const char *verbs_of(const struct resource *r)
 {
-    const struct other_kind *other = other_kind(sub);
+    return r->flags & RES_REVIEW ? "create" : api_deletes_collections(r) ? "create,delete,deletecollection,get,list,patch,update,watch"
+                                                                         : "create,delete,get,list,patch,update,watch";
+}
+
+static void resource_entry(struct buf *b, const struct resource *r, const struct sub *sub)
+{
     AUTO_BUF struct buf name = { .max = 128 };
-    buf_fmt(&name, "%s%s", r->plural, sub);
+    buf_fmt(&name, "%s%s%s", r->plural, sub ? "/" : "", sub ? sub->name : "");
     jw_begin(b, '{');
     jw_kstr(b, "name", buf_view(&name));
-    jw_kstr(b, "singularName", *sub ? S("") : str_of(r->singular));
+    jw_kstr(b, "singularName", sub ? S("") : str_of(r->singular));
     jw_kbool(b, "namespaced", r->namespaced);
-    if (other) {
-        jw_kstr(b, "group", str_of(other->group));
-        jw_kstr(b, "version", str_of(other->version));
+    if (sub && sub->kind) {
+        jw_kstr(b, "group", str_of(sub->group));
+        jw_kstr(b, "version", str_of(sub->version));
     }
-    jw_kstr(b, "kind", str_of(other ? other->kind : r->kind));
-    words(b, "verbs", verbs);
-    if (!*sub && *r->short_names)
+    jw_kstr(b, "kind", str_of(sub && sub->kind ? sub->kind : r->kind));
+    words(b, "verbs", sub ? sub->verbs : verbs_of(r));
+    if (!sub && *r->short_names)
         words(b, "shortNames", r->short_names);
-    if (!*sub && *r->categories)
+    if (!sub && *r->categories)
         words(b, "categories", r->categories);
     jw_end(b, '}');
 }
@@ -127,19 +141,10 @@ static bool resource_list(struct buf *b, struct str group_name, struct str versi
             jw_kbegin(b, "resources", '[');
             any = true;
         }
-        resource_entry(b, r, "", r->flags & RES_REVIEW ? "create" : "create,delete,deletecollection,get,list,patch,update,watch");
-        if (r->flags & RES_STATUS)
-            resource_entry(b, r, "/status", "get,patch,update");
-        if (r->flags & RES_SCALE)
-            resource_entry(b, r, "/scale", "get,patch,update");
-        if (!strcmp(r->plural, "serviceaccounts"))
-            resource_entry(b, r, "/token", "create");
-        if (!strcmp(r->plural, "pods")) {
-            resource_entry(b, r, "/log", "get");
-            resource_entry(b, r, "/portforward", "create,get");
-        }
-        if (!strcmp(r->plural, "namespaces"))
-            resource_entry(b, r, "/finalize", "update");
+        resource_entry(b, r, NULL);
+        struct sub subs[SUBS_MAX];
+        for (size_t k = 0, n = subs_of(r, subs); k < n; k++)
+            resource_entry(b, r, &subs[k]);
     }
     if (any) {
         jw_end(b, ']');
@@ -160,6 +165,104 @@ static bool group_by_name(struct buf *b, struct str name)
         return true;
     }
     return false;
+}
+
+/* ---- aggregated: all of it in two answers (KEP-3352) --------------------------------------------------------------- */
+
+static void response_kind(struct buf *b, const char *group_name, const char *version_name, const char *kind)
+{
+    jw_kbegin(b, "responseKind", '{');
+    jw_kstr(b, "group", str_of(group_name));
+    jw_kstr(b, "version", str_of(version_name));
+    jw_kstr(b, "kind", str_of(kind));
+    jw_end(b, '}');
+}
+
+static void aggregated_resource(struct buf *b, const struct resource *r)
+{
+    struct sub subs[SUBS_MAX];
+    size_t n = subs_of(r, subs);
+    jw_begin(b, '{');
+    jw_kstr(b, "resource", str_of(r->plural));
+    response_kind(b, r->group, r->version, r->kind);
+    jw_kstr(b, "scope", r->namespaced ? S("Namespaced") : S("Cluster"));
+    jw_kstr(b, "singularResource", str_of(r->singular));
+    words(b, "verbs", verbs_of(r));
+    if (*r->short_names)
+        words(b, "shortNames", r->short_names);
+    if (*r->categories)
+        words(b, "categories", r->categories);
+    if (n)
+        jw_kbegin(b, "subresources", '[');
+    for (size_t i = 0; i < n; i++) {
+        bool own = !subs[i].kind;
+        jw_begin(b, '{');
+        jw_kstr(b, "subresource", str_of(subs[i].name));
+        response_kind(b, own ? r->group : subs[i].group, own ? r->version : subs[i].version, own ? r->kind : subs[i].kind);
+        words(b, "verbs", subs[i].verbs);
+        jw_end(b, '}');
+    }
+    if (n)
+        jw_end(b, ']');
+    jw_end(b, '}');
+}
+
+static void aggregated_group(struct buf *b, const struct resource *first)
+{
+    jw_begin(b, '{');
+    jw_kbegin(b, "metadata", '{');
+    if (*first->group)
+        jw_kstr(b, "name", str_of(first->group));
+    jw_kraw(b, "creationTimestamp", S("null"));
+    jw_end(b, '}');
+    jw_kbegin(b, "versions", '[');
+    jw_begin(b, '{');
+    jw_kstr(b, "version", str_of(first->version));
+    jw_kbegin(b, "resources", '[');
+    for (size_t i = 0; i < nresources; i++)
+        if (!strcmp(resources[i].group, first->group))
+            aggregated_resource(b, &resources[i]);
+    jw_end(b, ']');
+    jw_kstr(b, "freshness", S("Current"));
+    jw_end(b, '}');
+    jw_end(b, ']');
+    jw_end(b, '}');
+}
+
+#define AGGREGATED "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+/* Does the client name it before plain JSON? Blanks between the parameters don't count. */
+static bool wants_aggregated(struct str accept)
+{
+    while (accept.n) {
+        char one[128];
+        size_t n = 0;
+        struct str media = str_cut(&accept, ',');
+        for (size_t i = 0; i < media.n && n < sizeof one; i++)
+            if (media.p[i] != ' ')
+                one[n++] = media.p[i];
+        if (str_is((struct str){ one, n }, AGGREGATED))
+            return true;
+        if (str_is((struct str){ one, n }, "application/json"))
+            return false;
+    }
+    return false;
+}
+
+static void aggregated(struct api_call *c, bool core)
+{
+    struct buf *b = &c->reply->body;
+    c->reply->content_type = AGGREGATED;
+    jw_begin(b, '{');
+    jw_kstr(b, "kind", S("APIGroupDiscoveryList"));
+    jw_kstr(b, "apiVersion", S("apidiscovery.k8s.io/v2"));
+    jw_kraw(b, "metadata", S("{}"));
+    jw_kbegin(b, "items", '[');
+    for (size_t i = 0; i < nresources; i++)
+        if (core == !*resources[i].group && first_of_group(i))
+            aggregated_group(b, &resources[i]);
+    jw_end(b, ']');
+    jw_end(b, '}');
 }
 
 bool api_discovery(struct api_call *c)
@@ -190,6 +293,8 @@ bool api_discovery(struct api_call *c)
         return text(c, "ok"), true;
     if (str_is(part[0], "openapi"))
         return api_openapi(c, part, n);
+    if (n == 1 && (str_is(part[0], "api") || str_is(part[0], "apis")) && wants_aggregated(c->q->accept))
+        return aggregated(c, str_is(part[0], "api")), true;
     if (str_is(part[0], "api") && n == 1)
         return buf_lit(b, "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],\"serverAddressByClientCIDRs\":[]}"), true;
     if (str_is(part[0], "api") && n == 2)

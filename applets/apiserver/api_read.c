@@ -75,8 +75,8 @@ void api_send_object(struct api_call *c, int status, struct str json)
         return;
     }
     c->reply->status = status;
-    if (accepts_table(c->q->accept))
-        table_one(&c->reply->body, c->path.r, json, loop_wall_us(c->api->loop), true);
+    if (c->form != FORM_OBJECT)
+        form_one(&c->reply->body, c->path.r, c->form, json, loop_wall_us(c->api->loop), true);
     else
         buf_str(&c->reply->body, json);
 }
@@ -211,11 +211,16 @@ static void write_list(struct listing *l)
     char api[96];
     struct str json;
     jw_begin(b, '{');
-    jw_kstr(b, "kind", arena_fmt(&c->arena, "%sList", c->path.r->kind));
-    jw_kstr(b, "apiVersion", resource_api_version(c->path.r, api));
+    bool metadata = c->form == FORM_METADATA;
+    jw_kstr(b, "kind", metadata ? S("PartialObjectMetadataList") : arena_fmt(&c->arena, "%sList", c->path.r->kind));
+    jw_kstr(b, "apiVersion", metadata ? S("meta.k8s.io/v1") : resource_api_version(c->path.r, api));
     jw_kbegin(b, "items", '[');
-    while (next_item(l, &json))
-        jw_raw(b, json);
+    while (next_item(l, &json)) {
+        if (metadata)
+            form_metadata(b, json);
+        else
+            jw_raw(b, json);
+    }
     jw_end(b, ']');
     jw_kbegin(b, "metadata", '{');
     jw_kstr(b, "resourceVersion", arena_fmt(&c->arena, "%llu", (unsigned long long)l->revision));
@@ -233,7 +238,7 @@ static void write_table(struct listing *l)
     struct str json;
     table_begin(&c->reply->body, c->path.r);
     while (next_item(l, &json))
-        table_row(&c->reply->body, c->path.r, json, loop_wall_us(c->api->loop));
+        table_row(&c->reply->body, c->path.r, c->form, json, loop_wall_us(c->api->loop));
     table_end(&c->reply->body, arena_fmt(&c->arena, "%llu", (unsigned long long)l->revision), l->more ? continue_token(l) : S(""));
 }
 
@@ -273,7 +278,7 @@ int api_list(struct api_call *c)
     store_scan_begin(c->api->store, &l.scan, l.scan.prefix, after);
     l.scan.revision = l.revision;
     c->reply->status = 200;
-    if (accepts_table(c->q->accept))
+    if (form_is_table(c->form))
         write_table(&l);
     else
         write_list(&l);
@@ -293,12 +298,12 @@ static int initial_lines(struct api_call *c, struct filter *f)
     struct str json;
     store_scan_begin(c->api->store, &l.scan, resource_prefix(c->path.r, c->path.ns, &c->arena), S(""));
     while (next_item(&l, &json)) {
-        if (!c->reply->watch_table) {
+        if (c->form == FORM_OBJECT) {
             watch_line(&c->reply->body, "ADDED", json);
             continue;
         }
         AUTO_BUF struct buf row = { .max = LIMIT_API_BODY };
-        table_one(&row, c->path.r, json, loop_wall_us(c->api->loop), !c->reply->body.n);
+        form_one(&row, c->path.r, c->form, json, loop_wall_us(c->api->loop), !c->reply->body.n);
         watch_line(&c->reply->body, "ADDED", buf_view(&row));
     }
     if (l.looking)
@@ -329,8 +334,9 @@ int api_watch(struct api_call *c)
     if (filter_parse(&r->start.filter, c->path.r, c->path.ns, api_query(c, "labelSelector"), api_query(c, "fieldSelector"), &c->e) < 0)
         return -1;
     r->watch = true;
-    r->watch_table = accepts_table(c->q->accept);
+    r->form = c->form;
     r->start.bookmarks = api_query_bool(c, "allowWatchBookmarks");
+    r->start.metadata = c->form == FORM_METADATA;
     r->start.deadline_us = watch_deadline(c);
     r->start.from = from;
     r->status = 200;

@@ -1,12 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * api_table: objects as a meta.k8s.io/v1 Table, which is what `kubectl get` asks for. Cells are read by dotted paths from
- * the object's text; dates become ages as kubectl prints them.
+ * api_table: objects as a meta.k8s.io/v1 Table, which is what `kubectl get` asks for, or as their metadata alone
+ * (PartialObjectMetadata: clients that only follow owners and labels). Cells are read by dotted paths from the object's
+ * text; dates become ages as kubectl prints them.
  */
 #include "applets/apiserver/api.h"
 #include <stdio.h>
 
-bool accepts_table(struct str accept) { return str_find(accept, S("as=Table")) >= 0; }
+/* The first of the media types that is served decides. */
+enum api_form api_form_of(struct str accept, struct str include)
+{
+    while (accept.n) {
+        struct str media = str_cut(&accept, ',');
+        if (str_find(media, S("as=Table")) >= 0)
+            return str_is(include, "Object") ? FORM_TABLE_OBJECTS : str_is(include, "None") ? FORM_TABLE_BARE : FORM_TABLE;
+        if (str_find(media, S("as=PartialObjectMetadata")) >= 0)
+            return FORM_METADATA;
+        if (str_find(media, S("application/json")) >= 0 && str_find(media, S("as=")) < 0)
+            break;
+    }
+    return FORM_OBJECT;
+}
+
+void form_metadata(struct buf *b, struct str json)
+{
+    struct str meta = json_find(json, "metadata");
+    jw_begin(b, '{');
+    jw_kstr(b, "kind", S("PartialObjectMetadata"));
+    jw_kstr(b, "apiVersion", S("meta.k8s.io/v1"));
+    jw_kraw(b, "metadata", meta.p ? meta : S("{}"));
+    jw_end(b, '}');
+}
 
 static void column(struct buf *b, const char *name, const char *type, const char *format, int priority)
 {
@@ -107,21 +131,22 @@ static void cell(struct buf *b, const struct resource_column *col, struct str js
     }
 }
 
-void table_row(struct buf *b, const struct resource *r, struct str json, int64_t now_us)
+void table_row(struct buf *b, const struct resource *r, enum api_form form, struct str json, int64_t now_us)
 {
     static const char *const name_path[] = { "metadata", "name" };
-    struct str name = json_find_path(json, name_path, 2), meta = json_find(json, "metadata");
+    struct str name = json_find_path(json, name_path, 2);
     jw_begin(b, '{');
     jw_kbegin(b, "cells", '[');
     jw_raw(b, name.p ? name : S("\"\""));
     for (size_t i = 0; i < r->ncolumns; i++)
         cell(b, &r->columns[i], json, now_us);
     jw_end(b, ']');
-    jw_kbegin(b, "object", '{');
-    jw_kstr(b, "kind", S("PartialObjectMetadata"));
-    jw_kstr(b, "apiVersion", S("meta.k8s.io/v1"));
-    jw_kraw(b, "metadata", meta.p ? meta : S("{}"));
-    jw_end(b, '}');
+    if (form == FORM_TABLE_OBJECTS) {
+        jw_kraw(b, "object", json);
+    } else if (form != FORM_TABLE_BARE) {
+        jw_key(b, S("object"));
+        form_metadata(b, json);
+    }
     jw_end(b, '}');
 }
 
@@ -136,11 +161,15 @@ void table_end(struct buf *b, struct str rv, struct str cont)
     jw_end(b, '}');
 }
 
-void table_one(struct buf *b, const struct resource *r, struct str json, int64_t now_us, bool with_columns)
+void form_one(struct buf *b, const struct resource *r, enum api_form form, struct str json, int64_t now_us, bool with_columns)
 {
     static const char *const rv_path[] = { "metadata", "resourceVersion" };
     AUTO_ARENA struct arena a = { .limit = 65536 };
+    if (form == FORM_METADATA) {
+        form_metadata(b, json);
+        return;
+    }
     table_begin(b, with_columns ? r : NULL);
-    table_row(b, r, json, now_us);
+    table_row(b, r, form, json, now_us);
     table_end(b, json_str_of(json_find_path(json, rv_path, 2), &a), S(""));
 }

@@ -70,7 +70,7 @@ static void watch_close(void *ctx)
 static void watch_render(void *ctx, struct buf *out, struct version *v)
 {
     struct held *h = ctx;
-    table_one(out, v->r, v->json, loop_wall_us(h->s->api->loop), false);
+    form_one(out, v->r, h->reply.form, v->json, loop_wall_us(h->s->api->loop), false);
 }
 
 static void start_watch(struct held *h)
@@ -78,7 +78,7 @@ static void start_watch(struct held *h)
     struct kr_err e = { 0 };
     struct http_field f[] = { { S("content-type"), S("application/json") }, { S("cache-control"), S("no-cache, private") } };
     struct api_reply *r = &h->reply;
-    r->start.user = (struct watcher_user){ watch_write, watch_queued, watch_close, r->watch_table ? watch_render : NULL, h };
+    r->start.user = (struct watcher_user){ watch_write, watch_queued, watch_close, r->form != FORM_OBJECT ? watch_render : NULL, h };
     hreq_start(h->r, 200, (struct http_fields){ f, LEN(f) });
     hreq_write(h->r, buf_view(&r->body));
     buf_free(&r->body);

@@ -21,7 +21,7 @@ struct watcher {
     struct watches *w;
     struct filter filter;
     uint64_t from;
-    bool bookmarks, closing, behind;      /* behind: still fed from the store's history */
+    bool bookmarks, metadata, closing, behind;      /* behind: still fed from the store's history */
     struct str prefix; char *own_prefix;  /* of the keys it may want */
     struct watcher_user user;
     struct timer deadline;
@@ -105,8 +105,9 @@ static void send_bookmark(struct watcher *x, bool initial_end)
 {
     char api[96];
     AUTO_BUF struct buf b = { .max = 1024 };
-    struct str version = resource_api_version(x->filter.r, api);
-    buf_fmt(&b, "{\"kind\":\"%s\",\"apiVersion\":\"%.*s\",\"metadata\":{\"resourceVersion\":\"%llu\"", x->filter.r->kind, SFMT(version),
+    struct str version = x->metadata ? S("meta.k8s.io/v1") : resource_api_version(x->filter.r, api);
+    const char *kind = x->metadata ? "PartialObjectMetadata" : x->filter.r->kind;
+    buf_fmt(&b, "{\"kind\":\"%s\",\"apiVersion\":\"%.*s\",\"metadata\":{\"resourceVersion\":\"%llu\"", kind, SFMT(version),
             (unsigned long long)x->from);
     buf_lit(&b, initial_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}" : "}}");
     AUTO_BUF struct buf line = { .max = 2048 };
@@ -285,7 +286,7 @@ struct watcher *watch_add(struct watches *w, struct watch_start *start, struct k
     }
     struct watcher *x = xcalloc(1, sizeof *x);
     *x = (struct watcher){ .next = w->watchers, .at = &w->watchers, .w = w, .filter = start->filter, .from = start->from,
-                           .bookmarks = start->bookmarks, .user = start->user };
+                           .bookmarks = start->bookmarks, .metadata = start->metadata, .user = start->user };
     start->filter = (struct filter){ 0 };
     AUTO_ARENA struct arena a = { .limit = 4096 };
     struct str prefix = resource_prefix(x->filter.r, x->filter.ns, &a);

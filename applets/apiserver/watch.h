@@ -44,6 +44,7 @@ struct watch_start {
     struct filter filter;                                         /* taken over */
     uint64_t from;                                                /* events with a greater revision */
     bool bookmarks;
+    bool metadata;                                                /* bookmarks are PartialObjectMetadata, as all else that it is told */
     int64_t deadline_us;                                          /* monotonic: the stream ends then */
     bool initial_end;                                             /* a bookmark marked as the end of the initial events comes first */
     struct watcher_user user;

@@ -56,6 +56,9 @@ with instance() as i:
     says('explain', 'runtime', '--recursive', out=has('interpreter'))
     says('explain', 'deployment.spec.template.spec.containers.ports', out=has(r'containerPort\t<integer> -required-'))
     says('get', '--raw', '/readyz', out='ok')
+    said = k('api-resources', '-v=8', '--cached=false').stderr
+    asked = re.findall(r'GET "?https://[^/"]*(/api[^"? ]*)', said)
+    s.equal('discovery is two questions', sorted(set(asked)), ['/api', '/apis'])
     says('config', 'view', '--minify', out=has('name: kruntimes-local'))
 
     # create, get in all outputs
@@ -77,6 +80,7 @@ with instance() as i:
         k('create', 'configmap', 'page%d' % n, '--from-literal=n=%d' % n)
     s.equal('--chunk-size', len(says('get', 'cm', '--chunk-size=2', '-o', 'name').split()), 6)
     says('get', 'cm', '--sort-by=.metadata.name', '-o', 'name', out=has('kube-root-ca.crt\nconfigmap/page0\nconfigmap/page1'))
+    says('get', 'run', '--sort-by=.spec.runtime', out=has('^one +bash +Succeeded', re.M))      # a Table with whole objects
     says('get', 'cm', '-A', out=has(r'^kube-system +kube-root-ca.crt', re.M))
 
     # describe

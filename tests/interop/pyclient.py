@@ -83,6 +83,14 @@ with instance() as i:
     s.equal('a refusal', code(custom.create_namespaced_custom_object, *G, run_object('bad', ['x'], timeoutSeconds=0)), 422)
     s.equal('a scale', custom.patch_namespaced_custom_object_scale('kruntimes.io', 'v1alpha1', 'default', 'runtimes', 'bash', {'spec': {'replicas': 1}})['spec']['replicas'], 1)
 
+    # metadata alone, as informers of client-go's metadata package ask for it
+    one = api.call_api('/apis/kruntimes.io/v1alpha1/namespaces/default/runs/c', 'GET', header_params={'Accept': 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1'},
+                       response_type='object', auth_settings=['BearerToken'])[0]
+    s.equal('metadata alone', (one['kind'], one['apiVersion'], one['metadata']['name'], 'spec' in one), ('PartialObjectMetadata', 'meta.k8s.io/v1', 'c', False))
+    all_ = api.call_api('/apis/kruntimes.io/v1alpha1/runs', 'GET', header_params={'Accept': 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1'},
+                        response_type='object', auth_settings=['BearerToken'])[0]
+    s.equal('a list of it', (all_['kind'], [set(i) for i in all_['items']]), ('PartialObjectMetadataList', [{'kind', 'apiVersion', 'metadata'}] * len(all_['items'])))
+
     # dynamic
     dyn = dynamic.DynamicClient(api)
     runs = dyn.resources.get(api_version='kruntimes.io/v1alpha1', kind='Run')
