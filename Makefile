@@ -38,9 +38,9 @@ $(foreach f,musl dev arm64,$(eval $(call deps-env,$f)))
 
 # Only the flavours that a goal needs are looked up: "make dev" asks for nothing of musl, "make lint" for nothing.
 goals := $(or $(MAKECMDGOALS),all)
-use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/%,$(goals))
+use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/image/amd64,$(goals))
 use-dev   := $(filter dev unit build/dev/%,$(goals))
-use-arm64 := $(filter arm64 build/arm64/%,$(goals))
+use-arm64 := $(filter arm64 build/arm64/% build/image/arm64,$(goals))
 $(foreach f,musl dev arm64,$(if $(use-$f),$(eval include build/$f/deps.mk)))
 
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 -Wundef \
@@ -128,6 +128,8 @@ deps-all:
 # Installs or names what the machine lacks, then goes on in a second make that sees the compiler.
 setup:
 	@core/deps/packages.sh build
+setup-image: setup
+	@core/deps/packages.sh $(IMAGE_ARCHS:%=image-%)
 setup-test:
 	@core/deps/packages.sh build test
 demo: setup
@@ -158,11 +160,22 @@ install: build/kruntimes
 	install -D -m 755 build/kruntimes $(DESTDIR)$(prefix)/bin/kruntimes
 	ln -sf kruntimes $(DESTDIR)$(prefix)/bin/krt
 	ln -sf kruntimes $(DESTDIR)$(prefix)/bin/kubectl-kruntimes
-image: build/kruntimes
-	docker build -t kruntimes:$(VERSION) -f Dockerfile.scratch .
+# The container image as one archive (manifests/image.py); Dockerfile.scratch copies the same folders.
+IMAGE       ?= localhost/kruntimes:$(VERSION)
+IMAGE_ARCHS ?= amd64 arm64
+CA_BUNDLE   ?= /etc/ssl/certs/ca-certificates.crt
+image-tree = $(Q)rm -rf $@.new $@ && install -D -m 644 $(CA_BUNDLE) $@.new/etc/ssl/certs/ca-certificates.crt && \
+             $1 $< -o $@.new/kruntimes && chmod 755 $@.new/kruntimes && mv $@.new $@
+build/image/amd64: build/musl/kruntimes FORCE
+	$(call image-tree,strip)
+build/image/arm64: build/arm64/kruntimes FORCE
+	$(call image-tree,aarch64-linux-gnu-strip)
+image: setup-image
+	@for a in $(IMAGE_ARCHS); do $(MAKE) --no-print-directory build/image/$$a || exit; done
+	@manifests/image.py build/kruntimes-image.tar $(IMAGE) $(foreach a,$(IMAGE_ARCHS),$a=build/image/$a)
 clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all dev unit unit-musl bench arm64 size deps deps-all setup setup-test demo test-build test test-long lint \
+.PHONY: all dev unit unit-musl bench arm64 size deps deps-all setup setup-image setup-test demo test-build test test-long lint \
         generate golden install image clean FORCE

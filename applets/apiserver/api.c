@@ -268,6 +268,13 @@ int api_bootstrap(struct api *api, struct kr_err *e)
         bool binding = str_find(body, S("\"kind\":\"ClusterRoleBinding\"")) >= 0;
         rc = ensure(api, binding ? "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings" : "/apis/rbac.authorization.k8s.io/v1/clusterroles", body, e);
     }
+    for (enum access_role r = 0; r < ACCESS_ROLES && rc == 0; r++) {
+        AUTO_BUF struct buf body = { .max = 8192 };
+        if (access_roles[r].where != ACCESS_PEOPLE)
+            continue;
+        authz_put_people(r, &body);
+        rc = ensure(api, "/apis/rbac.authorization.k8s.io/v1/clusterroles", buf_view(&body), e);
+    }
     if (rc < 0)
         return -1;
     if (store_commit(api->store, e) < 0) {

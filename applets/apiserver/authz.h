@@ -8,6 +8,7 @@
 #ifndef APISERVER_AUTHZ_H
 #define APISERVER_AUTHZ_H
 #include "applets/apiserver/authn.h"
+#include "crds/access.h"
 
 struct authz_request {
     struct str verb;                              /* get list watch create update patch delete deletecollection … */
@@ -30,4 +31,5 @@ void authz_print_rules(struct authz *, const struct api_user *, struct str ns, s
 /* The ClusterRoles and bindings that are there from the start, one JSON object each. */
 extern const char *const authz_defaults[];
 extern const size_t authz_ndefaults;
+void authz_put_people(enum access_role, struct buf *);     /* the ClusterRole, as one JSON object */
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * authz_defaults: roles that are there from the start. The system's own as a cluster has them; admin, edit and view over what
- * is served here; and three for people who use kruntimes. Who may read logs has get and create on pods/portforward, since
- * clients open it with either.
+ * is served here; and those of crds/access.def for people who use kruntimes.
  */
 #include "applets/apiserver/authz.h"
 
@@ -36,9 +35,21 @@ const char *const authz_defaults[] = {
     ROLE("admin", RULE_OF(CORE, PLAIN ",\"secrets\"", READ "," WRITE) "," RULE_OF("\"kruntimes.io\"", "\"*\"", READ "," WRITE) "," LOGS ","
          RULE_OF("\"rbac.authorization.k8s.io\"", "\"roles\",\"rolebindings\"", READ "," WRITE) "," RULE_OF("\"authorization.k8s.io\"", "\"localsubjectaccessreviews\"", "\"create\"")
          "," RULE_OF("\"\"", "\"serviceaccounts/token\"", "\"create\"")),
-    ROLE("kruntimes-viewer", OURS "," RULE_OF("\"\"", "\"pods\",\"events\"", READ)),
-    ROLE("kruntimes-submitter", OURS "," RULE_OF("\"kruntimes.io\"", "\"runs\",\"workflows\"", READ "," WRITE) "," RULE_OF("\"\"", "\"pods\",\"events\"", READ) "," LOGS),
-    ROLE("kruntimes-runtime-admin", RULE_OF("\"kruntimes.io\"", "\"*\"", READ "," WRITE) "," RULE_OF("\"\"", "\"pods\",\"pods/log\",\"events\"", READ) "," LOGS ","
-         RULE_OF("\"apps\"", "\"deployments\"", READ)),
 };
 const size_t authz_ndefaults = LEN(authz_defaults);
+
+void authz_put_people(enum access_role role, struct buf *b)
+{
+    jw_begin(b, '{');
+    jw_kstr(b, "apiVersion", S("rbac.authorization.k8s.io/v1"));
+    jw_kstr(b, "kind", S("ClusterRole"));
+    jw_kbegin(b, "metadata", '{');
+    jw_kstr(b, "name", str_of(access_roles[role].name));
+    jw_kbegin(b, "labels", '{');
+    jw_kstr(b, "kubernetes.io/bootstrapping", S("rbac-defaults"));
+    jw_end(b, '}');
+    jw_end(b, '}');
+    jw_key(b, S("rules"));
+    access_put_rules(role, b);
+    jw_end(b, '}');
+}

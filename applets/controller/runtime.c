@@ -5,6 +5,7 @@
  */
 #include "applets/controller/controller.h"
 #include "core/clock.h"
+#include "crds/access.h"
 #include <stdio.h>
 
 enum { SUMS_US = 10000000 };
@@ -121,10 +122,10 @@ static int ensure(struct look *k, const struct kube_resource *res, struct str li
 
 static int ensure_identity(struct look *k, struct kr_err *e)
 {
-    struct json *role = parse_z(k->a, "{\"rules\":[{\"apiGroups\":[\"kruntimes.io\"],\"resources\":[\"runs\"],\"verbs\":[\"get\",\"list\",\"watch\",\"patch\"]},"
-                                      "{\"apiGroups\":[\"kruntimes.io\"],\"resources\":[\"runs/status\"],\"verbs\":[\"patch\"]},"
-                                      "{\"apiGroups\":[\"kruntimes.io\"],\"resources\":[\"runs/runtimed\"],\"verbs\":[\"act\"]}]}");
-    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    AUTO_BUF struct buf rules = { .max = 4096 };
+    struct json *role = json_new_object(k->a);
+    access_put_rules(ACCESS_RUNTIMED, &rules);
+    json_set(k->a, role, S("rules"), parse_z(k->a, arena_str(k->a, buf_view(&rules)).p));
     static const char *const account_path[] = { "spec", "serviceAccountName" };
     struct json *template = json_parse(k->a, k->r->spec.template, e);
     struct str account = json_string(json_get_path(template, account_path, 2));

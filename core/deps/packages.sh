@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# packages.sh build|test: what this machine must have, beyond make. Root gets it
+# packages.sh build|test|image-ARCH: what this machine must have, beyond make. Root gets it
 # installed; anybody else gets the line to run. Where everything is there
 # (looked for by command or file, so any distribution will do) it says nothing.
 set -eu
@@ -28,12 +28,19 @@ for what do
         has bzip2 bzip2
         has diffutils cmp
         command -v apt-get >/dev/null && has debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg ;;
+    image-amd64 | image-arm64)
+        has python3 python3
+        has ca-certificates "${CA_BUNDLE:-/etc/ssl/certs/ca-certificates.crt}"
+        if [ "$what" = image-arm64 ]; then
+            has gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+            has libc6-dev-arm64-cross /usr/aarch64-linux-gnu/include/stdio.h
+        fi ;;
     test)
         has bash bash
         has python3 python3
         has openssl openssl
         has procps ps ;;
-    *)  echo "packages.sh: build or test, not \"$what\"" >&2; exit 2 ;;
+    *)  echo "packages.sh: build, test, image-amd64 or image-arm64, not \"$what\"" >&2; exit 2 ;;
     esac
 done
 [ -n "$need" ] || exit 0
