@@ -5,11 +5,19 @@
  *
  *   runtime.c       Runtime → owned objects, status, deletion      reaper.c   Runs of lost pods
  *   runtime_pod.c   the pod template we make of a user's           gc.c       Runs whose time is over
+ *   runtime_trouble.c   why pods are missing, in words
  */
 #ifndef APPLETS_CONTROLLER_CONTROLLER_H
 #define APPLETS_CONTROLLER_CONTROLLER_H
 #include "crds/run.h"
 #include "k8s/plan.h"
+
+/* ---- runtime_trouble.c ------------------------------------------------------------------------------------------- */
+/* Why a Runtime isn't as it should be; reason empty: nothing is known. The first that is told stays. */
+struct runtime_trouble { struct str reason, message; };
+void runtime_trouble_of_template(struct runtime_trouble *, const struct runtime *, struct arena *);
+void runtime_trouble_of_deployment(struct runtime_trouble *, struct str deployment, struct arena *);
+void runtime_trouble_of_pod(struct runtime_trouble *, struct str pod, struct arena *);
 
 /* ---- runtime.c --------------------------------------------------------------------------------------------------- */
 /* What is known of a Runtime and what it owns: JSON texts, p NULL where there is none. */
@@ -18,6 +26,8 @@ struct runtime_view {
     int64_t pods, ready_pods;                     /* of its label, those being deleted counted in `pods` only */
     struct count_map capacity, used;              /* sums over ready pods, and what assigned Runs take */
     int64_t status_written_us;                    /* wall clock; sums are written at most every 10 s */
+    struct str refused;                           /* what the API server said to the last plan; empty: it took it */
+    struct runtime_trouble trouble;               /* of pods and Deployment */
 };
 struct runtime_config { const char *image; };     /* of runtimed and of the injected server */
 int runtime_plan(const struct runtime_view *, const struct runtime_config *, int64_t wall_us, struct plan *, struct kr_err *);

@@ -36,10 +36,10 @@ struct controller {
     struct component *c;
     struct store stores[STORES];
     struct workqueue *queue;
-    struct map sums_written;                      /* "NS/NAME" of a Runtime → struct written */
+    struct map written;                           /* "NS/NAME" of a Runtime → struct written */
     int64_t trouble_us;                           /* monotonic: when a watch was last interrupted */
 };
-struct written { char *key; int64_t at_us; };
+struct written { char *key; int64_t at_us; char refused[600]; };      /* refused: what the API server said to its last plan */
 struct work { struct controller *c; char key[KEY_MAX]; };
 
 /* ---- stores ------------------------------------------------------------------------------------------------------ */
@@ -253,7 +253,11 @@ static void sum_pods(struct controller *c, struct str runtime, struct runtime_vi
         bool ready = false;
         for (size_t q = 0; q < p->status.conditions.n; q++)
             ready |= str_is(p->status.conditions.v[q].type, "Ready") && str_is(p->status.conditions.v[q].status, "True");
+        if (str_is(p->status.phase, "Failed") || str_is(p->status.phase, "Succeeded"))
+            continue;                             /* evicted, or its node was shut down: it is replaced, and stays for people to see */
         v->pods++;
+        if (!ready && !p->metadata.deletion_timestamp.n)
+            runtime_trouble_of_pod(&v->trouble, x->json, a);
         if (!ready || p->metadata.deletion_timestamp.n)
             continue;
         v->ready_pods++;
@@ -284,29 +288,57 @@ static void sum_runs(struct controller *c, struct str runtime, struct runtime_vi
     }
 }
 
+static struct written *written_of(struct controller *c, struct str runtime)
+{
+    struct written *w = map_get(&c->written, runtime);
+    if (!w) {
+        w = xcalloc(1, sizeof *w);
+        w->key = xstrndup(runtime.p, runtime.n);
+        map_put(&c->written, str_of(w->key), w);
+    }
+    return w;
+}
+
+static void emit_about_runtime(struct controller *c, struct str key, const char *reason, struct str message, struct arena *a)
+{
+    static const char *const uid[] = { "metadata", "uid" };
+    struct str name = key, ns = str_cut(&name, '/');
+    struct event_about about = { &kube_runtimes, ns, name, json_str_of(json_find_path(text_of(c, RUNTIMES, key), uid, 2), a) };
+    event_emit(c->c->kube, &about, "Warning", reason, message, "kruntimes-controller");
+}
+
+/* A status that says Degraded is told as an Event too: the condition is what it is now, Events are what people look at. */
+static void tell_trouble(struct controller *c, struct str key, struct str patch)
+{
+    static const char *const path[] = { "status", "conditions" };
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    struct kr_err e = { 0 };
+    for (const struct json *q = json_first(json_parse(&a, json_find_path(patch, path, 2), &e)); q; q = json_next(q))
+        if (str_is(json_string(json_get(q, "type")), "Degraded") && str_is(json_string(json_get(q, "status")), "True"))
+            emit_about_runtime(c, key, json_string(json_get(q, "reason")).p, json_string(json_get(q, "message")), &a);
+}
+
 static int plan_runtime(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
 {
     AUTO_ARENA struct arena a = { .limit = 64 << 20 };
     struct str name = key, ns = str_cut(&name, '/');
     struct str object = runtime_object_name(name, &a), owned = arena_fmt(&a, "%.*s/%.*s", SFMT(ns), SFMT(object));
-    struct written *w = map_get(&c->sums_written, key);
+    struct written *w = written_of(c, key);
     struct runtime_view v = { .runtime = text_of(c, RUNTIMES, key), .deployment = text_of(c, DEPLOYMENTS, owned),
                               .service_account = text_of(c, ACCOUNTS, owned), .role = text_of(c, ROLES, owned), .role_binding = text_of(c, BINDINGS, owned),
-                              .network_policy = text_of(c, POLICIES, owned), .status_written_us = w ? w->at_us : 0 };
+                              .network_policy = text_of(c, POLICIES, owned), .status_written_us = w->at_us, .refused = str_of(w->refused) };
     if (!v.runtime.p)
         return 0;
+    runtime_trouble_of_deployment(&v.trouble, v.deployment, &a);
     sum_pods(c, key, &v, &a);
     sum_runs(c, key, &v, &a);
     if (runtime_plan(&v, &(struct runtime_config){ o.image.p }, loop_wall_us(c->c->loop), p, e) < 0)
         return -1;
-    if (p->n && !strcmp(p->ops[p->n - 1].resource->plural, "runtimes") && p->ops[p->n - 1].sub) {
-        if (!w) {
-            w = xcalloc(1, sizeof *w);
-            w->key = xstrndup(key.p, key.n);
-            map_put(&c->sums_written, str_of(w->key), w);
+    for (size_t i = 0; i < p->n; i++)
+        if (p->ops[i].resource == &kube_runtimes && p->ops[i].sub) {
+            w->at_us = loop_wall_us(c->c->loop);
+            tell_trouble(c, key, p->ops[i].body);
         }
-        w->at_us = loop_wall_us(c->c->loop);
-    }
     return 0;
 }
 
@@ -352,24 +384,25 @@ static int plan_ttl(struct controller *c, struct str key, struct plan *p, struct
     return 0;
 }
 
-/* An Event for what people can do something about: a Runtime whose objects the API refuses. */
-static void tell_failure(struct work *w, const struct kr_err *error)
+/* What the API server refused is told by the Runtime's condition: kept for the next look, which comes by itself after a
+ * failure and at once when it goes well again. */
+static void note_refusal(struct work *w, const struct kr_err *error)
 {
-    static const char *const uid[] = { "metadata", "uid" };
-    AUTO_ARENA struct arena a = { .limit = 4096 };
-    struct str key = str_of(w->key), what = str_cut(&key, '/'), json = text_of(w->c, RUNTIMES, key), name = key, ns = str_cut(&name, '/');
-    if (!str_is(what, "runtime") || !json.p || error->code == KR_UNAVAILABLE || error->code == KR_CONFLICT)
+    struct str key = str_of(w->key), what = str_cut(&key, '/');
+    struct written *k = str_is(what, "runtime") && text_of(w->c, RUNTIMES, key).p ? written_of(w->c, key) : NULL;
+    if (!k || (error && (error->code == KR_UNAVAILABLE || error->code == KR_CONFLICT)))
         return;
-    struct event_about about = { &kube_runtimes, ns, name, json_str_of(json_find_path(json, uid, 2), &a) };
-    event_emit(w->c->c->kube, &about, "Warning", "Refused", str_of(error->msg), "kruntimes-controller");
+    bool first = error && !k->refused[0], mended = !error && k->refused[0];
+    snprintf(k->refused, sizeof k->refused, "%s", error ? error->msg : "");
+    if (first || mended)
+        queue_runtime(w->c, key);
 }
 
 static void done(void *ctx, const struct kr_err *error)
 {
     struct work *w = ctx;
     metric_add(METRIC_CONTROLLER_PLANS, error != NULL, 1);
-    if (error)
-        tell_failure(w, error);
+    note_refusal(w, error);
     if (error)
         log_warn(&log_std, "a plan could not be carried out", LOG_Z("key", w->key), LOG_ERR(error));
     workqueue_done(w->c->queue, str_of(w->key), error != NULL);
@@ -465,11 +498,11 @@ static void stop(void *ctx)
         informer_free(c->stores[i].informer);
         indexer_free(c->stores[i].objects);
     }
-    for (size_t at = 0; (w = map_next(&c->sums_written, &at));) {
+    for (size_t at = 0; (w = map_next(&c->written, &at));) {
         free(w->key);
         free(w);
     }
-    map_free(&c->sums_written);
+    map_free(&c->written);
     workqueue_free(c->queue);
 }
 

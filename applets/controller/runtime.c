@@ -310,6 +310,24 @@ static void plan_finalizer(struct look *k)
 
 /* ---- what is not offered ----------------------------------------------------------------------------------------- */
 
+/* What is worst is told: what can't be, what the API server refused, what pods and their makers say, what gave way. */
+static void check_trouble(struct look *k)
+{
+    struct runtime_trouble t = { 0 };
+    if (k->degraded && strcmp(k->degraded, "ReservedField") && strcmp(k->degraded, "NotOffered"))
+        return;
+    if (k->v->refused.n)
+        t = (struct runtime_trouble){ S("Refused"), k->v->refused };
+    else
+        runtime_trouble_of_template(&t, k->r, k->a);
+    if (!t.reason.n)
+        t = k->v->trouble;
+    if (!t.reason.n)
+        return;
+    k->degraded = arena_fmt(k->a, "%.*s", SFMT(t.reason)).p;
+    snprintf(k->why, sizeof k->why, "%.*s", (int)str_rune_cut(t.message, sizeof k->why - 1), t.message.p);
+}
+
 static void check_offers(struct look *k)
 {
     const struct runtime_spec *s = &k->r->spec;
@@ -341,6 +359,10 @@ int runtime_plan(const struct runtime_view *v, const struct runtime_config *conf
         plan_finalizer(&k);
     check_offers(&k);
     int64_t replicas = k.degraded && !strcmp(k.degraded, "SandboxUnavailable") ? 0 : k.r->spec.has_replicas ? k.r->spec.replicas : 1;
+    if (v->refused.n) {                           /* told first: the plan ends where it is refused again */
+        check_trouble(&k);
+        plan_status(&k);
+    }
     if (ensure_identity(&k, e) < 0 || ensure_network(&k, e) < 0)
         return -1;
     if (ensure_deployment(&k, replicas, e) < 0) {
@@ -348,6 +370,9 @@ int runtime_plan(const struct runtime_view *v, const struct runtime_config *conf
         snprintf(k.why, sizeof k.why, "%s", e->msg);
         *e = (struct kr_err){ 0 };
     }
-    plan_status(&k);
+    if (!v->refused.n) {
+        check_trouble(&k);
+        plan_status(&k);
+    }
     return 0;
 }

@@ -200,7 +200,7 @@ static struct json *sidecar(struct making *m, int64_t uid, int64_t grace)
         "\"readinessProbe\":{\"httpGet\":{\"path\":\"/readyz\",\"port\":9094},\"periodSeconds\":2},"
         "\"livenessProbe\":{\"httpGet\":{\"path\":\"/healthz\",\"port\":9094},\"periodSeconds\":10,\"failureThreshold\":6},"
         "\"lifecycle\":{\"preStop\":{\"exec\":{\"command\":[\"/kruntimes\",\"runtimed\",\"--drain\"]}}},"
-        "\"resources\":{\"requests\":{\"cpu\":\"10m\",\"memory\":\"16Mi\"}}}");
+        "\"resources\":{\"requests\":{\"cpu\":\"10m\",\"memory\":\"16Mi\"}},\"terminationMessagePolicy\":\"FallbackToLogsOnError\"}");
     struct json *env = parse_z(m->a, "[{\"name\":\"KRUNTIMES_POD_NAME\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"metadata.name\"}}},"
                                      "{\"name\":\"KRUNTIMES_POD_UID\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"metadata.uid\"}}},"
                                      "{\"name\":\"KRUNTIMES_NAMESPACE\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"metadata.namespace\"}}}]");
@@ -221,7 +221,8 @@ static struct json *sidecar(struct making *m, int64_t uid, int64_t grace)
 
 static void set_injected(struct making *m, struct json *inits, int64_t uid)
 {
-    struct json *copy = parse_z(m->a, "{\"name\":\"kruntimes-copy\",\"command\":[\"/kruntimes\",\"install\",\"/kruntimes/bin\"]}");
+    struct json *copy = parse_z(m->a, "{\"name\":\"kruntimes-copy\",\"command\":[\"/kruntimes\",\"install\",\"/kruntimes/bin\"],"
+                                         "\"terminationMessagePolicy\":\"FallbackToLogsOnError\"}");
     struct json *command = parse_z(m->a, "[\"" BINARY "\",\"runtime-server\",\"--secret-file\",\"" SECRET "\"]");
     set(m, copy, "image", text(m, image_of(m)));
     put_mount(m, copy, "kruntimes-bin", "/kruntimes/bin", false);
@@ -252,6 +253,7 @@ static void set_runtime_container(struct making *m, int64_t uid)
     reserve(m, life, "preStop", parse_z(m->a, "{\"httpGet\":{\"path\":\"/drain\",\"port\":9094}}"), "spec.containers[runtime].lifecycle.preStop");
     if (!json_get(m->runtime, "ports"))
         set(m, m->runtime, "ports", parse_z(m->a, arena_fmt(m->a, "[{\"name\":\"kr-server\",\"containerPort\":%lld}]", port).p));
+    set_default(m, m->runtime, "terminationMessagePolicy", text(m, S("FallbackToLogsOnError")));      /* how it ended is told by the Runtime */
     set_security(m, m->runtime, uid);
 }
 

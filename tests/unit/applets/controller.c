@@ -96,7 +96,13 @@ static void play_runtime(struct story *s)
     struct runtime_view v = { .runtime = text(s, "runtime"), .deployment = text(s, "deployment"), .service_account = text(s, "serviceAccount"),
                               .role = text(s, "role"), .role_binding = text(s, "roleBinding"), .network_policy = text(s, "networkPolicy"),
                               .pods = number(s, "pods"), .ready_pods = number(s, "ready"), .capacity = counts(s, "capacity"), .used = counts(s, "used"),
-                              .status_written_us = moment(s, "sumsWritten") };
+                              .status_written_us = moment(s, "sumsWritten"), .refused = json_string(json_get(s->in, "refused")) };
+    runtime_trouble_of_deployment(&v.trouble, v.deployment, &s->a);
+    for (const struct json *j = json_first(json_get(s->in, "unready")); j; j = json_next(j)) {
+        AUTO_BUF struct buf pod = { .max = 1 << 20 };
+        json_print(&pod, j);
+        runtime_trouble_of_pod(&v.trouble, buf_view(&pod), &s->a);
+    }
     struct plan p = { 0 }, second = { 0 };
     struct kr_err e = { 0 };
     int rc = runtime_plan(&v, &config, s->now_us, &p, &e);
