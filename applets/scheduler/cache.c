@@ -8,7 +8,7 @@
 #include "applets/scheduler/cache.h"
 #include <stdio.h>
 
-static bool by_order(const struct heap_node *a, const struct heap_node *b)
+bool run_by_order(const struct heap_node *a, const struct heap_node *b)
 {
     const struct crun *x = container_of(a, struct crun, node), *y = container_of(b, struct crun, node);
     if (x->order != y->order) return x->order < y->order;
@@ -134,7 +134,7 @@ static struct group *group_of(struct pool *p, struct vec *requests)
             return g;
         }
     struct group *g = xcalloc(1, sizeof *g);
-    *g = (struct group){ .next = p->groups, .pool = p, .waiting.less = by_order, .requests = requests, .runs = 1 };
+    *g = (struct group){ .next = p->groups, .pool = p, .waiting.less = run_by_order, .requests = requests, .runs = 1 };
     return p->groups = g;
 }
 
@@ -180,6 +180,7 @@ static void run_free(struct sched *s, struct crun *c)
     pod_remove_run(s, c);
     if (p) sched_touch(s, p);
     if (c->state == RUN_IN_FLIGHT) s->in_flight--;
+    workspace_leave(s, c);
     map_del(&s->runs, c->key);
     group_leave(c->group);
     terms_free(c->terms, c->nterms);
@@ -206,6 +207,7 @@ static struct crun *run_new(struct sched *s, const struct sched_run *r, int64_t 
     if (r->told.n) c->told = explain_reason(r->told);
     if (r->refused.n) c->refused = xstrndup(r->refused.p, r->refused.n);
     map_put(&s->runs, c->key, c);
+    if (r->workspace.n) workspace_join(s, c, r->workspace, r->owner);
     return c;
 }
 
@@ -220,6 +222,7 @@ static void place(struct sched *s, struct crun *c, const struct sched_run *r, in
             pod_remove_run(s, c);
             pod_add_run(s, pod, c);
         }
+        if (c->workspace) workspace_put(s, c->workspace, pod, true);
         return;
     }
     if (c->state == RUN_IN_FLIGHT) return;               /* our write is conditional: it fails now, and sched_done queues it again */
@@ -270,10 +273,12 @@ void sched_done(struct sched *s, struct str ns, struct str run, struct str uid, 
     s->in_flight--;
     c->state = RUN_IDLE;
     if (version > c->version) c->version = version;
+    if (version && c->decided == SCHED_BIND && c->workspace) c->workspace->certain = true;
     if (version && c->decided != SCHED_WAIT) return;     /* bound: it counts against its pod; ended: the watch takes it away */
     if (!version) {
         if (c->pod) sched_touch(s, c->pod->pool);
         pod_remove_run(s, c);
+        if (c->workspace) workspace_unbound(s, c->workspace);
         /* a newer object ends the wait sooner; without one the same write would fail the same way */
         c->retry_us = now_us + (SCHED_RETRY_US << (c->failures < 6 ? c->failures++ : 6));
     }
@@ -288,6 +293,7 @@ void sched_free(struct sched *s)
     struct pool *p;
     struct space *sp;
     for (size_t i = 0; (c = map_next(&s->runs, &i));) run_free(s, c);
+    workspaces_free(s);
     for (size_t i = 0; (pod = map_next(&s->pods, &i));) pod_forget(s, pod);
     for (size_t i = 0; (p = map_next(&s->pools, &i));) {
         heap_free(&p->ready);

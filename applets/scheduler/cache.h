@@ -26,6 +26,9 @@ struct crun {
     struct heap_node node;             /* in group->waiting or sched->delayed */
     struct heap_node notice;           /* in sched->notices, while waiting */
     struct group *group;
+    struct workspace *workspace;       /* the shared one it names, or NULL */
+    struct crun *ws_next, *ws_prev;    /* of its workspace */
+    struct heap *in;                   /* while waiting: its group's heap or its workspace's */
     struct cpod *pod;                  /* what it counts against; NULL when nothing */
     struct crun *urgent_next;
     uint32_t pod_slot, active_slot;    /* index in pod->runs and space->active, + 1 */
@@ -56,6 +59,28 @@ struct group {
     uint64_t full_pass;                /* the pass in which its first did not fit */
 };
 
+enum workspace_state {
+    WORKSPACE_NEW,    /* nothing is known: to be asked for */
+    WORKSPACE_ASKED,
+    WORKSPACE_FREE,   /* it is nowhere yet: its Runs wait like others, the first to be bound takes it along */
+    WORKSPACE_THERE,  /* on its pod */
+    WORKSPACE_LOST,   /* its pod was lost */
+};
+struct workspace {                     /* by "ns/runtime/name" */
+    struct pool *pool;
+    struct workspace *dirty_next;
+    struct workspace *pod_next;        /* of its pod */
+    struct workspace *idle_next, *idle_prev;
+    struct cpod *pod;                  /* THERE */
+    struct crun *runs;                 /* those that name it and aren't over */
+    struct heap waiting;               /* of them those that wait while it isn't FREE */
+    char *owner;                       /* UID of the first Run's controller, or empty */
+    struct str key, name;              /* one allocation with the struct */
+    size_t on_pod;                     /* Runs that count against the pod */
+    enum workspace_state state : 8;
+    bool dirty, certain;               /* certain: a bind to the pod was seen or accepted */
+};
+
 struct cpod {
     struct heap_node node;             /* in pool->ready, least loaded on top; only pods that may take Runs */
     struct pool *pool;
@@ -64,6 +89,8 @@ struct cpod {
     int64_t *used;                     /* parallel to capacity->v */
     double load;                       /* the fullest resource, 0…1 and beyond */
     struct crun **runs; size_t nruns, cap_runs;
+    struct workspace *workspaces;      /* that are on it */
+    bool over;                         /* its phase is terminal */
     bool ready, deleting, known;       /* not known: never seen or deleted, stays while Runs count against it */
     uint64_t held_pass;
 };
@@ -88,7 +115,9 @@ struct space {
 
 struct sched {
     struct map spaces, pools, pods, runs;   /* by "ns", "ns/runtime", uid, "ns/name" */
-    struct map resource_ids;
+    struct map workspaces, resource_ids;
+    struct workspace *dirty_workspaces, *idle_first, *idle_last;   /* idle: no Run names them; the last to become so last */
+    size_t nidle;
     char **resources; size_t nresources;
     struct heap delayed, notices;
     struct crun *urgent;
@@ -109,6 +138,7 @@ enum {
 struct str sched_key(char *to, size_t size, struct str ns, struct str name);   /* "ns/name", cut when it does not fit */
 struct pool *sched_pool(struct sched *, struct str ns, struct str runtime);
 void sched_touch(struct sched *, struct pool *);                     /* its waiting Runs are looked at in the next pass */
+bool run_by_order(const struct heap_node *, const struct heap_node *);       /* of crun.node */
 uint16_t sched_resource(struct sched *, struct str name);
 struct vec *vec_new(struct sched *, struct sched_amounts, int64_t runs_default);
 int64_t vec_get(const struct vec *, uint16_t resource);              /* 0 when absent */
@@ -124,6 +154,16 @@ bool pod_open(const struct cpod *);                                  /* may take
 
 struct cpod *pod_of_uid(struct sched *, struct pool *, struct str name, struct str uid);   /* made when unknown */
 void pod_forget(struct sched *, struct cpod *);                      /* frees it; no Run counts against it any more */
+
+/* workspaces.c */
+void workspace_join(struct sched *, struct crun *, struct str name, struct str owner);    /* a new Run names it */
+void workspace_leave(struct sched *, struct crun *);                 /* the Run is over or gone */
+void workspace_touch(struct sched *, struct workspace *);            /* it is looked at in the next pass */
+void workspace_put(struct sched *, struct workspace *, struct cpod *, bool certain);      /* now it is THERE */
+void workspace_unbound(struct sched *, struct workspace *);          /* a bind failed: without another it is FREE again */
+void workspaces_of_lost_pod(struct sched *, struct cpod *);          /* the pod is about to be forgotten, or was lost */
+void workspaces_touch(struct sched *, struct cpod *);
+void workspaces_free(struct sched *);
 
 /* queue.c: where a Run waits */
 void queue_add(struct sched *, struct crun *, int64_t now_us);       /* by its cancel, refused, not_before */

@@ -7,11 +7,11 @@
 #include <stdio.h>
 
 static const char NOT_FOUND[] = "RuntimeNotFound", NO_PODS[] = "NoPods", NOT_READY[] = "NoReadyPods", FULL[] = "InsufficientCapacity",
-                  AFFINITY[] = "AffinityNotMet", HELD[] = "CapacityHeld";
+                  AFFINITY[] = "AffinityNotMet", HELD[] = "CapacityHeld", WORKSPACE[] = "WorkspaceNotReady";
 
 const char *explain_reason(struct str reason)
 {
-    static const char *const all[] = { NOT_FOUND, NO_PODS, NOT_READY, FULL, AFFINITY, HELD };
+    static const char *const all[] = { NOT_FOUND, NO_PODS, NOT_READY, FULL, AFFINITY, HELD, WORKSPACE };
     for (size_t i = 0; i < LEN(all); i++)
         if (str_is(reason, all[i])) return all[i];
     return NULL;
@@ -56,6 +56,12 @@ const char *explain_wait(struct sched *s, const struct crun *c, char *message, s
     struct count n = { 0 };
     char full[96];
     const char *sep = "";
+    if (c->workspace && c->in == &c->workspace->waiting) {
+        const struct cpod *pod = c->workspace->pod;
+        snprintf(message, size, "workspace \"%.*s\" %s%.*s%s", SFMT(c->workspace->name), pod ? "is on pod \"" : "is being looked for", pod ? (int)pod->name.n : 0,
+                 pod ? pod->name.p : "", pod ? "\", which is not ready" : "");
+        return WORKSPACE;
+    }
     if (!p->exists || p->deleting) {
         snprintf(message, size, "runtime \"%.*s\" in namespace \"%.*s\" %s", SFMT(p->name), SFMT(p->space->name), p->exists ? "is being deleted" : "does not exist");
         return NOT_FOUND;

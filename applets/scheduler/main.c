@@ -3,6 +3,7 @@
  * scheduler: three watches feed the cache, a pass runs once per loop turn in which something changed, and each decision is
  * one conditional patch. All it knows it can learn again: it may be killed at any moment.
  */
+#include "applets/scheduler/asks.h"
 #include "applets/scheduler/objects.h"
 #include "applets/scheduler/writes.h"
 #include "core/applet.h"
@@ -22,6 +23,7 @@ struct scheduler {
     struct map pod_uids;                          /* "ns/name" → uid, as the cache knows pods by uid */
     struct defer pass;
     struct timer later;
+    struct asks *asks;
     size_t in_flight;
 };
 struct pod_uid { char *key; struct str uid; };
@@ -153,6 +155,10 @@ static void written(void *ctx, const struct kube_result *r)
 static void carry_out(struct scheduler *s, const struct sched_decision *d)
 {
     AUTO_BUF struct buf body = { .max = 16384 };
+    if (d->verdict == SCHED_ASK) {
+        asks_send(s->asks, d->ns, d->runtime, d->workspace);
+        return;
+    }
     struct write *w = xcalloc(1, sizeof *w);
     *w = (struct write){ .s = s, .ns = xstrndup(d->ns.p, d->ns.n), .run = xstrndup(d->run.p, d->run.n), .uid = xstrndup(d->uid.p, d->uid.n),
                          .verdict = d->verdict, .sent_us = loop_now_us(s->c->loop) };
@@ -160,6 +166,13 @@ static void carry_out(struct scheduler *s, const struct sched_decision *d)
     log_debug(&log_std, "decided", LOG_STR("run", d->run), LOG_STR("namespace", d->ns), LOG_STR("pod", d->pod), LOG_Z("why", d->message));
     s->in_flight++;
     kube_merge_patch(s->c->kube, &kube_runs, str_of(w->ns), str_of(w->run), "status", buf_view(&body), (struct kube_user){ written, w });
+}
+
+static void found(void *ctx, struct str ns, struct str runtime, struct str workspace, struct str pod_uid)
+{
+    struct scheduler *s = ctx;
+    sched_workspace(s->sched, ns, runtime, workspace, pod_uid);
+    wake(s);
 }
 
 static bool is_ready(void *ctx)
@@ -209,7 +222,8 @@ static struct informer *watch(struct scheduler *s, const struct kube_resource *r
 static void start(struct component *c, void *ctx)
 {
     struct scheduler *s = ctx;
-    *s = (struct scheduler){ .c = c, .sched = sched_new(), .pass = { .run = pass }, .later = { .fire = later } };
+    *s = (struct scheduler){ .c = c, .sched = sched_new(), .pass = { .run = pass }, .later = { .fire = later },
+                              .asks = asks_new(c->kube, found, s) };
     s->runtimes = watch(s, &kube_runtimes, "", "", runtime_set, runtime_gone);
     s->pods = watch(s, &kube_pods, "kruntimes.io/runtime", "", pod_set, pod_gone);
     s->runs = watch(s, &kube_runs, "", UNFINISHED, run_set, run_gone);
@@ -222,6 +236,7 @@ static void stop(void *ctx)
     informer_free(s->runs);
     informer_free(s->runtimes);
     informer_free(s->pods);
+    asks_free(s->asks);
     loop_defer_cancel(s->c->loop, &s->pass);
     loop_timer_stop(s->c->loop, &s->later);
     for (size_t i = 0; (u = map_next(&s->pod_uids, &i));) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * objects: decodes Run, Runtime and Pod and hands the cache the few fields it decides by. What a later release will do is
- * refused here, with a sentence, and not ignored.
+ * objects: decodes Run, Runtime and Pod and hands the cache the few fields it decides by.
  */
 #include "applets/scheduler/objects.h"
 #include "core/clock.h"
@@ -92,7 +91,10 @@ int sched_take_run(struct sched *s, struct str json, int64_t now_us, struct kr_e
                            .attempted = r->status.has_attempt, .requests = amounts(&r->spec.resources.requests, &a) };
     str_u64(r->metadata.resource_version, &x.version);
     if (r->spec.has_workspace)
-        x.refused = S("spec.workspace is not offered yet: leave it out, and each Run gets a workspace of its own");
+        x.workspace = r->spec.workspace.name;
+    for (size_t i = 0; i < r->metadata.owner_references.n; i++)
+        if (r->metadata.owner_references.v[i].controller)
+            x.owner = r->metadata.owner_references.v[i].uid;
     if (str_is(run_condition(r, "Scheduled"), "False"))
         for (size_t i = 0; i < r->status.conditions.n; i++)
             if (str_is(r->status.conditions.v[i].type, "Scheduled"))
@@ -149,7 +151,8 @@ int sched_take_pod(struct sched *s, struct str json, struct str *uid, struct kr_
     struct sched_pod x = { .ns = p->metadata.namespace, .name = p->metadata.name, .uid = p->metadata.uid,
                            .runtime = str_map_get(p->metadata.labels, S("kruntimes.io/runtime")), .node = p->spec.node_name,
                            .capacity = capacity_of(&p->metadata, &a), .ready = ready && str_is(p->status.phase, "Running"),
-                           .deleting = p->metadata.deletion_timestamp.n > 0 };
+                           .deleting = p->metadata.deletion_timestamp.n > 0,
+                           .over = str_is(p->status.phase, "Succeeded") || str_is(p->status.phase, "Failed") };
     *uid = (struct str){ xstrndup(x.uid.p, x.uid.n), x.uid.n };
     sched_set_pod(s, &x);
     return 0;

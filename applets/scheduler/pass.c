@@ -22,7 +22,7 @@ static struct sched_decision *decide(struct round *r, struct crun *c, enum sched
     return d;
 }
 
-static void bind(struct round *r, struct crun *c, struct cpod *pod)
+static struct sched_decision *bind(struct round *r, struct crun *c, struct cpod *pod)
 {
     struct sched_decision *d = decide(r, c, SCHED_BIND);
     d->pod = pod->name;
@@ -31,6 +31,13 @@ static void bind(struct round *r, struct crun *c, struct cpod *pod)
     pod_add_run(r->s, pod, c);
     c->told = NULL;
     c->told_us = 0;
+    if (c->workspace && c->workspace->state == WORKSPACE_FREE) workspace_put(r->s, c->workspace, pod, false);
+    return d;
+}
+
+static void bind_best(struct round *r, struct crun *c, struct cpod *pod)
+{
+    struct sched_decision *d = bind(r, c, pod);
     snprintf(d->message, sizeof d->message, "least loaded of %zu, now runs %lld/%lld", pod->pool->ready.n,
              (long long)pod->used[0], (long long)vec_get(pod->capacity, 0));
 }
@@ -137,7 +144,7 @@ static bool pass_pool(struct round *r, struct pool *p)
         enum fit why;
         struct cpod *pod = p->exists && !p->deleting ? find(r, c, &why) : (why = FIT_CAPACITY, NULL);
         if (pod) {
-            bind(r, c, pod);
+            bind_best(r, c, pod);
         } else if (why == FIT_AFFINITY) {
             set_aside(s, c);
         } else if (hopeless(p, c->group->requests)) {
@@ -149,9 +156,60 @@ static bool pass_pool(struct round *r, struct pool *p)
     }
     while (s->naside) {
         c = s->aside[--s->naside];
-        heap_push(&c->group->waiting, &c->node);
+        if (!c->node.slot) heap_push(&c->group->waiting, &c->node);
     }
     return r->n < r->max;
+}
+
+/* ---- shared workspaces ---- */
+static void ask(struct round *r, struct workspace *w)
+{
+    w->state = WORKSPACE_ASKED;
+    r->out[r->n++] = (struct sched_decision){ .verdict = SCHED_ASK, .ns = w->pool->space->name, .run = S(""), .uid = S(""), .runtime = w->pool->name, .workspace = w->name };
+}
+
+static void fail_lost(struct round *r, struct crun *c)
+{
+    struct sched_decision *d = decide(r, c, SCHED_FAIL);
+    d->reason = "WorkspaceLost";
+    snprintf(d->message, sizeof d->message, "the pod that had workspace \"%.*s\" is gone, and the workspace with it: use another name, or delete the Runs that name it",
+             SFMT(c->workspace->name));
+}
+
+static void bind_there(struct round *r, struct crun *c, struct cpod *pod)
+{
+    if (!pod_could_fit(pod->capacity, c->group->requests)) {
+        struct sched_decision *d = decide(r, c, SCHED_FAIL);
+        d->reason = "InvalidResources";
+        snprintf(d->message, sizeof d->message, "it requests more than the pod of workspace \"%.*s\" offers", SFMT(c->workspace->name));
+        return;
+    }
+    struct sched_decision *d = bind(r, c, pod);
+    snprintf(d->message, sizeof d->message, "workspace \"%.*s\" is there, now runs %lld/%lld", SFMT(c->workspace->name), (long long)pod->used[0],
+             (long long)vec_get(pod->capacity, 0));
+}
+
+/* True when nothing is left to decide about it in this pass. The pod may be full or draining: its Runs go first there. */
+static bool pass_workspace(struct round *r, struct workspace *w)
+{
+    struct heap_node *top;
+    if (w->state == WORKSPACE_THERE && (!w->pod->known || w->pod->over)) w->state = WORKSPACE_LOST;
+    while (r->n < r->max && (top = heap_top(&w->waiting))) {
+        struct crun *c = container_of(top, struct crun, node);
+        if (w->state == WORKSPACE_LOST) fail_lost(r, c);
+        else if (w->state == WORKSPACE_THERE && (w->pod->ready || w->pod->deleting)) bind_there(r, c, w->pod);
+        else if (w->state == WORKSPACE_NEW) ask(r, w);
+        else return true;
+    }
+    return r->n < r->max;
+}
+
+static void pass_workspaces(struct round *r)
+{
+    while (r->s->dirty_workspaces && pass_workspace(r, r->s->dirty_workspaces)) {
+        r->s->dirty_workspaces->dirty = false;
+        r->s->dirty_workspaces = r->s->dirty_workspaces->dirty_next;
+    }
 }
 
 static void end_urgent(struct round *r)
@@ -200,11 +258,13 @@ size_t sched_pass(struct sched *s, int64_t now_us, struct sched_decision *out, s
         queue_add(s, c, now_us);
     }
     end_urgent(&r);
+    pass_workspaces(&r);
     while (s->dirty && pass_pool(&r, s->dirty)) {
         s->dirty->dirty = false;
         s->dirty = s->dirty->dirty_next;
     }
-    if (!s->dirty) tell_waiting(&r);
+    pass_workspaces(&r);                                 /* of those that a bind just put somewhere */
+    if (!s->dirty && !s->dirty_workspaces) tell_waiting(&r);
     return r.n;
 }
 

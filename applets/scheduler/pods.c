@@ -74,6 +74,7 @@ void pod_add_run(struct sched *s, struct cpod *p, struct crun *c)
     list_add(&sp->active, &sp->nactive, &sp->cap_active, c, &c->active_slot);
     sp->with_anti += has_required_anti(c);
     s->active++;
+    if (c->workspace) c->workspace->on_pod++;
     use(p, c->group->requests, 1);
 }
 
@@ -92,6 +93,7 @@ void pod_remove_run(struct sched *s, struct crun *c)
     c->pod = NULL;
     sp->with_anti -= has_required_anti(c);
     s->active--;
+    if (c->workspace) c->workspace->on_pod--;
     use(p, c->group->requests, -1);
     if (!p->known && !p->nruns) pod_forget(s, p);
 }
@@ -120,6 +122,7 @@ static void leave_pool(struct cpod *p)
 
 void pod_forget(struct sched *s, struct cpod *p)
 {
+    workspaces_of_lost_pod(s, p);
     leave_pool(p);
     map_del(&s->pods, p->uid);
     free((char *)p->uid.p);
@@ -170,9 +173,11 @@ void sched_set_pod(struct sched *s, const struct sched_pod *in)
     }
     p->ready = in->ready;
     p->deleting = in->deleting;
+    p->over = in->over;
     set_capacity(s, p, in->capacity);
     pod_reload(p);
     sched_touch(s, pool);
+    workspaces_touch(s, p);
 }
 
 void sched_del_pod(struct sched *s, struct str uid)
@@ -180,6 +185,7 @@ void sched_del_pod(struct sched *s, struct str uid)
     struct cpod *p = map_get(&s->pods, uid);
     if (!p) return;
     sched_touch(s, p->pool);
+    workspaces_of_lost_pod(s, p);
     leave_pool(p);
     if (!p->nruns) pod_forget(s, p);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * queue: where a Run that needs a decision stands: urgent (to be ended), delayed (its moment has not come), or waiting in
- * its group's heap. Exactly one of them; state says which. Tests: tests/unit/applets/scheduler.c
+ * its group's heap, or its shared workspace's. Exactly one of them; state says which. Tests: tests/unit/applets/scheduler.c
  */
 #include "applets/scheduler/cache.h"
 
@@ -22,10 +22,15 @@ void queue_add(struct sched *s, struct crun *c, int64_t now_us)
     }
     c->state = RUN_WAITING;
     s->waiting++;
-    heap_push(&c->group->waiting, &c->node);
+    bool bound_to_it = c->workspace && c->workspace->state != WORKSPACE_FREE;
+    c->in = bound_to_it ? &c->workspace->waiting : &c->group->waiting;
+    heap_push(c->in, &c->node);
     c->notice_us = c->told_us ? c->told_us + SCHED_RENOTICE_US : c->since_us + SCHED_NOTICE_US;
     heap_push(&s->notices, &c->notice);
-    sched_touch(s, c->group->pool);
+    if (bound_to_it)
+        workspace_touch(s, c->workspace);
+    else
+        sched_touch(s, c->group->pool);
 }
 
 static void urgent_remove(struct sched *s, struct crun *c)
@@ -42,7 +47,7 @@ void queue_remove(struct sched *s, struct crun *c)
     switch (c->state) {
     case RUN_WAITING:
         s->waiting--;
-        heap_remove(&c->group->waiting, &c->node);
+        heap_remove(c->in, &c->node);
         heap_remove(&s->notices, &c->notice);
         break;
     case RUN_DELAYED: heap_remove(&s->delayed, &c->node); break;

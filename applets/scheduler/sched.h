@@ -10,6 +10,10 @@
  * Runs that ask for the same thing of the same Runtime wait in one group: when its first doesn't fit, none does, and a
  * pass costs what it places, not what waits.
  *
+ * Runs that share a workspace run on one pod. Where that is is known from what they say, or asked for once, and kept in
+ * mind while Runs of the same owner come. On that pod they are bound at once, be it full or draining: runtimed serves them
+ * first, so they wait for a slot at most, never for a queue. When the pod is lost, so is the workspace: they are ended.
+ *
  * A placed Run counts against its pod from the decision on (reservation): until the bind failed, or the watch has shown
  * the resourceVersion that the bind wrote, whichever object the watch may show in between.
  */
@@ -45,7 +49,7 @@ struct sched_runtime { struct str ns, name; struct sched_amounts capacity; bool 
 struct sched_pod {
     struct str ns, name, uid, runtime, node;
     struct sched_amounts capacity;      /* without "runs": 2 of it */
-    bool ready, deleting;               /* ready: phase Running and condition Ready=True */
+    bool ready, deleting, over;         /* ready: phase Running and condition Ready=True; over: phase Succeeded or Failed */
 };
 enum sched_phase { SCHED_PENDING, SCHED_ACTIVE, SCHED_OVER };       /* active: Scheduled or Running; over: terminal */
 struct sched_run {
@@ -61,6 +65,7 @@ struct sched_run {
     struct sched_term *terms; size_t nterms;
     struct str refused;                 /* not empty: the Run is ended as Failed (InvalidResources) with this message */
     struct str told;                    /* reason of its Scheduled=False condition, empty when there is none */
+    struct str workspace, owner;        /* spec.workspace.name, or empty; UID of the controller that owns the Run, or empty */
 };
 
 struct sched *sched_new(void);
@@ -73,12 +78,14 @@ void sched_del_pod(struct sched *, struct str uid);
 void sched_set_run(struct sched *, const struct sched_run *r, int64_t now_us);
 void sched_del_run(struct sched *, struct str ns, struct str name);
 
-enum sched_verdict { SCHED_BIND, SCHED_CANCEL, SCHED_FAIL, SCHED_WAIT };
+/* ASK: the answer is sched_workspace, not sched_done. */
+enum sched_verdict { SCHED_BIND, SCHED_CANCEL, SCHED_FAIL, SCHED_WAIT, SCHED_ASK };
 struct sched_decision {
     enum sched_verdict verdict;
     struct str ns, run, uid;            /* these live until the next change of the cache */
     uint64_t version;                   /* what the decision rests on: the write is conditional on it */
     struct str pod, pod_uid;            /* BIND */
+    struct str runtime, workspace;      /* ASK: on which pod does a Run of this name and Runtime run, or did? */
     bool first;                         /* BIND: attempt 1 is to be written */
     const char *reason;                 /* FAIL, WAIT: CamelCase */
     char message[256];                  /* BIND: why this pod; FAIL, CANCEL, WAIT: for people */
@@ -88,6 +95,8 @@ struct sched_decision {
 size_t sched_pass(struct sched *, int64_t now_us, struct sched_decision *out, size_t max);
 /* How a decision ended: version is what the write answered, 0 when it failed (the Run then waits again as the watch shows it). */
 void sched_done(struct sched *, struct str ns, struct str run, struct str uid, uint64_t version, int64_t now_us);
+/* The answer to ASK: the pod that any Run of the workspace names, terminal ones included; pod_uid empty: none does. */
+void sched_workspace(struct sched *, struct str ns, struct str runtime, struct str workspace, struct str pod_uid);
 /* When the next pass has something to do though nothing changes; INT64_MAX: never. Valid after a pass. */
 int64_t sched_next_us(const struct sched *);
 

@@ -57,6 +57,8 @@ void sched_patch(const struct sched_decision *d, int64_t wall_us, struct buf *b)
     case SCHED_WAIT:
         put_wait(d, wall_us, b);
         break;
+    case SCHED_ASK:                               /* nothing is written */
+        break;
     }
     jw_end(b, '}');
     jw_end(b, '}');

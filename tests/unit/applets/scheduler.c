@@ -5,12 +5,13 @@
  *   at SECONDS                               the clock (starts at 1000)
  *   runtime NAME [runs=N gpu=N…] [deleting]  ns/name is allowed wherever a name is
  *   runtime-gone NAME
- *   pod NAME RUNTIME [uid=U] [node=N] [down] [deleting] [runs=N…]
+ *   pod NAME RUNTIME [uid=U] [node=N] [down] [deleting] [over] [runs=N…]
  *   pod-gone UID
  *   run NAME RUNTIME [v=N] [uid=U] [prio=N] [created=S] [after=S] [cancel] [on=POD[:UID]] [over] [told=REASON] [refused=TEXT]
- *                    [runs=N…] [label:K=V…] [near:pod|node:K=V] [apart:…] [prefer-near:WEIGHT:pod|node:K=V] [prefer-apart:…]
+ *                    [ws=NAME] [owner=UID] [runs=N…] [label:K=V…] [near:pod|node:K=V] [apart:…] [prefer-near:WEIGHT:pod|node:K=V] [prefer-apart:…]
  *   run-gone NAME
  *   ok NAME v=N | fail NAME                  how the last decision about NAME ended
+ *   workspace RUNTIME NAME [UID]             the answer to `ask`
  *   pass [max=N]                             decisions, as text
  */
 #include "applets/scheduler/sched.h"
@@ -75,6 +76,7 @@ static void on_pod(struct story *t, struct str line)
         struct str w = str_cut(&line, ' ');
         if (str_is(w, "down")) p.ready = false;
         else if (str_is(w, "deleting")) p.deleting = true;
+        else if (str_is(w, "over")) p.over = true;
         else if (!value(w, "uid=", &p.uid) && !value(w, "node=", &p.node)) amount(&cap, w);
     }
     p.capacity = (struct sched_amounts){ cap.v, cap.n };
@@ -112,7 +114,8 @@ static void on_run(struct story *t, struct str line)
         if (str_is(w, "cancel")) r.cancel = true;
         else if (str_is(w, "over")) r.phase = SCHED_OVER;
         else if (value(w, "v=", &v)) r.version = (uint64_t)number(v);
-        else if (value(w, "uid=", &r.uid) || value(w, "told=", &r.told) || value(w, "refused=", &r.refused)) continue;
+        else if (value(w, "uid=", &r.uid) || value(w, "told=", &r.told) || value(w, "refused=", &r.refused) || value(w, "ws=", &r.workspace) ||
+                 value(w, "owner=", &r.owner)) continue;
         else if (value(w, "prio=", &v)) r.priority = (int32_t)number(v);
         else if (value(w, "created=", &v)) r.created_us = number(v) * 1000000;
         else if (value(w, "after=", &v)) r.not_before_us = number(v) * 1000000;
@@ -128,11 +131,15 @@ static void on_run(struct story *t, struct str line)
 
 static void on_pass(struct story *t, struct str line)
 {
-    static const char *const verb[] = { [SCHED_BIND] = "bind", [SCHED_CANCEL] = "cancel", [SCHED_FAIL] = "fail", [SCHED_WAIT] = "wait" };
+    static const char *const verb[] = { [SCHED_BIND] = "bind", [SCHED_CANCEL] = "cancel", [SCHED_FAIL] = "fail", [SCHED_WAIT] = "wait", [SCHED_ASK] = "ask" };
     struct sched_decision d[64];
     struct str max = line;
     size_t n = sched_pass(t->s, t->now_us, d, value(line, "max=", &max) ? (size_t)number(max) : LEN(d));
     for (size_t i = 0; i < n; i++) {
+        if (d[i].verdict == SCHED_ASK) {
+            buf_fmt(&t->out, "  ask %.*s/%.*s workspace=%.*s\n", SFMT(d[i].ns), SFMT(d[i].runtime), SFMT(d[i].workspace));
+            continue;
+        }
         buf_fmt(&t->out, "  %s %.*s/%.*s v=%llu", verb[d[i].verdict], SFMT(d[i].ns), SFMT(d[i].run), (unsigned long long)d[i].version);
         if (d[i].verdict == SCHED_BIND) buf_fmt(&t->out, " pod=%.*s uid=%.*s", SFMT(d[i].pod), SFMT(d[i].pod_uid));
         buf_fmt(&t->out, "  # %s%s%s\n", d[i].reason ? d[i].reason : "", d[i].reason ? ": " : "", d[i].message);
@@ -154,6 +161,14 @@ static void on_done(struct story *t, struct str line, bool ok)
     sched_done(t->s, ns, name, uid, ok ? (uint64_t)number(v) : 0, t->now_us);
 }
 
+static void on_workspace(struct story *t, struct str line)
+{
+    struct str ns, runtime, name;
+    split_name(str_cut(&line, ' '), &ns, &runtime);
+    name = str_cut(&line, ' ');
+    sched_workspace(t->s, ns, runtime, name, line);
+}
+
 static void tell(struct story *t, struct str line)
 {
     struct str rest = line, verb = str_cut(&rest, ' '), ns, name;
@@ -164,6 +179,7 @@ static void tell(struct story *t, struct str line)
     else if (str_is(verb, "pod-gone")) sched_del_pod(t->s, rest);
     else if (str_is(verb, "ok") || str_is(verb, "fail")) on_done(t, rest, str_is(verb, "ok"));
     else if (str_is(verb, "pass")) on_pass(t, rest);
+    else if (str_is(verb, "workspace")) on_workspace(t, rest);
     else {
         split_name(rest, &ns, &name);
         if (str_is(verb, "runtime-gone")) sched_del_runtime(t->s, ns, name);
