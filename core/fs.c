@@ -173,6 +173,21 @@ int fs_write_at(int base, struct str path, struct str content, mode_t mode, stru
     return fs_write_fd(fd, content, name, e);
 }
 
+void fs_unlink_at(int base, struct str path)
+{
+    size_t cut = path.n;
+    while (cut && path.p[cut - 1] != '/')
+        cut--;
+    struct kr_err ignored = { 0 };
+    struct str dir = { path.p, cut ? cut - 1 : 0 };
+    char name[256];
+    if (plain_name(str_from(path, cut), name, path, &ignored) < 0 || cut == 1)
+        return;
+    AUTO_CLOSE int at = dir.n ? fs_open_dir_at(base, dir, 0755, &ignored) : fcntl(base, F_DUPFD_CLOEXEC, 3);
+    if (at >= 0)
+        unlinkat(at, name, 0);
+}
+
 static int remove_at(int at, const char *name, int depth, struct kr_err *e)
 {
     if (unlinkat(at, name, 0) == 0 || errno == ENOENT)

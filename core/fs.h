@@ -25,6 +25,8 @@ int fs_open_dir_at(int base, struct str path, mode_t mode, struct kr_err *);
 /* Writes a new file beneath `base` at a relative path of plain names, making directories on the way (0755).
  * KR_INVALID when the path names both a file and a folder, or leads through a symlink. */
 int fs_write_at(int base, struct str path, struct str content, mode_t mode, struct kr_err *);
+/* Removes the file beneath `base` at a relative path of plain names; absent, or a folder, is left to fs_write_at to tell. */
+void fs_unlink_at(int base, struct str path);
 /* Removes what is at `path`, the whole tree when it is a directory; symlinks are removed, never followed. Absent is fine. */
 int fs_remove_tree(const char *path, struct kr_err *);
 bool fs_exists(const char *path);

@@ -24,11 +24,9 @@ static const struct model_type *type_of(const struct json *object, const struct 
 
 static int not_offered(const struct json *object, struct str from, struct kr_err *e)
 {
-    static const char *const workspace[] = { "spec", "workspace" }, *const url[] = { "spec", "source", "repoURL" };
+    static const char *const url[] = { "spec", "source", "repoURL" };
     if (!str_is(json_string(json_get(object, "kind")), "Run"))
         return 0;
-    if (json_get_path(object, workspace, 2))
-        return kr_fail(e, KR_INVALID, "%.*s: spec.workspace: shared workspaces are not offered yet", SFMT(from));
     if (json_get_path(object, url, 3))
         return kr_fail(e, KR_INVALID, "%.*s: spec.source.repoURL: Git sources are not offered yet: use source.files", SFMT(from));
     return 0;

@@ -2,7 +2,7 @@
 /*
  * reaper: a Run whose pod is lost goes back to Pending or ends. Lost is: gone, another UID, over (Succeeded, Failed), past
  * its deletion by 30 s, or on a node that nobody has heard of for minutes. NotReady is not lost: an API outage makes every
- * pod NotReady. Whatever is written tests the assignment it judged.
+ * pod NotReady. One that shares a workspace ends: the workspace is lost with the pod. Whatever is written tests the assignment it judged.
  */
 #include "applets/controller/controller.h"
 #include "core/clock.h"
@@ -117,6 +117,8 @@ int reaper_plan(const struct reaper_view *v, int64_t wall_us, struct plan *p, st
     put_text(&b, "test", "/status/phase", phase);
     if (cancel)
         put_end(&b, r, "Cancelled", "Cancelled", S("it was cancelled on request, after its pod was lost"), wall_us);
+    else if (r->spec.has_workspace)
+        put_end(&b, r, "Failed", "WorkspaceLost", arena_fmt(&p->arena, "%.*s, and its shared workspace went with it", SFMT(message)), wall_us);
     else if (started && (r->status.attempt >= run_attempts_max(r) || !run_may_retry(r, "PodLost")))
         put_end(&b, r, "Failed", "PodLost", message, wall_us);
     else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * claim: the watch on the Runs of this pod, and slots. A Run that doesn't fit stays Scheduled and waits here; by priority,
- * then by age. One that is too large for what is free holds back those behind it, so that it isn't overtaken for ever.
+ * then by age; those that share a workspace go before all others, as they can go nowhere else. One that is too large for what is free holds back those behind it, so that it isn't overtaken for ever.
  */
 #include "applets/runtimed/runtimed.h"
 #include "core/log.h"
@@ -17,6 +17,7 @@ static void record_free(struct runtimed *d, struct record *r)
         map_del(&d->by_key, str_of(r->key));
     if (map_get(&d->by_uid, str_of(r->uid)) == r)
         map_del(&d->by_uid, str_of(r->uid));
+    shared_leave(d, r);
     free(r->key);
     free(r);
 }
@@ -37,6 +38,7 @@ static struct record *record_new(struct runtimed *d, struct str key, const struc
     r->attempt = run->status.has_attempt ? run->status.attempt : 1;
     map_put(&d->by_key, str_of(r->key), r);
     map_put(&d->by_uid, str_of(r->uid), r);
+    shared_join(d, r, run);
     return r;
 }
 
@@ -105,6 +107,10 @@ static void set(void *ctx, struct str key, struct str json)
         return;
     t->adopted = !d->swept || !strcmp(t->phase, "Running");
     slots_serve(d);
+    if (d->draining && !t->adopted && (d->drain_late || !drain_spares(t))) {
+        task_stop(t, STOP_DRAIN);                 /* it was assigned before the drain was seen */
+        return;
+    }
     if (run->spec.has_cancel_requested && run->spec.cancel_requested && !t->adopted)
         task_stop(t, STOP_CANCEL);
 }
@@ -165,6 +171,8 @@ static bool goes_before(const struct task *a, const struct task *b)
 {
     if (a->adopted != b->adopted)
         return a->adopted;                        /* it may be running already: its slot is taken as it is */
+    if (!a->rec->shared != !b->rec->shared)
+        return a->rec->shared != NULL;
     if (a->run->spec.priority != b->run->spec.priority)
         return a->run->spec.priority > b->run->spec.priority;
     return a->created_us < b->created_us;
@@ -174,10 +182,10 @@ static void serve(struct loop *loop, struct defer *defer)
 {
     (void)loop;
     struct runtimed *d = container_of(defer, struct runtimed, serve_slots);
-    while (d->swept && !d->draining) {
+    while (d->swept && !d->drain_late) {
         struct task *best = NULL;
         for (struct task *t = d->tasks; t; t = t->next)
-            if (t->state == TASK_WAITING && !t->slot && (!best || goes_before(t, best)))
+            if ((!d->draining || drain_spares(t)) && t->state == TASK_WAITING && !t->slot && (!best || goes_before(t, best)))
                 best = t;
         if (!best || (!best->adopted && !fits(d, best)))
             return;
@@ -209,6 +217,7 @@ void claim_stop(struct runtimed *d)
         free(r->key);
         free(r);
     }
+    shared_stop(d);
     map_free(&d->by_key);
     map_free(&d->by_uid);
 }

@@ -68,7 +68,7 @@ static void fill_env(struct task *t, struct env_list *l)
     for (size_t i = 0; i < s->env.n; i++)
         if (!str_starts(s->env.v[i].name, S("KRUNTIME_")))
             put_env(l, arena_z(l->a, s->env.v[i].name), s->env.v[i].value.p ? s->env.v[i].value : S(""));
-    put_env(l, "KRUNTIME_WORKSPACE", arena_fmt(l->a, "%.*s/work", SFMT(home)));
+    put_env(l, "KRUNTIME_WORKSPACE", work_path(t, l->a));
     put_env(l, "KRUNTIME_OUTPUTS", arena_fmt(l->a, "%.*s/out/outputs", SFMT(home)));
     put_env(l, "KRUNTIME_ARTIFACTS_DIR", arena_fmt(l->a, "%.*s/out/artifacts", SFMT(home)));
     put_env(l, "KRUNTIME_RUN_NAME", t->name);
@@ -116,7 +116,7 @@ void exec_begin(struct task *t)
     bool has_inline = s->has_source && s->source.inline_.p;
     executor_v1_ExecuteRequest q = {
         .id = id, .args = args, .args_count = (pb_size_t)s->args.n, .env = env.v, .env_count = env.n,
-        .working_dir = (char *)arena_fmt(&a, "%s/%.*s/work", t->d->workspace, SFMT(t->uid)).p,
+        .working_dir = (char *)work_path(t, &a).p,
         .entrypoint = s->entrypoint.n ? arena_z(&a, s->entrypoint) : has_inline ? (char *)"script" : NULL };
     if (a.over || !q.working_dir) {
         task_refused(t, "RuntimeExecute", S("arguments and environment are too large for one request"));

@@ -142,6 +142,7 @@ void sweep_leftovers(struct runtimed *d)
     sweep(d, d->workspace, drop_workspace);
     snprintf(path, sizeof path, "%s/logs", d->state);
     sweep(d, path, drop_logs);
+    shared_sweep(d);
     remove_spares(d);
     for (size_t i = 0; i < d->journal->n; i++)
         if (*d->journal->places[i].uid && !record_of_uid(d, str_of(d->journal->places[i].uid)))

@@ -95,7 +95,7 @@ static bool drain_page(void *ctx, struct hreq *r, struct str path)
         return true;
     }
     p->waiting[p->nwaiting++] = r;
-    if (p->d.draining && !p->d.ntasks)
+    if (drain_is_over(&p->d))
         answer_drained(p);
     return true;
 }
@@ -231,6 +231,7 @@ static int serve(struct process *p, struct kr_err *e)
         }
     }
     loop_timer_stop(d->loop, &d->drain_timer);
+    loop_timer_stop(d->loop, &d->drain_again);
     probes_free(pages);
     probes_free(control);
     grpc_server_free(s);

@@ -118,6 +118,11 @@ static int write_source(struct task *t, int work, struct kr_err *e)
         return 0;
     if (s->repo_url.n)
         return kr_fail(e, KR_UNSUPPORTED, "source.repoURL is not offered yet: put the files into source.files");
+    bool shared = t->rec->shared != NULL;         /* an earlier Run may have left a file of that name: it is replaced */
+    if (s->inline_.p && shared)
+        fs_unlink_at(work, entry);
+    for (size_t i = 0; shared && i < s->files.n; i++)
+        fs_unlink_at(work, s->files.v[i].path);
     if (s->inline_.p && fs_write_at(work, entry, s->inline_, 0755, e) < 0)
         return kr_wrap(e, "source.inline");
     for (size_t i = 0; i < s->files.n; i++)
@@ -128,15 +133,14 @@ static int write_source(struct task *t, int work, struct kr_err *e)
 
 int prepare_workspace(struct task *t, struct kr_err *e)
 {
-    char path[4096];
     remove_workspace(t->d, t->uid);
     if (make_dirs(t, e) < 0)
         return -1;
-    if (!t->run->spec.has_source)
+    if (!t->run->spec.has_source && !t->rec->shared)
         return 0;
-    AUTO_CLOSE int work = open(home_of(t->d, t->uid, "work", path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO_CLOSE int work = work_open(t, e);
     if (work < 0)
-        return kr_fail_sys(e, KR_SYSTEM, errno, "open \"%s\"", path);
+        return -1;
     return write_source(t, work, e);
 }
 

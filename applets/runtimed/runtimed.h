@@ -7,6 +7,7 @@
  *   exec.c      the Runtime Server's side of a task                 journal.c what a restart has to know
  *   status.c    what is written to the API, and what comes back     drain.c   an orderly end
  *   prepare.c   the workspace                                       server.c  the Runtime Server: secret, health, leftovers
+ *   shared.c    workspaces that Runs share
  *
  * A Run has a record as long as its object names this pod; it has a task from when it is claimed until its terminal phase is
  * written and its processes are gone.
@@ -41,12 +42,14 @@ struct runtimed {
     struct grpc_call *health, *list;
     struct timer health_timer;
     struct map by_key, by_uid;                    /* struct record */
+    struct map shared;                            /* struct shared by name */
     struct journal *journal;
     struct task *tasks; size_t ntasks;
     struct defer serve_slots;
     bool draining, stopping;
     int64_t drain_grace_us;
-    struct timer drain_timer;
+    struct timer drain_timer, drain_again;
+    bool drain_late;                              /* what still runs was told to end: nothing is begun any more */
     void (*drained)(struct runtimed *);           /* called whenever the last task ends while draining */
 };
 
@@ -56,6 +59,7 @@ struct record {
     int64_t attempt;                              /* last one that began here */
     bool over, gone;                              /* it has ended, by the object or by us; the object is gone or names another pod */
     struct task *task;
+    struct shared *shared;                        /* the workspace it shares, NULL when it has one of its own */
     struct log *log;                              /* of the attempt that runs; NULL when none does */
 };
 
@@ -142,6 +146,16 @@ void remove_spares(const struct runtimed *);      /* of a process before us */
 int read_outputs(struct task *, struct kr_err *);
 bool has_artifacts(const struct task *);
 
+/* shared.c */
+void shared_join(struct runtimed *, struct record *, const struct run *);     /* a new record */
+void shared_leave(struct runtimed *, struct record *);                        /* it goes; the last one takes the directory along */
+void shared_ended(struct runtimed *, struct record *);                        /* its task has ended: its owner's next Run may follow */
+int64_t shared_busy_until(const struct runtimed *);                           /* monotonic; until then an owner may send its next Run */
+struct str work_path(const struct task *, struct arena *);                    /* the working directory, shared or not */
+int work_open(const struct task *, struct kr_err *);                          /* a descriptor of it; makes it where it is shared */
+void shared_sweep(struct runtimed *);             /* directories that no record names */
+void shared_stop(struct runtimed *);
+
 /* server.c */
 int server_start(struct runtimed *, struct str host, uint16_t port, struct kr_err *);
 void server_stop(struct runtimed *);
@@ -151,6 +165,8 @@ struct http_fields server_metadata(const struct runtimed *, struct http_field st
 /* drain.c */
 void drain_begin(struct runtimed *);
 void drain_check(struct runtimed *);
+bool drain_is_over(struct runtimed *);
+bool drain_spares(const struct task *);           /* it may begin though its pod drains: it shares a workspace */
 
 /* tail.c */
 extern const struct grpc_method tail_methods[];

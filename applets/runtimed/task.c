@@ -99,6 +99,7 @@ void task_free(struct task *t)
     loop_timer_stop(d->loop, &t->rewrite);
     log_close(TAKE(t->rec->log));
     t->rec->task = NULL;
+    shared_ended(d, t->rec);
     record_left(d, t->rec);
     buf_free(&t->json);
     buf_free(&t->outputs_text);
@@ -378,7 +379,9 @@ static void set_outcome(struct task *t)
         char text[96];
         snprintf(text, sizeof text, "it took longer than timeoutSeconds: %lld", (long long)t->run->spec.timeout_seconds);
         set_end(t, "Timeout", "Timeout", text);
-    } else if (t->stop == STOP_DRAIN)
+    } else if (t->stop == STOP_DRAIN && t->rec->shared)
+        set_end(t, "Failed", "WorkspaceLost", "its pod was drained before the workspace's owner was done, and the workspace went with it");
+    else if (t->stop == STOP_DRAIN)
         set_end(t, "Failed", "PodDrained", "its pod was drained before it had ended");
     else if (t->lost)
         set_end(t, "Failed", "ExecutionLost", "the Runtime Server does not know the execution any more: it was restarted");
@@ -400,7 +403,7 @@ static void decide(struct task *t)
 {
     bool began = t->accepted_wall_us > 0;
     t->state = TASK_ENDING;
-    if (t->stop == STOP_DRAIN && !began) {
+    if (t->stop == STOP_DRAIN && !began && !t->rec->shared) {
         t->end_reason = NULL;
         status_write(t, WRITE_PENDING);           /* handed back at no cost */
         return;
@@ -411,7 +414,7 @@ static void decide(struct task *t)
         return;
     }
     t->next_attempt_us = loop_wall_us(t->d->loop) + run_backoff_us(t->run, t->attempt + 1);
-    status_write(t, t->stop == STOP_DRAIN || t->d->draining ? WRITE_PENDING : WRITE_RETRY);
+    status_write(t, (t->stop == STOP_DRAIN || t->d->draining) && !t->rec->shared ? WRITE_PENDING : WRITE_RETRY);
 }
 
 /* ---- what the API accepted --------------------------------------------------------------------------------------- */

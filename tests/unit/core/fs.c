@@ -44,6 +44,25 @@ TEST(files_below_a_base_never_leave_it)
     CHECK(!fs_exists("/tmp/kr-not-made"));
 }
 
+TEST(a_file_below_a_base_is_removed_and_nothing_else)
+{
+    const char *dir = test_tmpdir();
+    struct kr_err e = { 0 };
+    int base = open(dir, O_RDONLY | O_DIRECTORY);
+    CHECK_OR(fs_write_at(base, S("a/b/c"), S("x"), 0644, &e) == 0 && fs_write_at(base, S("d"), S("x"), 0644, &e) == 0);
+    CHECK(symlinkat("a", base, "link") == 0);
+    fs_unlink_at(base, S("link/b/c"));            /* not through a symlink */
+    fs_unlink_at(base, S("../d"));
+    fs_unlink_at(base, S("a/b"));                 /* a folder stays */
+    fs_unlink_at(base, S("/d"));
+    fs_unlink_at(base, S("absent"));
+    CHECK(faccessat(base, "a/b/c", F_OK, 0) == 0 && faccessat(base, "d", F_OK, 0) == 0);
+    fs_unlink_at(base, S("a/b/c"));
+    fs_unlink_at(base, S("d"));
+    CHECK(faccessat(base, "a/b/c", F_OK, 0) < 0 && faccessat(base, "d", F_OK, 0) < 0);
+    close(base);
+}
+
 TEST(a_tree_is_removed_without_following_symlinks)
 {
     struct kr_err e = { 0 };
