@@ -17,6 +17,7 @@
 #include "applets/runtimed/journal.h"
 #include "applets/runtimed/logs.h"
 #include "applets/runtimed/outputs.h"
+#include "applets/runtimed/shared.h"
 #include "core/map.h"
 #include "crds/run.h"
 #include "grpc/grpc.h"
@@ -145,16 +146,6 @@ void remove_spares(const struct runtimed *);      /* of a process before us */
 /* Reads $KRUNTIME_OUTPUTS into t->outputs. KR_TOO_LARGE, KR_INVALID as outputs_parse. */
 int read_outputs(struct task *, struct kr_err *);
 bool has_artifacts(const struct task *);
-
-/* shared.c */
-void shared_join(struct runtimed *, struct record *, const struct run *);     /* a new record */
-void shared_leave(struct runtimed *, struct record *);                        /* it goes; the last one takes the directory along */
-void shared_ended(struct runtimed *, struct record *);                        /* its task has ended: its owner's next Run may follow */
-int64_t shared_busy_until(const struct runtimed *);                           /* monotonic; until then an owner may send its next Run */
-struct str work_path(const struct task *, struct arena *);                    /* the working directory, shared or not */
-int work_open(const struct task *, struct kr_err *);                          /* a descriptor of it; makes it where it is shared */
-void shared_sweep(struct runtimed *);             /* directories that no record names */
-void shared_stop(struct runtimed *);
 
 /* server.c */
 int server_start(struct runtimed *, struct str host, uint16_t port, struct kr_err *);

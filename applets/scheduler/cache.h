@@ -9,6 +9,7 @@
 #ifndef APPLETS_SCHEDULER_CACHE_H
 #define APPLETS_SCHEDULER_CACHE_H
 #include "applets/scheduler/sched.h"
+#include "applets/scheduler/workspaces.h"
 #include "core/heap.h"
 #include "core/map.h"
 
@@ -57,28 +58,6 @@ struct group {
     struct vec *requests;
     size_t runs;                       /* every crun that points here */
     uint64_t full_pass;                /* the pass in which its first did not fit */
-};
-
-enum workspace_state {
-    WORKSPACE_NEW,    /* nothing is known: to be asked for */
-    WORKSPACE_ASKED,
-    WORKSPACE_FREE,   /* it is nowhere yet: its Runs wait like others, the first to be bound takes it along */
-    WORKSPACE_THERE,  /* on its pod */
-    WORKSPACE_LOST,   /* its pod was lost */
-};
-struct workspace {                     /* by "ns/runtime/name" */
-    struct pool *pool;
-    struct workspace *dirty_next;
-    struct workspace *pod_next;        /* of its pod */
-    struct workspace *idle_next, *idle_prev;
-    struct cpod *pod;                  /* THERE */
-    struct crun *runs;                 /* those that name it and aren't over */
-    struct heap waiting;               /* of them those that wait while it isn't FREE */
-    char *owner;                       /* UID of the first Run's controller, or empty */
-    struct str key, name;              /* one allocation with the struct */
-    size_t on_pod;                     /* Runs that count against the pod */
-    enum workspace_state state : 8;
-    bool dirty, certain;               /* certain: a bind to the pod was seen or accepted */
 };
 
 struct cpod {
@@ -154,16 +133,6 @@ bool pod_open(const struct cpod *);                                  /* may take
 
 struct cpod *pod_of_uid(struct sched *, struct pool *, struct str name, struct str uid);   /* made when unknown */
 void pod_forget(struct sched *, struct cpod *);                      /* frees it; no Run counts against it any more */
-
-/* workspaces.c */
-void workspace_join(struct sched *, struct crun *, struct str name, struct str owner);    /* a new Run names it */
-void workspace_leave(struct sched *, struct crun *);                 /* the Run is over or gone */
-void workspace_touch(struct sched *, struct workspace *);            /* it is looked at in the next pass */
-void workspace_put(struct sched *, struct workspace *, struct cpod *, bool certain);      /* now it is THERE */
-void workspace_unbound(struct sched *, struct workspace *);          /* a bind failed: without another it is FREE again */
-void workspaces_of_lost_pod(struct sched *, struct cpod *);          /* the pod is about to be forgotten, or was lost */
-void workspaces_touch(struct sched *, struct cpod *);
-void workspaces_free(struct sched *);
 
 /* queue.c: where a Run waits */
 void queue_add(struct sched *, struct crun *, int64_t now_us);       /* by its cancel, refused, not_before */
