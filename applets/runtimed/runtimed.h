@@ -14,6 +14,7 @@
  */
 #ifndef APPLETS_RUNTIMED_RUNTIMED_H
 #define APPLETS_RUNTIMED_RUNTIMED_H
+#include "applets/runtimed/drain.h"
 #include "applets/runtimed/journal.h"
 #include "applets/runtimed/logs.h"
 #include "applets/runtimed/outputs.h"
@@ -152,12 +153,6 @@ int server_start(struct runtimed *, struct str host, uint16_t port, struct kr_er
 void server_stop(struct runtimed *);
 void server_trouble(struct runtimed *);           /* a call failed: look at its health now */
 struct http_fields server_metadata(const struct runtimed *, struct http_field store[1]);
-
-/* drain.c */
-void drain_begin(struct runtimed *);
-void drain_check(struct runtimed *);
-bool drain_is_over(struct runtimed *);
-bool drain_spares(const struct task *);           /* it may begin though its pod drains: it shares a workspace */
 
 /* tail.c */
 extern const struct grpc_method tail_methods[];
