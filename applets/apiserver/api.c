@@ -255,6 +255,39 @@ static int ensure(struct api *api, const char *path, struct str body, struct kr_
     return rc;
 }
 
+/* What the control plane may is the table of this binary, whatever the one before it had: an instance outlives a release. */
+static int put(struct api *api, const char *path, const char *name, struct str body, struct kr_err *e)
+{
+    AUTO_BUF struct buf whole = { .max = 512 };
+    struct api_reply r;
+    if (ensure(api, path, body, e) < 0)
+        return -1;
+    buf_fmt(&whole, "%s/%s", path, name);
+    api_handle(api, &(struct api_request){ .method = S("PUT"), .path = buf_view(&whole), .body = body }, &r);
+    int rc = r.status == 200 ? 0 : kr_fail(e, KR_SYSTEM, "\"%s\" can't be brought up to date: %.*s", whole.p, SFMT(buf_view(&r.body)));
+    api_reply_free(&r);
+    return rc;
+}
+
+/* A role of crds/access.def, and who of the control plane has it. */
+static int ensure_role(struct api *api, enum access_role role, struct kr_err *e)
+{
+    AUTO_BUF struct buf body = { .max = 8192 }, binding = { .max = 8192 }, name = { .max = 128 };
+    const struct access_role_def *d = &access_roles[role];
+    bool home = d->where == ACCESS_HOME;
+    if (d->where == ACCESS_GIVEN)
+        return 0;
+    authz_put_role(role, &body);
+    if (d->where == ACCESS_PEOPLE)                /* whoever changed it meant to */
+        return ensure(api, "/apis/rbac.authorization.k8s.io/v1/clusterroles", buf_view(&body), e);
+    buf_fmt(&name, "%s%s", d->name, home ? "-lease" : "");
+    authz_put_binding(role, component_accounts[str_starts(str_of(d->name), S("kruntimes-scheduler"))].user, &binding);
+    return put(api, home ? "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/roles" : "/apis/rbac.authorization.k8s.io/v1/clusterroles", name.p,
+               buf_view(&body), e) < 0 ? -1
+        : put(api, home ? "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings" : "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+              name.p, buf_view(&binding), e);
+}
+
 int api_bootstrap(struct api *api, struct kr_err *e)
 {
     static const char *const namespaces[] = {
@@ -268,13 +301,8 @@ int api_bootstrap(struct api *api, struct kr_err *e)
         bool binding = str_find(body, S("\"kind\":\"ClusterRoleBinding\"")) >= 0;
         rc = ensure(api, binding ? "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings" : "/apis/rbac.authorization.k8s.io/v1/clusterroles", body, e);
     }
-    for (enum access_role r = 0; r < ACCESS_ROLES && rc == 0; r++) {
-        AUTO_BUF struct buf body = { .max = 8192 };
-        if (access_roles[r].where != ACCESS_PEOPLE)
-            continue;
-        authz_put_people(r, &body);
-        rc = ensure(api, "/apis/rbac.authorization.k8s.io/v1/clusterroles", buf_view(&body), e);
-    }
+    for (enum access_role r = 0; r < ACCESS_ROLES && rc == 0; r++)
+        rc = ensure_role(api, r, e);
     if (rc < 0)
         return -1;
     if (store_commit(api->store, e) < 0) {

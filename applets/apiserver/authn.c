@@ -5,7 +5,6 @@
  */
 #include "applets/apiserver/authn.h"
 #include "core/base64.h"
-#include "core/digest.h"
 #include "core/map.h"
 #include <stdio.h>
 
@@ -16,7 +15,7 @@ struct known_user { char digest[DIGEST_TEXT]; char *key, *name, *groups; int64_t
 struct authn {
     struct store *store;
     struct loop *loop;
-    char admin[DIGEST_TEXT];
+    char admin[DIGEST_TEXT], components[COMPONENTS][DIGEST_TEXT];
     char *key; size_t key_n;
     struct map by_digest, by_secret;              /* struct known_user, by token digest and by store key */
     struct watch_observer observer;
@@ -131,12 +130,41 @@ static void lost(void *ctx)
     read_users(ctx, &e);
 }
 
+#define ACCOUNT(name) { name, "kruntimes-" name, "system:serviceaccount:kruntimes-system:kruntimes-" name }
+const struct component_account component_accounts[COMPONENTS] = { ACCOUNT("controller"), ACCOUNT("scheduler") };
+
+void authn_component_token(struct str key, const char *name, char out[DIGEST_TEXT])
+{
+    unsigned char bytes[DIGEST_BYTES];
+    AUTO_BUF struct buf text = { .max = 128 };
+    buf_fmt(&text, "component %s", name);
+    digest_hmac(key, buf_view(&text), bytes);
+    buf_clear(&text);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        buf_fmt(&text, "%02x", bytes[i]);
+    memcpy(out, text.p, DIGEST_TEXT);
+    explicit_bzero(bytes, sizeof bytes);
+    explicit_bzero(text.p, text.n);
+}
+
+/* The token's digest is kept, as of users' tokens. */
+static void note_components(struct authn *n)
+{
+    char token[DIGEST_TEXT];
+    for (size_t i = 0; i < COMPONENTS; i++) {
+        authn_component_token((struct str){ n->key, n->key_n }, component_accounts[i].name, token);
+        digest_sha256_text(str_of(token), n->components[i]);
+    }
+    explicit_bzero(token, sizeof token);
+}
+
 struct authn *authn_new(struct store *store, struct watches *w, struct loop *loop, struct str admin_token, struct str key, struct kr_err *e)
 {
     struct authn *n = xcalloc(1, sizeof *n);
     *n = (struct authn){ .store = store, .loop = loop, .watches = w, .key = xstrndup(key.p, key.n), .key_n = key.n,
                          .observer = { .committed = committed, .lost = lost, .ctx = n } };
     digest_sha256_text(admin_token, n->admin);
+    note_components(n);
     if (read_users(n, e) < 0) {
         authn_free(n);
         return NULL;
@@ -257,6 +285,12 @@ int authn_token(struct authn *n, struct str token, struct arena *a, struct api_u
         set_groups(ret, S("system:masters"), a);
         return 0;
     }
+    for (size_t i = 0; i < COMPONENTS; i++)
+        if (digest_same(str_of(digest), str_of(n->components[i]))) {
+            *ret = (struct api_user){ .name = str_of(component_accounts[i].user) };
+            set_groups(ret, S("system:serviceaccounts,system:serviceaccounts:kruntimes-system"), a);
+            return 0;
+        }
     struct known_user *u = map_get(&n->by_digest, str_of(digest));
     if (u && u->expires_us > loop_wall_us(n->loop)) {
         *ret = (struct api_user){ .name = arena_str(a, str_of(u->name)) };

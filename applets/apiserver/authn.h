@@ -3,6 +3,7 @@
  * authn: who is asking (Kubernetes docs, "Authenticating").
  *
  *   admin's token        of the state folder: kruntimes-admin, group system:masters
+ *   a component's token  made of the key, for the controller and the scheduler of this machine: accounts as a cluster has them
  *   user's token         its SHA-256 is in a Secret of type kruntimes.io/user in kube-system, so that users are backed up and
  *                        restored with the store, come and go while the server runs, and no copy of a token is kept
  *   service account      a signed token from serviceaccounts/NAME/token, as long as account (and pod, if bound) are there
@@ -13,6 +14,7 @@
 #define APISERVER_AUTHN_H
 #include "applets/apiserver/store.h"
 #include "applets/apiserver/watch.h"
+#include "core/digest.h"
 #include "core/link.h"
 #include "core/model.h"
 
@@ -32,6 +34,12 @@ int authn_user(struct authn *, struct str authorization, const struct link *, st
 int authn_token(struct authn *, struct str token, struct arena *, struct api_user *ret, struct str *audiences, struct kr_err *);
 bool user_in_group(const struct api_user *, struct str group);
 void user_add_group(struct api_user *, struct str group);
+
+/* "controller" or "scheduler": its token and who it is; the same for the same key. */
+enum { COMPONENTS = 2 };
+struct component_account { const char *name, *account, *user; };
+extern const struct component_account component_accounts[COMPONENTS];
+void authn_component_token(struct str key, const char *name, char out[DIGEST_TEXT]);
 
 /* A new token of a service account; pod names empty: not bound to one. audiences: JSON list. */
 struct token_request { struct str ns, name, uid, pod, pod_uid, audiences; int64_t expires_wall_us; };

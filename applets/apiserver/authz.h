@@ -31,5 +31,7 @@ void authz_print_rules(struct authz *, const struct api_user *, struct str ns, s
 /* The ClusterRoles and bindings that are there from the start, one JSON object each. */
 extern const char *const authz_defaults[];
 extern const size_t authz_ndefaults;
-void authz_put_people(enum access_role, struct buf *);     /* the ClusterRole, as one JSON object */
+/* The role, or its binding to the component's account, as one JSON object. Leases are in kube-system here. */
+void authz_put_role(enum access_role, struct buf *);
+void authz_put_binding(enum access_role, const char *user, struct buf *);
 #endif

@@ -38,18 +38,47 @@ const char *const authz_defaults[] = {
 };
 const size_t authz_ndefaults = LEN(authz_defaults);
 
-void authz_put_people(enum access_role role, struct buf *b)
+static void put_head(enum access_role role, const char *kind, struct buf *b)
 {
+    bool home = access_roles[role].where == ACCESS_HOME;
+    AUTO_BUF struct buf name = { .max = 128 };
+    buf_fmt(&name, "%s%s", access_roles[role].name, home ? "-lease" : "");
     jw_begin(b, '{');
     jw_kstr(b, "apiVersion", S("rbac.authorization.k8s.io/v1"));
-    jw_kstr(b, "kind", S("ClusterRole"));
+    jw_kstr(b, "kind", str_of(home ? kind + sizeof "Cluster" - 1 : kind));
     jw_kbegin(b, "metadata", '{');
-    jw_kstr(b, "name", str_of(access_roles[role].name));
+    jw_kstr(b, "name", buf_view(&name));
+    if (home)
+        jw_kstr(b, "namespace", S("kube-system"));
     jw_kbegin(b, "labels", '{');
     jw_kstr(b, "kubernetes.io/bootstrapping", S("rbac-defaults"));
     jw_end(b, '}');
     jw_end(b, '}');
+}
+
+void authz_put_role(enum access_role role, struct buf *b)
+{
+    put_head(role, "ClusterRole", b);
     jw_key(b, S("rules"));
     access_put_rules(role, b);
+    jw_end(b, '}');
+}
+
+void authz_put_binding(enum access_role role, const char *user, struct buf *b)
+{
+    bool home = access_roles[role].where == ACCESS_HOME;
+    put_head(role, "ClusterRoleBinding", b);
+    jw_kbegin(b, "roleRef", '{');
+    jw_kstr(b, "apiGroup", S("rbac.authorization.k8s.io"));
+    jw_kstr(b, "kind", home ? S("Role") : S("ClusterRole"));
+    buf_fmt(b, ",\"name\":\"%s%s\"", access_roles[role].name, home ? "-lease" : "");
+    jw_end(b, '}');
+    jw_kbegin(b, "subjects", '[');
+    jw_begin(b, '{');
+    jw_kstr(b, "apiGroup", S("rbac.authorization.k8s.io"));
+    jw_kstr(b, "kind", S("User"));
+    jw_kstr(b, "name", str_of(user));
+    jw_end(b, '}');
+    jw_end(b, ']');
     jw_end(b, '}');
 }

@@ -4,6 +4,7 @@
  * A folder that others may enter is refused: it holds the keys to everything that runs here.
  */
 #include "applets/apiserver/state.h"
+#include "applets/apiserver/authn.h"
 #include "core/base64.h"
 #include "core/fs.h"
 #include "core/json.h"
@@ -98,21 +99,34 @@ void state_close(struct state *s)
     *s = (struct state){ 0 };
 }
 
-int state_write_kubeconfig(struct state *s, struct str host, uint16_t port, struct kr_err *e)
+static int write_kubeconfig(struct state *s, const char *file, const char *user, struct str token, struct str server, struct kr_err *e)
 {
     AUTO_ARENA struct arena a = { .limit = 262144 };
     AUTO_BUF struct buf b = { .max = 65536 };
     struct str ca = base64_encode(&a, BASE64_STD, buf_view(&s->ca.cert));
-    bool v6 = str_chr(host, ':') >= 0;
     buf_lit(&b, "apiVersion: v1\nkind: Config\ncurrent-context: kruntimes-local\nclusters:\n- name: kruntimes-local\n  cluster:\n");
-    buf_fmt(&b, "    server: https://%s%.*s%s:%u\n    certificate-authority-data: %.*s\n", v6 ? "[" : "", SFMT(host), v6 ? "]" : "", port, SFMT(ca));
-    buf_lit(&b, "users:\n- name: kruntimes-admin\n  user:\n");
-    buf_fmt(&b, "    token: %.*s\n", SFMT(buf_view(&s->token)));
-    buf_lit(&b, "contexts:\n- name: kruntimes-local\n  context:\n    cluster: kruntimes-local\n    user: kruntimes-admin\n    namespace: default\n");
-    const char *path = fs_join(&a, s->dir, "kubeconfig");
+    buf_fmt(&b, "    server: %.*s\n    certificate-authority-data: %.*s\n", SFMT(server), SFMT(ca));
+    buf_fmt(&b, "users:\n- name: %s\n  user:\n    token: %.*s\n", user, SFMT(token));
+    buf_fmt(&b, "contexts:\n- name: kruntimes-local\n  context:\n    cluster: kruntimes-local\n    user: %s\n    namespace: default\n", user);
+    const char *path = fs_join(&a, s->dir, file);
     AUTO_BUF struct buf was = { .max = 65536 };
     struct kr_err ignored = { 0 };
     if (fs_read(path, &was, &ignored) == 0 && str_eq(buf_view(&was), buf_view(&b)))
         return 0;                                 /* a start on a full disk needs no room */
     return fs_write(path, buf_view(&b), 0600, false, e);
+}
+
+int state_write_kubeconfig(struct state *s, struct str host, uint16_t port, struct kr_err *e)
+{
+    AUTO_ARENA struct arena a = { .limit = 16384 };
+    bool v6 = str_chr(host, ':') >= 0;
+    struct str server = arena_fmt(&a, "https://%s%.*s%s:%u", v6 ? "[" : "", SFMT(host), v6 ? "]" : "", port);
+    for (size_t i = 0; i < COMPONENTS; i++) {
+        const struct component_account *c = &component_accounts[i];
+        char token[DIGEST_TEXT];
+        authn_component_token(buf_view(&s->token_key), c->name, token);
+        if (write_kubeconfig(s, arena_fmt(&a, "kubeconfig-%s", c->name).p, c->account, str_of(token), server, e) < 0)
+            return -1;
+    }
+    return write_kubeconfig(s, "kubeconfig", "kruntimes-admin", buf_view(&s->token), server, e);
 }

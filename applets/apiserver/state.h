@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * state: what the embedded API server keeps in its folder besides the store: its certificate authority, the admin's
- * token, the key that signs tokens of service accounts, and the admin's kubeconfig. All files are 0600 in a folder of 0700.
+ * token, the key that signs tokens of service accounts, and kubeconfigs of the admin and the control plane. All files are 0600 in a folder of 0700.
  *
- *   DIR/store.mdb   DIR/ca.pem   DIR/ca-key.pem   DIR/token   DIR/token-key   DIR/kubeconfig
+ *   DIR/store.mdb   DIR/ca.pem   DIR/ca-key.pem   DIR/token   DIR/token-key   DIR/kubeconfig   DIR/kubeconfig-controller   DIR/kubeconfig-scheduler
  */
 #ifndef APISERVER_STATE_H
 #define APISERVER_STATE_H
@@ -17,6 +17,6 @@ struct state {
 /* Opens the folder, making what is missing. Errors name the file and what to do. */
 int state_open(struct state *, const char *dir, int64_t now_us, struct kr_err *);
 void state_close(struct state *);                 /* wipes secrets */
-/* Writes DIR/kubeconfig for https://HOST:PORT. */
+/* Writes the kubeconfigs for https://HOST:PORT, the admin's last. */
 int state_write_kubeconfig(struct state *, struct str host, uint16_t port, struct kr_err *);
 #endif

@@ -54,9 +54,10 @@ static size_t arguments(struct part *p, const char **v, struct arena *a)
         v[n++] = arena_fmt(a, "%lld", (long long)p->s->port).p;
         return n;
     }
+    bool node = !strcmp(p->name, "node");        /* controller and scheduler may no more than in a cluster */
     v[n++] = "--kubeconfig";
-    v[n++] = path_of(a, "kubeconfig");
-    if (!strcmp(p->name, "node")) {
+    v[n++] = node ? path_of(a, "kubeconfig") : arena_fmt(a, "%s-%s", path_of(a, "kubeconfig"), p->name).p;
+    if (node) {
         v[n++] = "--dir";
         v[n++] = path_of(a, "pods");
         return n;
