@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lease: get, then create, or patch with the resourceVersion that was seen; one request at a time, one timer. Held means:
- * renewed within the duration, counted from when the renewing request was sent. Tested in tests/unit/k8s/lease.c.
+ * renewed within two thirds of the duration, counted from when the renewing request was sent: the rest is for what was sent
+ * last, so that a write of the old holder doesn't arrive among those of the new one. Tested in tests/unit/k8s/lease.c.
  */
 #include "k8s/lease.h"
 #include "core/json.h"
@@ -28,7 +29,7 @@ static void wait(struct lease *l, int64_t us) { loop_timer_in(l->loop, &l->again
 
 static void trouble(struct lease *l, const struct kr_err *e)
 {
-    wait(l, l->c.renew_us);
+    wait(l, l->held ? l->c.renew_us * 2 / 5 : l->c.renew_us);      /* who holds it has not long */
     if (l->c.trouble)
         l->c.trouble(l->c.ctx, e);                /* last: it may free us */
 }
@@ -81,7 +82,7 @@ static void written(void *ctx, const struct kube_result *r)
     }
     buf_clear(&l->version);
     buf_str(&l->version, json_str_of(json_find_path(r->body, path, 2), &a));
-    loop_timer_at(l->loop, &l->expiry, l->sent_us + l->c.duration_us);
+    loop_timer_at(l->loop, &l->expiry, l->sent_us + l->c.duration_us / 3 * 2);
     wait(l, l->c.renew_us);
     if (!l->held) {
         l->held = true;

@@ -10,7 +10,7 @@
 struct lease;
 struct lease_config {
     struct str ns, name, holder;                  /* holder: pod name; a restarted container takes its own lease back at once */
-    int64_t duration_us, renew_us;                /* 0: 15 s, and a third of the duration */
+    int64_t duration_us, renew_us;                /* 0: 15 s, and a third of the duration; lost after two thirds */
     void (*won)(void *ctx);
     void (*lost)(void *ctx, const struct kr_err *why);     /* stop writing at once: it could not be renewed in time, or was taken */
     void (*trouble)(void *ctx, const struct kr_err *);     /* an attempt failed, it goes on; may be NULL */

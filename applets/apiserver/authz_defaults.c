@@ -31,8 +31,8 @@ const char *const authz_defaults[] = {
          RULE_OF("\"authentication.k8s.io\"", "\"selfsubjectreviews\"", "\"create\"")),
     BIND("system:basic-user", "system:authenticated"),
     ROLE("view", RULE_OF(CORE, PLAIN, READ) "," OURS),
-    ROLE("edit", RULE_OF(CORE, PLAIN ",\"secrets\"", READ "," WRITE) "," RULE_OF("\"kruntimes.io\"", "\"*\"", READ "," WRITE) "," LOGS),
-    ROLE("admin", RULE_OF(CORE, PLAIN ",\"secrets\"", READ "," WRITE) "," RULE_OF("\"kruntimes.io\"", "\"*\"", READ "," WRITE) "," LOGS ","
+    ROLE("edit", RULE_OF(CORE, PLAIN ",\"secrets\"", READ "," WRITE) "," OURS "," RULE_OF("\"kruntimes.io\"", "\"runs\",\"runtimes\",\"runtimes/scale\",\"workflows\"", WRITE) "," LOGS),
+    ROLE("admin", RULE_OF(CORE, PLAIN ",\"secrets\"", READ "," WRITE) "," OURS "," RULE_OF("\"kruntimes.io\"", "\"runs\",\"runtimes\",\"runtimes/scale\",\"workflows\"", WRITE) "," LOGS ","
          RULE_OF("\"rbac.authorization.k8s.io\"", "\"roles\",\"rolebindings\"", READ "," WRITE) "," RULE_OF("\"authorization.k8s.io\"", "\"localsubjectaccessreviews\"", "\"create\"")
          "," RULE_OF("\"\"", "\"serviceaccounts/token\"", "\"create\"")),
 };

@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Two controllers and two schedulers, each with a Lease and the rights of an installation: the leader is stopped, killed, or
+ends in order under load, and the other takes over. No Run is lost, none is executed twice, and who comes back too late ends.
+"""
+import os, signal, socket, subprocess, sys, tempfile
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+from local import *
+
+LEASES = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kruntimes-'
+COMPONENTS = ('controller', 'scheduler')
+s = Suite()
+
+
+class Cluster:
+    """API server and node by themselves; controllers and schedulers as a test starts them."""
+    def __init__(self, folder):
+        self.dir, self.state, self.parts = folder, os.path.join(folder, 'state'), {}
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith('KU') and not k.startswith('KR_')}
+        self.start('apiserver', 'apiserver', '--state-dir', self.state, '--pods-dir', os.path.join(self.state, 'pods'), '--port', '0')
+        self.until('the API server listens', lambda: os.path.exists(self.kubeconfig()))
+        self.api = Api(self.kubeconfig())
+        self.start('node', 'node', '--kubeconfig', self.kubeconfig(), '--dir', os.path.join(self.state, 'pods'))
+
+    def kubeconfig(self, component=''):
+        return os.path.join(self.state, 'kubeconfig' + ('-' + component if component else ''))
+
+    def start(self, name, *argv):
+        log = open(os.path.join(self.dir, name + '.log'), 'ab')
+        self.parts[name] = subprocess.Popen([BINARY, *argv], env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def start_component(self, component, name):
+        sockets = ['--%s-bind=unix:%s' % (kind, os.path.join(self.dir, '%s.%s' % (name, kind))) for kind in ('metrics', 'probes')]
+        self.start(name, component, '--kubeconfig', self.kubeconfig(component), '--lease-namespace', 'kube-system', '--identity', name, *sockets)
+
+    def until(self, what, is_so, seconds=DEADLINE):
+        end = time.monotonic() + seconds
+        while not is_so():
+            if time.monotonic() > end:
+                return s.check(what, False, self.logs())
+            time.sleep(0.02)      # nothing tells when but looking
+        return s.check(what, True)
+
+    def holder(self, component):
+        status, lease = self.api.call('GET', LEASES + component)
+        return lease['spec'].get('holderIdentity', '') if status == 200 else ''
+
+    def page(self, name, path, kind='probes'):
+        """Status and text of a page of a part."""
+        c = http.client.HTTPConnection('localhost', timeout=DEADLINE)
+        c.sock = socket.socket(socket.AF_UNIX)
+        c.sock.connect(os.path.join(self.dir, '%s.%s' % (name, kind)))
+        c.request('GET', path)
+        answer = c.getresponse()
+        return answer.status, answer.read().decode()
+
+    def submit(self, prefix, n):
+        names = ['%s-%03d' % (prefix, k) for k in range(n)]
+        for name in names:
+            s.equal('%s is accepted' % name, self.api.call('POST', RUNS, run_object(name, ['echo']))[0], 201)
+        return names
+
+    def wait(self, names):
+        done, found = {}, lambda: self.api.call('GET', RUNS)[1]['items']
+        def over():
+            done.update({r['metadata']['name']: r for r in found()})
+            return all(done[n].get('status', {}).get('phase') in TERMINAL for n in names)
+        self.until('%s… are over' % names[0], over, 120)
+        for n in names:
+            s.equal(n, (done[n]['status'].get('phase'), done[n]['status'].get('attempt')), ('Succeeded', 1))
+
+    def logs(self):
+        return '\n'.join('--- %s\n%s' % (n, open(os.path.join(self.dir, n + '.log'), errors='replace').read()[-1500:]) for n in self.parts)
+
+    def stop(self):
+        for p in reversed(list(self.parts.values())):
+            if p.poll() is None:
+                p.send_signal(signal.SIGCONT)
+                p.terminate()
+                try:
+                    p.wait(10)
+                except subprocess.TimeoutExpired:
+                    p.kill()
+                    p.wait()
+
+
+def other(name):
+    return name[:-1] + ('b' if name[-1] == 'a' else 'a')
+
+
+def hand_over(c, how, sig):
+    """Sends sig to both leaders under load; the stand-bys take over. Returns who led."""
+    before = {x: c.holder(x) for x in COMPONENTS}
+    names = c.submit(how + '-1', 20)
+    for x in COMPONENTS:
+        c.parts[before[x]].send_signal(sig)
+    names += c.submit(how + '-2', 20)
+    for x in COMPONENTS:
+        c.until('%s: the other %s takes over' % (how, x), lambda: c.holder(x) == other(before[x]))
+    c.wait(names + c.submit(how + '-3', 20))
+    return before
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix='kr-test-') as folder:
+        c = Cluster(folder)
+        try:
+            for x in COMPONENTS:
+                for which in 'ab':
+                    c.start_component(x, '%s-%s' % (x, which))
+            for x in COMPONENTS:
+                c.until('a %s leads' % x, lambda: c.holder(x))
+                lead = c.holder(x)
+                c.until('who leads is ready', lambda: c.page(lead, '/readyz')[0] == 200)
+                s.equal('a stand-by is ready', c.page(other(lead), '/readyz')[0], 200)
+            s.equal('a Runtime', c.api.call('POST', RUNTIMES, {
+                'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': 'bash'},
+                'spec': {'replicas': 2, 'server': 'Injected', 'capacity': {'resources': {'runs': 4}},
+                         'template': {'spec': {'terminationGracePeriodSeconds': 30, 'containers': [{'name': 'runtime', 'image': 'local'}]}}}})[0], 201)
+            c.wait(c.submit('first', 10))
+
+            # ends in order: the Lease is given up, nobody has to wait for it to run out
+            before = hand_over(c, 'term', signal.SIGTERM)
+            for x in COMPONENTS:
+                s.equal('%s ended in order' % x, c.parts[before[x]].wait(DEADLINE), 0)
+                c.start_component(x, before[x])
+
+            # stopped for longer than the Lease: who comes back has lost it, and ends before it writes anything
+            before = hand_over(c, 'stop', signal.SIGSTOP)
+            for x in COMPONENTS:
+                c.parts[before[x]].send_signal(signal.SIGCONT)
+                s.check('%s came back too late and ends' % x, c.parts[before[x]].wait(DEADLINE) != 0)
+                log = open(os.path.join(folder, before[x] + '.log')).read()
+                s.check('%s says why' % x, 'could not be renewed in time' in log, log[-500:])
+                c.start_component(x, before[x])
+
+            before = hand_over(c, 'kill', signal.SIGKILL)
+            forbidden = [n for n in c.parts if 'is forbidden' in open(os.path.join(folder, n + '.log'), errors='replace').read()]
+            s.equal('nothing was asked for that an installation does not grant', forbidden, [])
+        finally:
+            c.stop()
+    s.end()
+
+
+main()
