@@ -46,8 +46,12 @@ struct str json_str_of(struct str raw, struct arena *);
 /* ---- tree ------------------------------------------------------------------------------------------------------- */
 struct json;
 /* All memory comes from the arena; nothing is freed before it. Checks as json_scan does; a key with \u0000 inside is
- * refused. NULL and e on failure (KR_TOO_LARGE when the arena is over). */
+ * refused, and a number that no double holds (1e400). NULL and e on failure (KR_TOO_LARGE when the arena is over). */
 struct json *json_parse(struct arena *, struct str text, struct kr_err *e);
+/* As above; *twice says whether an object had a key twice, json_twice where. */
+struct json *json_parse_keys(struct arena *, struct str text, bool *twice, struct kr_err *e);
+/* Calls `told` for each key of a checked text that its object had before: "spec.containers[0].name". */
+void json_twice(struct str checked, void (*told)(void *ctx, struct str path), void *ctx);
 enum json_type json_type(const struct json *);
 const char *json_type_name(enum json_type);                  /* "string", "integer" is not told from "number" */
 bool json_is(const struct json *, enum json_type);           /* false for NULL */

@@ -8,6 +8,7 @@
  */
 #include "core/json.h"
 #include <cjson/cJSON.h>
+#include <float.h>
 #include <stdio.h>
 
 /* struct json is never defined: a pointer to one is a pointer to a cJSON. */
@@ -40,7 +41,8 @@ static char *text_of(struct arena *a, struct str s)
 /* ---- parse ---- */
 static cJSON *parse_value(struct json_cur *c, struct arena *a, struct kr_err *e);
 
-static cJSON *parse_number(struct json_cur *c, struct arena *a)
+/* A number beyond a double is refused: who reads it as one (all Go programs) could not read the whole document. */
+static cJSON *parse_number(struct json_cur *c, struct arena *a, struct kr_err *e)
 {
     struct json_cur before = *c;
     struct str raw = json_raw(c);
@@ -50,6 +52,8 @@ static cJSON *parse_number(struct json_cur *c, struct arena *a)
     if (json_i64(&before, &whole)) raw = (struct str){ canon, (size_t)snprintf(canon, sizeof canon, "%lld", (long long)whole) };
     n->valuestring = text_of(a, raw);
     n->valuedouble = strtod(n->valuestring, NULL);
+    if (n->valuedouble > DBL_MAX || n->valuedouble < -DBL_MAX)
+        return kr_fail(e, KR_BAD_REQUEST, "JSON: the number %.*s is out of range", (int)(raw.n < 40 ? raw.n : 40), raw.p), NULL;
     return n;
 }
 
@@ -131,7 +135,7 @@ static cJSON *parse_any(struct json_cur *c, struct arena *a, struct kr_err *e)
     switch (json_kind(c)) {
     case JSON_OBJECT: return parse_object(c, a, e);
     case JSON_ARRAY: return parse_array(c, a, e);
-    case JSON_NUMBER: return parse_number(c, a);
+    case JSON_NUMBER: return parse_number(c, a, e);
     case JSON_STRING: return string_node(a, json_text(c, a));
     case JSON_TRUE: json_skip(c); return node(a, cJSON_True);
     case JSON_FALSE: json_skip(c); return node(a, cJSON_False);
@@ -172,7 +176,7 @@ static void count_twice(void *ctx, struct str key, size_t offset)
     ++*(size_t *)ctx;
 }
 
-struct json *json_parse(struct arena *a, struct str text, struct kr_err *e)
+struct json *json_parse_keys(struct arena *a, struct str text, bool *ret_twice, struct kr_err *e)
 {
     size_t twice = 0;
     if (json_scan_keys(text, count_twice, &twice, e) < 0) return NULL;
@@ -180,7 +184,14 @@ struct json *json_parse(struct arena *a, struct str text, struct kr_err *e)
     cJSON *root = parse_value(&c, a, e);
     if (!root) return NULL;
     if (twice) drop_duplicates(root);
+    *ret_twice = twice > 0;
     return j_of(root);
+}
+
+struct json *json_parse(struct arena *a, struct str text, struct kr_err *e)
+{
+    bool ignored;
+    return json_parse_keys(a, text, &ignored, e);
 }
 
 /* ---- look ---- */

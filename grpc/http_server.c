@@ -87,9 +87,9 @@ static void collect_failed(struct hreq *r)
     struct kr_err e = { 0 };
     kr_fail(&e, KR_TOO_LARGE, "the request body is larger than %zu bytes", r->body.max);
     r->full = true;
+    r->got(r, (struct str){ 0 }, &e);
     if (!r->started)
         hreq_respond(r, 413, (struct http_fields){ 0 }, S("the request body is too large\n"));
-    r->got(r, (struct str){ 0 }, &e);
 }
 
 void hreq_body(struct hreq *r, struct str bytes)

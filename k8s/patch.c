@@ -292,7 +292,7 @@ struct json *patch_json(struct arena *a, const struct json *target, const struct
     }
     size_t n = json_len(ops);
     if (n > LIMIT_PATCH_OPS) {
-        kr_fail(e, KR_TOO_LARGE, "the JSON patch has %zu operations, %d are allowed", n, LIMIT_PATCH_OPS);
+        kr_fail(e, KR_TOO_LARGE, "Request entity too large: The allowed maximum operations in a JSON patch is %d, got %zu", LIMIT_PATCH_OPS, n);
         return give_up(PATCH_TOO_LARGE, why);
     }
     struct json *copy = json_clone(a, target);

@@ -5,7 +5,7 @@
  */
 #include "k8s/selector.h"
 
-enum op { OP_IN, OP_NOT_IN, OP_EXISTS, OP_NOT_EXISTS };
+enum op { OP_IN, OP_NOT_IN, OP_EXISTS, OP_NOT_EXISTS, OP_GREATER, OP_LESS };
 struct term { struct term *next; enum op op; struct str key, *values; size_t n; };
 struct selector { struct arena arena; struct term *terms, **last; size_t n; };
 
@@ -154,11 +154,23 @@ static int value_set(struct reader *r, struct term *t)
     return take(r, ")") ? 0 : kr_fail(r->e, KR_BAD_REQUEST, "\")\" is expected behind the values of \"%.*s\"", SFMT(t->key));
 }
 
+/* KEY>N, KEY<N: whole numbers only (Kubernetes' labels package). */
+static int compared(struct reader *r, struct str key, bool greater)
+{
+    int64_t n;
+    struct str value = word(r);
+    if (!str_i64(value, &n)) return kr_fail(r->e, KR_BAD_REQUEST, "\"%.*s\" is no whole number, as \">\" and \"<\" need", CUT(value));
+    struct term *t = add_term(r->s, greater ? OP_GREATER : OP_LESS, key, r->e);
+    return t ? add_value(r->s, t, value, r->e) : -1;
+}
+
 static int one_term(struct reader *r)
 {
     bool not = take(r, "!");
     struct str key = word(r), how = S("");
     if (not) return add_term(r->s, OP_NOT_EXISTS, key, r->e) ? 0 : -1;
+    if (take(r, ">")) return compared(r, key, true);
+    if (take(r, "<")) return compared(r, key, false);
     bool unequal = take(r, "!="), equal = !unequal && (take(r, "==") || take(r, "="));
     if (!unequal && !equal) how = word(r);
     bool in = str_is(how, "in"), out = str_is(how, "notin");
@@ -235,6 +247,9 @@ static bool holds(const struct term *t, const struct selector_labels *l)
     for (size_t i = 0; i < l->n && !found; i++)
         if (str_eq(l->v[i].key, t->key)) found = &l->v[i];
     if (t->op == OP_EXISTS || t->op == OP_NOT_EXISTS) return (found != NULL) == (t->op == OP_EXISTS);
+    int64_t has, than = 0;
+    if (t->op == OP_GREATER || t->op == OP_LESS)
+        return found && str_i64(found->value, &has) && str_i64(t->values[0], &than) && (t->op == OP_GREATER ? has > than : has < than);
     bool in = false;
     for (size_t i = 0; found && i < t->n && !in; i++) in = str_eq(found->value, t->values[i]);
     return in == (t->op == OP_IN);               /* an object without the label is in no set */
@@ -250,6 +265,10 @@ bool selector_matches(const struct selector *s, const struct selector_labels *l)
 static void print_set(struct buf *b, const struct term *t)
 {
     bool in = t->op == OP_IN;
+    if (t->op == OP_GREATER || t->op == OP_LESS) {
+        buf_fmt(b, "%s%.*s", t->op == OP_GREATER ? ">" : "<", SFMT(t->values[0]));
+        return;
+    }
     if (t->n == 1) {
         buf_fmt(b, "%s%.*s", in ? "=" : "!=", SFMT(t->values[0]));
         return;
@@ -262,7 +281,7 @@ void selector_print(struct buf *b, const struct selector *s)
 {
     for (const struct term *t = s ? s->terms : NULL; t; t = t->next) {
         buf_fmt(b, "%s%s%.*s", t == s->terms ? "" : ",", t->op == OP_NOT_EXISTS ? "!" : "", SFMT(t->key));
-        if (t->op == OP_IN || t->op == OP_NOT_IN) print_set(b, t);
+        if (t->op != OP_EXISTS && t->op != OP_NOT_EXISTS) print_set(b, t);
     }
 }
 

@@ -3,7 +3,7 @@
  * selector: which objects are meant, by labels or by fields.
  *
  * Label selectors in both spellings of the API: the text of `-l` and labelSelector= (a=b, a==b, a!=b, a in (x,y),
- * a notin (x,y), a, !a), and the LabelSelector object (matchLabels, matchExpressions). Field selectors: a.b=c, a.b==c,
+ * a notin (x,y), a, !a, a>1, a<1), and the LabelSelector object (matchLabels, matchExpressions). Field selectors: a.b=c, a.b==c,
  * a.b!=c, with \\ before a comma, an equals sign or a backslash that is meant. All terms must hold; none selects everything.
  */
 #ifndef K8S_SELECTOR_H

@@ -68,6 +68,7 @@ struct api_call {
     struct str message;                           /* instead of e's, where that is too short for it */
     bool dry_run;
     enum api_form form;
+    struct str twice[16]; size_t ntwice;          /* keys that the body has more than once, the first of them */
 };
 struct str api_query(struct api_call *, const char *name);                 /* value, decoded; empty when absent */
 bool api_query_bool(struct api_call *, const char *name);

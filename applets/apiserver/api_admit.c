@@ -20,23 +20,27 @@ static int validation_mode(struct api_call *c, enum field_validation *mode)
     return 0;
 }
 
-static int unknown_fields(struct api_call *c, const struct str_list *unknown, enum field_validation mode)
+/* What a strict reader finds wrong: keys that were there twice (the last has won), and undeclared fields (they are gone). */
+static int strict_findings(struct api_call *c, const struct str_list *unknown, enum field_validation mode)
 {
     AUTO_BUF struct buf all = { .max = 400 };
-    for (size_t i = 0; i < unknown->n; i++) {
+    size_t n = mode == FIELDS_IGNORE ? 0 : c->ntwice + unknown->n;
+    for (size_t i = 0; i < n; i++) {
+        bool twice = i < c->ntwice;
+        struct str one = arena_fmt(&c->arena, "%s field \"%.*s\"", twice ? "duplicate" : "unknown", SFMT(twice ? c->twice[i] : unknown->v[i - c->ntwice]));
         if (mode == FIELDS_WARN)
-            api_warn(c, arena_fmt(&c->arena, "unknown field \"%.*s\"", SFMT(unknown->v[i])));
-        buf_fmt(&all, "%sunknown field \"%.*s\"", i ? ", " : "", SFMT(unknown->v[i]));
+            api_warn(c, one);
+        buf_fmt(&all, "%s%.*s", i ? ", " : "", SFMT(one));
     }
-    if (mode == FIELDS_STRICT && unknown->n && str_is(c->q->method, "PATCH")) {
+    if (mode != FIELDS_STRICT || !n)
+        return 0;
+    if (str_is(c->q->method, "PATCH")) {
         struct str why = arena_fmt(&c->arena, "Invalid value: strict decoding error: %.*s", SFMT(buf_view(&all)));
         api_add_cause(c, "FieldValueInvalid", why, S("patch"));
         return kr_fail(&c->e, KR_INVALID, " \"\" is invalid: patch: %.*s", SFMT(why));
     }
-    if (mode == FIELDS_STRICT && unknown->n)
-        return kr_fail(&c->e, KR_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a %s: strict decoding error: %.*s", c->path.r->kind,
-                       c->path.r->version, c->path.r->kind, SFMT(buf_view(&all)));
-    return 0;
+    return kr_fail(&c->e, KR_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a %s: strict decoding error: %.*s", c->path.r->kind,
+                   c->path.r->version, c->path.r->kind, SFMT(buf_view(&all)));
 }
 
 static enum meta_name name_rule(const struct resource *r)
@@ -53,7 +57,7 @@ static int admit_core(struct api_call *c, const struct model_object *core, struc
     if (core_check_types(core, object, &c->e) < 0)
         return kr_wrap(&c->e, "%s in version \"%s\" cannot be handled as a %s", c->path.r->kind, c->path.r->version, c->path.r->kind);
     model_prune(&(struct model_type){ .object = core }, &c->arena, object, &unknown);
-    return unknown_fields(c, &unknown, mode);
+    return strict_findings(c, &unknown, mode);
 }
 
 int admit(struct api_call *c, struct json *object, const struct json *old, bool status_only)
@@ -67,7 +71,7 @@ int admit(struct api_call *c, struct json *object, const struct json *old, bool 
         struct str_list unknown = { 0 };
         if (validation_mode(c, &mode) < 0 || model_admit(c->path.r->type, &c->arena, object, old, &errors, &unknown, &c->e) < 0)
             return -1;
-        if (unknown_fields(c, &unknown, mode) < 0)
+        if (strict_findings(c, &unknown, mode) < 0)
             return -1;
     }
     const struct model_object *core = c->path.r->type ? NULL : resource_object(c->path.r);

@@ -154,6 +154,12 @@ static bool spec_differs(const struct json *a, const struct json *b)
     return false;
 }
 
+/* Kinds whose objects a PUT must name the version of: custom resources, and of the core those whose writers race. */
+static bool needs_version(const struct resource *r)
+{
+    return r->type || !strcmp(r->plural, "leases") || !strcmp(r->plural, "serviceaccounts") || !strcmp(r->plural, "namespaces");
+}
+
 int meta_for_update(struct api_call *c, struct json *object, const struct json *old)
 {
     struct json *meta, *old_meta = json_get(old, "metadata");
@@ -167,6 +173,14 @@ int meta_for_update(struct api_call *c, struct json *object, const struct json *
     if (uid.n && !str_eq(uid, old_uid))
         return api_fail_conflict(c, name, arena_fmt(&c->arena, "Precondition failed: UID in precondition: %.*s, UID in object meta: %.*s", SFMT(uid),
                                                     SFMT(old_uid)).p);
+    if (str_is(rv, "0"))
+        rv = S("");                               /* as if it weren't said */
+    if (!rv.n && str_is(c->q->method, "PUT") && !str_is(c->path.sub, "scale") && needs_version(c->path.r)) {
+        static const char why[] = "Invalid value: 0x0: must be specified for an update";
+        api_add_cause(c, "FieldValueInvalid", str_of(why), S("metadata.resourceVersion"));
+        c->about = name;
+        return kr_fail(&c->e, KR_INVALID, "%.*s \"%.*s\" is invalid: metadata.resourceVersion: %s", SFMT(api_resource_name(c->path.r, &c->arena)), SFMT(name), why);
+    }
     if (rv.n && !str_eq(rv, json_string(json_get(old_meta, "resourceVersion"))))
         return api_fail_conflict(c, name, "the object has been modified; please apply your changes to the latest version and try again");
     static const char *const server_s[] = { "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",

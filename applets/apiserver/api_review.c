@@ -117,6 +117,7 @@ static int self_review(struct api_call *c, struct json *object)
     return 0;
 }
 
+/* Who names no audience means the API server's own. */
 static bool asks_for(const struct json *wanted, struct str audiences)
 {
     for (const struct json *m = json_first(wanted); m; m = json_next(m)) {
@@ -125,7 +126,7 @@ static bool asks_for(const struct json *wanted, struct str audiences)
         if (str_find(audiences, buf_view(&quoted)) >= 0)
             return true;
     }
-    return !json_len(wanted);
+    return !json_len(wanted) && str_find(audiences, S("\"" AUTHN_ISSUER "\"")) >= 0;
 }
 
 static int token_review(struct api_call *c, struct json *object)
@@ -196,7 +197,7 @@ static int token_request(struct api_call *c, struct json *object)
     if (json_len(json_get(spec, "audiences")))
         json_print(&audiences, json_get(spec, "audiences"));
     else
-        buf_lit(&audiences, "[\"https://kubernetes.default.svc.cluster.local\"]");
+        buf_lit(&audiences, "[\"" AUTHN_ISSUER "\"]");
     q.audiences = buf_view(&audiences);
     q.expires_wall_us = loop_wall_us(c->api->loop) + seconds * 1000000;
     time_print(when, q.expires_wall_us);

@@ -11,8 +11,16 @@
 #include "k8s/strategic.h"
 #include <stdio.h>
 
+static void note_twice(void *ctx, struct str path)
+{
+    struct api_call *c = ctx;
+    if (c->ntwice < LEN(c->twice))
+        c->twice[c->ntwice++] = arena_str(&c->arena, path);
+}
+
 int api_parse_body(struct api_call *c, struct json **ret)
 {
+    bool twice = false;
     struct str type = c->q->content_type;
     if (core_is_protobuf(type)) {
         *ret = core_from_protobuf(&c->arena, c->q->body, &c->e);
@@ -21,7 +29,9 @@ int api_parse_body(struct api_call *c, struct json **ret)
     if (type.n && !str_starts(type, S("application/json")) && !str_starts(type, S("application/merge-patch+json")) &&
         !str_starts(type, S("application/json-patch+json")) && !str_starts(type, S("application/strategic-merge-patch+json")))
         return kr_fail(&c->e, KR_UNSUPPORTED, "the body of the request was in an unknown format - accepted media types include: application/json");
-    *ret = json_parse(&c->arena, c->q->body, &c->e);
+    *ret = json_parse_keys(&c->arena, c->q->body, &twice, &c->e);
+    if (twice && json_is(*ret, JSON_OBJECT))
+        json_twice(c->q->body, note_twice, c);
     return *ret ? 0 : kr_wrap(&c->e, "couldn't read the body");
 }
 
@@ -258,7 +268,7 @@ static int apply_patch(struct api_call *c, const struct json *tree, struct json 
     else if (str_starts(type, S("application/merge-patch+json")))
         *object = patch_merge(&c->arena, tree, patch, &c->e);
     else if (!(*object = patch_json(&c->arena, tree, patch, NULL, &c->e)))
-        return kr_wrap(&c->e, "the server rejected our request due to an error in our request");
+        return c->e.code == KR_TOO_LARGE ? -1 : kr_wrap(&c->e, "the server rejected our request due to an error in our request");
     return *object ? 0 : -1;
 }
 

@@ -9,7 +9,6 @@
 #include <stdio.h>
 
 #define USER_TYPE "kruntimes.io/user"
-#define ISSUER "https://kubernetes.default.svc.cluster.local"
 
 struct known_user { char digest[DIGEST_TEXT]; char *key, *name, *groups; int64_t expires_us; };
 struct authn {
@@ -204,7 +203,7 @@ struct str authn_issue(struct authn *n, const struct token_request *q, struct ar
     jw_kraw(&b, "aud", q->audiences);
     jw_kint(&b, "exp", q->expires_wall_us / 1000000);
     jw_kint(&b, "iat", now_s);
-    jw_kstr(&b, "iss", S(ISSUER));
+    jw_kstr(&b, "iss", S(AUTHN_ISSUER));
     jw_kbegin(&b, "kubernetes.io", '{');
     jw_kstr(&b, "namespace", q->ns);
     if (q->pod.n) {
@@ -265,7 +264,7 @@ static int account_token(struct authn *n, struct str token, struct arena *a, str
     if (!head.n || !body.n || !rest.n || !digest_same(sign(n, text, a), rest) || base64_decode(a, BASE64_URL, body, &claims, &e) < 0)
         return -1;
     struct json *j = json_parse(a, claims, &e);
-    if (!j || !str_is(json_string(json_get(j, "iss")), ISSUER))
+    if (!j || !str_is(json_string(json_get(j, "iss")), AUTHN_ISSUER))
         return -1;
     AUTO_BUF struct buf list = { .max = 65536 };
     json_print(&list, json_get(j, "aud"));
@@ -279,7 +278,7 @@ int authn_token(struct authn *n, struct str token, struct arena *a, struct api_u
 {
     char digest[DIGEST_TEXT];
     digest_sha256_text(token, digest);
-    *audiences = S("[\"" ISSUER "\"]");
+    *audiences = S("[\"" AUTHN_ISSUER "\"]");
     if (digest_same(str_of(digest), str_of(n->admin))) {
         *ret = (struct api_user){ .name = S("kruntimes-admin") };
         set_groups(ret, S("system:masters"), a);
@@ -311,7 +310,7 @@ int authn_user(struct authn *n, struct str authorization, const struct link *lin
         if (authn_token(n, str_trim(str_from(authorization, 7)), a, ret, &audiences, e) < 0)
             return -1;
         /* A token that was made for somebody else is none for us. */
-        return str_find(audiences, S("\"" ISSUER "\"")) >= 0 ? 0 : kr_fail(e, KR_UNAUTHORIZED, "Unauthorized");
+        return str_find(audiences, S("\"" AUTHN_ISSUER "\"")) >= 0 ? 0 : kr_fail(e, KR_UNAUTHORIZED, "Unauthorized");
     }
     struct str cn = link ? link_client_cn(link, a) : (struct str){ 0 };
     *ret = (struct api_user){ .name = cn.n ? cn : S("system:anonymous") };

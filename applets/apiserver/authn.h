@@ -18,6 +18,9 @@
 #include "core/link.h"
 #include "core/model.h"
 
+/* Who issues tokens of service accounts, and the audience that this server is. */
+#define AUTHN_ISSUER "https://kubernetes.default.svc.cluster.local"
+
 struct api_user {
     struct str name, uid;
     struct str groups[16]; size_t ngroups;

@@ -233,16 +233,21 @@ static void handle(struct held *h, struct str body)
     loop_defer(s->api->loop, &s->turn);
 }
 
-static void got_body(struct hreq *r, struct str body, const struct kr_err *e)
-{
-    if (!e)
-        handle(hreq_user(r), body);
-}
-
 static void refuse(struct held *h, const struct kr_err *e)
 {
     api_reply_error(&h->reply, e);
     send_reply(h);
+}
+
+static void got_body(struct hreq *r, struct str body, const struct kr_err *e)
+{
+    struct kr_err large = { 0 };
+    if (!e) {
+        handle(hreq_user(r), body);
+        return;
+    }
+    kr_fail(&large, KR_TOO_LARGE, "Request entity too large: limit is %d", LIMIT_API_BODY);
+    refuse(hreq_user(r), &large);
 }
 
 static void begin(struct hreq *r, void *ctx)

@@ -133,6 +133,17 @@ TEST(trees_print_what_they_read)
     }
 }
 
+TEST(trees_take_no_number_that_no_double_holds)
+{
+    static const struct { const char *text; bool ok; } T[] = { { "[1e308]", true }, { "[-1e308]", true }, { "[1e309]", false }, { "{\"a\":[-1e400]}", false }, { "[1e-400]", true } };
+    for (size_t i = 0; i < LEN(T); i++) {
+        AUTO_ARENA struct arena a = { .limit = 65536 };
+        struct kr_err e = { 0 };
+        CHECK((json_parse(&a, str_of(T[i].text), &e) != NULL) == T[i].ok);
+        CHECK(T[i].ok || (e.code == KR_BAD_REQUEST && str_find(str_of(e.msg), S("is out of range")) >= 0));
+    }
+}
+
 TEST(trees_are_edited)
 {
     AUTO_ARENA struct arena a = { .limit = 1 << 20 };

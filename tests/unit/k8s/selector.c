@@ -13,6 +13,8 @@ TEST(label_selectors)
         { "app notin (db,x)", 1, "app notin (db,x)" }, { "app notin (web)", 0, "app!=web" }, { "tier=", 1, "tier=" }, { "tier in (,a)", 1, "tier in (,a)" }, { "example.com/x=1,app=web,!z", 1, "example.com/x=1,app=web,!z" },
         { "app=web,tier=x", 0, "app=web,tier=x" }, { "app=web,", -1, "" }, { ",app", -1, "" }, { "app in web", -1, "" }, { "app in (web", -1, "" }, { "app is web", -1, "" }, { "app=web tier", -1, "" },
         { "a/b/c=1", -1, "" }, { "-a=1", -1, "" }, { "a=b c", -1, "" }, { "a=-", -1, "" }, { "=x", -1, "" }, { "!", -1, "" }, { "a in (b,c,),,!x", -1, "" }, { "Example.com/x", -1, "" },
+        { "example.com/x>0", 1, "example.com/x>0" }, { "example.com/x > 1", 0, "example.com/x>1" }, { "example.com/x<2,app", 1, "example.com/x<2,app" }, { "app>1", 0, "app>1" }, { "none<1", 0, "none<1" },
+        { "app>web", -1, "" }, { "app>", -1, "" }, { ">1", -1, "" },
     };
     for (size_t i = 0; i < LEN(T); i++) {
         struct kr_err e = { 0 };
