@@ -40,8 +40,8 @@ later=${DEPS_LATER-"forky sid"}
 jobs=${JOBS:-$(nproc)}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 apt=$cache/apt
-basic="mbedtls cjson nanopb libyaml lmdb"      # what every build links
-extra="zlib http_parser libgit2"               # Git sources: built when asked for
+basic="mbedtls cjson nanopb libyaml lmdb zlib" # what every build links
+extra="http_parser libgit2"                    # Git sources: built when asked for
 export LC_ALL=C TZ=UTC0
 umask 022
 
@@ -372,7 +372,7 @@ env_of() {
     command -v "$realcc" >/dev/null || die "no compiler \"$realcc\" (make setup installs what is missing)"
     printf 'DEPS_DIR_%s := %s\nDEPS_CC_%s := %s\n' "$1" "$prefix" "$1" "$CC"
     printf 'DEPS_CFLAGS_%s := -isystem %s/include %s\n' "$1" "$prefix" "$pb_defines"
-    printf 'DEPS_LIBS_%s := -L%s/lib -lmbedtls -lcjson -lnanopb -lyaml -llmdb\n' "$1" "$prefix"
+    printf 'DEPS_LIBS_%s := -L%s/lib -lmbedtls -lcjson -lnanopb -lyaml -llmdb -lz\n' "$1" "$prefix"
     printf 'DEPS_GIT_LIBS_%s := -L%s/lib -lgit2 -lhttp_parser -lz\n' "$1" "$prefix"
 }
 
