@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int fs_read_fd(int fd, const char *what, struct buf *out, struct kr_err *e)
@@ -219,6 +221,15 @@ static int remove_at(int at, const char *name, int depth, struct kr_err *e)
 }
 
 int fs_remove_tree(const char *path, struct kr_err *e) { return remove_at(AT_FDCWD, path, 0, e); }
+
+int fs_remove_tree_at(int dir, const char *name, struct kr_err *e) { return remove_at(dir, name, 0, e); }
+
+int fs_open_beneath(int base, const char *path, int flags, mode_t mode)
+{
+    struct open_how how = { .flags = (unsigned)(flags | O_CLOEXEC), .mode = mode,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV };
+    return (int)syscall(SYS_openat2, base, path, &how, sizeof how);
+}
 
 bool fs_exists(const char *path)
 {

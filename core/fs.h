@@ -29,6 +29,11 @@ int fs_write_at(int base, struct str path, struct str content, mode_t mode, stru
 void fs_unlink_at(int base, struct str path);
 /* Removes what is at `path`, the whole tree when it is a directory; symlinks are removed, never followed. Absent is fine. */
 int fs_remove_tree(const char *path, struct kr_err *);
+/* The same for one name in an open directory. */
+int fs_remove_tree_at(int dir, const char *name, struct kr_err *);
+/* openat2(2): nothing on the way may be a symlink, lead out of `base` or onto another file system (Linux ≥ 5.6; where the call
+ * is missing it fails, it never does less). Returns a descriptor, or -1 with errno as the kernel has it. */
+int fs_open_beneath(int base, const char *path, int flags, mode_t mode);
 bool fs_exists(const char *path);
 /* Joins two parts with one '/'; aborts never: the caller's buffer is bounded by the arena. */
 char *fs_join(struct arena *, const char *dir, const char *name);

@@ -13,3 +13,24 @@ TEST(known_answers)
     CHECK(!memcmp(mac, want, sizeof want));
     CHECK(digest_same(S("secret"), S("secret")) && !digest_same(S("secret"), S("secreT")) && !digest_same(S(""), S("x")) && digest_same(S(""), S("")));
 }
+
+TEST(in_pieces_it_is_the_same)
+{
+    char all[300], want[DIGEST_TEXT], got[DIGEST_TEXT];
+    unsigned char raw[DIGEST_BYTES];
+    for (size_t i = 0; i < sizeof all; i++)
+        all[i] = (char)(i * 7);
+    digest_sha256_text((struct str){ all, sizeof all }, want);
+    uint32_t crc = digest_crc32c(0, (struct str){ all, sizeof all });
+    for (size_t cut = 0; cut <= sizeof all; cut++) {
+        struct digest d;
+        digest_begin(&d);
+        digest_add(&d, (struct str){ all, cut });
+        digest_add(&d, (struct str){ all + cut, sizeof all - cut });
+        digest_end(&d, raw);
+        digest_hex(raw, got);
+        CHECK_Z(got, want);
+        CHECK_INT(digest_crc32c(digest_crc32c(0, (struct str){ all, cut }), (struct str){ all + cut, sizeof all - cut }), crc);
+    }
+    CHECK_INT(digest_crc32c(0, S("123456789")), 0xe3069283);       /* RFC 3720's polynomial, the usual check value */
+}
