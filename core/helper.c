@@ -194,6 +194,13 @@ void helper_pause(struct helper *h, bool on)
         loop_watch(h->loop, &h->out, LOOP_IN);
 }
 
+void helper_kill(struct helper *h, struct helper_user user)
+{
+    h->user = user;
+    helper_pause(h, false);
+    kill_all(h);
+}
+
 void helper_stop(struct helper *h)
 {
     if (!h)

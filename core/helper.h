@@ -30,4 +30,6 @@ struct helper_spec {
 struct helper *helper_start(struct loop *, const struct helper_spec *, struct helper_user, struct kr_err *);
 void helper_pause(struct helper *, bool on);       /* hold its output back */
 void helper_stop(struct helper *);                 /* killed, no callback; NULL is fine */
+/* Killed; `ended` of this other user comes when it is gone. */
+void helper_kill(struct helper *, struct helper_user);
 #endif

@@ -166,6 +166,37 @@ static void strip_tokens(struct making *m)
     }
 }
 
+/* ---- the artifact store: of runtimed alone ----------------------------------------------------------------------- */
+
+static bool has_store_secret(const struct making *m) { return m->r->spec.artifact_store.has_s3 && m->r->spec.artifact_store.s3.credentials_secret_name.n; }
+
+static void set_store_volume(struct making *m, struct json *list)
+{
+    const struct runtime_artifact_store *s = &m->r->spec.artifact_store;
+    struct json *v = json_new_object(m->a);
+    if (!m->r->spec.has_artifact_store || !(s->has_filesystem || has_store_secret(m)))
+        return;
+    set(m, v, "name", text(m, S("artifact-store")));
+    if (s->has_filesystem)
+        set(m, json_ensure_object(m->a, v, "persistentVolumeClaim"), "claimName", text(m, s->filesystem.volume_claim_name));
+    else
+        set(m, json_ensure_object(m->a, v, "secret"), "secretName", text(m, s->s3.credentials_secret_name));
+    put_item(m, list, v, false, "spec.volumes[artifact-store]");
+}
+
+static void set_store(struct making *m, struct json *sidecar, struct json *env)
+{
+    AUTO_BUF struct buf b = { .max = 65536 };
+    if (!m->r->spec.has_artifact_store)
+        return;
+    model_encode(runtime_artifact_store, &m->r->spec.artifact_store, &b);
+    put_env(m, env, "KRUNTIMES_ARTIFACT_STORE", buf_view(&b));
+    if (m->r->spec.artifact_store.has_filesystem)
+        put_mount(m, sidecar, "artifact-store", "/var/lib/kruntimes/artifacts", false);
+    else if (has_store_secret(m))
+        put_mount(m, sidecar, "artifact-store", "/kruntimes/store-credentials", true);
+}
+
 static void set_volumes(struct making *m)
 {
     struct json *list = ensure_array(m, m->spec, "volumes"), *ws = json_new_object(m->a);
@@ -184,6 +215,7 @@ static void set_volumes(struct making *m)
                                     "{\"configMap\":{\"name\":\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}},"
                                     "{\"downwardAPI\":{\"items\":[{\"path\":\"namespace\",\"fieldRef\":{\"fieldPath\":\"metadata.namespace\"}}]}}]}}"),
              false, "spec.volumes[kruntimes-token]");
+    set_store_volume(m, list);
     if (str_is(m->r->spec.server, "Injected"))
         put_item(m, list, parse_z(m->a, "{\"name\":\"kruntimes-bin\",\"emptyDir\":{}}"), false, "spec.volumes[kruntimes-bin]");
 }
@@ -209,6 +241,7 @@ static struct json *sidecar(struct making *m, int64_t uid, int64_t grace)
     put_env(m, env, "KRUNTIMES_SERVER_PORT", arena_fmt(m->a, "%lld", (long long)(m->r->spec.has_port ? m->r->spec.port : 9091)));
     put_env(m, env, "KRUNTIMES_CAPACITY", capacity_list(m));
     put_env(m, env, "KRUNTIMES_DRAIN_GRACE", arena_fmt(m->a, "%llds", (long long)grace));
+    set_store(m, c, env);
     set(m, c, "env", env);
     put_mount(m, c, "workspace", "/workspace", false);
     put_mount(m, c, "kruntimes-secret", "/kruntimes/secret", false);

@@ -20,7 +20,8 @@ enum { POLL_US = 5000, STOP_US = 15000000 };
 
 static const char bash_runtime[] =
     "{\"apiVersion\":\"kruntimes.io/v1alpha1\",\"kind\":\"Runtime\",\"metadata\":{\"name\":\"bash\",\"namespace\":\"default\"},"
-    "\"spec\":{\"replicas\":2,\"server\":\"Injected\",\"capacity\":{\"resources\":{\"runs\":4}},"
+    "\"spec\":{\"replicas\":2,\"server\":\"Injected\",\"artifactStore\":{\"driver\":\"filesystem\",\"filesystem\":{\"volumeClaimName\":\"artifacts\"}},"
+    "\"capacity\":{\"resources\":{\"runs\":4}},"
     "\"template\":{\"spec\":{\"terminationGracePeriodSeconds\":30,\"containers\":[{\"name\":\"runtime\",\"image\":\"local\"}]}}}}";
 
 int instance_default_dir(char out[4096], struct kr_err *e)

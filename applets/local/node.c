@@ -12,10 +12,11 @@
 #include <stdio.h>
 
 enum { STOP_US = 1500000 };
-static struct { struct str kubeconfig, dir; } o;
+static struct { struct str kubeconfig, dir, volumes; } o;
 static const struct opt opts[] = {
     { "kubeconfig", 0, OPT_STR, &o.kubeconfig, "FILE", "which API server, and as whom", .env = "KUBECONFIG", .required = true },
     { "dir", 0, OPT_STR, &o.dir, "DIR", "folder for the pods' workspaces, state and logs", .required = true },
+    { "volumes", 0, OPT_STR, &o.volumes, "DIR", "folder for what PersistentVolumeClaims name", .required = true },
     { 0 } };
 static const struct opt *const shared[] = { log_opts, NULL };
 
@@ -113,7 +114,7 @@ static int run(struct applet_call *call, struct kr_err *e)
     (void)call;
     if (fs_make_dir(o.dir.p, 0700, e) < 0 || kube_config_find(&kc, o.kubeconfig, S(""), e) < 0)
         return -1;
-    struct node n = { .loop = loop_new(&clock_system), .dir = o.dir.p, .kubeconfig = o.kubeconfig.p, .self = "kruntimes", .turn = { .run = turn },
+    struct node n = { .loop = loop_new(&clock_system), .dir = o.dir.p, .volumes = o.volumes.p, .kubeconfig = o.kubeconfig.p, .self = "kruntimes", .turn = { .run = turn },
                       .again = { .fire = again } };
     rnd_system(&n.rnd);
     n.net = (unsigned)rnd_below(&n.rnd, 254) + 1;

@@ -20,7 +20,7 @@ struct node {
     struct loop *loop;
     struct kube *kube;
     struct rnd rnd;
-    const char *dir, *kubeconfig, *self;          /* pods live below dir; self: this binary */
+    const char *dir, *volumes, *kubeconfig, *self;        /* pods live below dir, claims below volumes/NAMESPACE; self: this binary */
     struct informer *pods, *deployments;
     struct map deploys, by_key;                   /* struct deploy, struct npod: by "ns/name" */
     struct defer turn;

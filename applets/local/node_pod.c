@@ -87,6 +87,20 @@ static const char *below(const struct npod *p, struct arena *a, const char *sub)
     return arena_fmt(a, "%s/%s/%s", p->n->dir, p->uid, sub).p;
 }
 
+/* The folder of a volume that is a PersistentVolumeClaim; made where it is missing. NULL: the pod has no such volume. */
+static const char *claim_dir(const struct npod *p, struct json *pod, const char *volume, struct arena *a, struct kr_err *e)
+{
+    static const char *const path[] = { "spec", "volumes" }, *const name[] = { "persistentVolumeClaim", "claimName" };
+    for (struct json *v = json_first(json_get_path(pod, path, 2)); v; v = json_next(v)) {
+        struct str claim = json_string(json_get_path(v, name, 2));
+        if (!str_is(json_string(json_get(v, "name")), volume) || !claim.n || str_chr(claim, '/') >= 0 || claim.p[0] == '.')
+            continue;
+        const char *dir = arena_fmt(a, "%s/%.*s/%.*s", p->n->volumes, SFMT(p->ns), SFMT(claim)).p;
+        return fs_make_dir(dir, 0700, e) < 0 ? NULL : dir;
+    }
+    return NULL;
+}
+
 static bool command_of(struct child_proc *c, struct words *argv, struct words *env, struct arena *a, struct kr_err *e)
 {
     struct npod *p = c->p;
@@ -106,6 +120,11 @@ static bool command_of(struct child_proc *c, struct words *argv, struct words *e
         for (size_t i = 0; i < LEN(own); i += 2) {
             word(argv, own[i]);
             word(argv, below(p, a, own[i + 1]));
+        }
+        const char *claim = claim_dir(p, pod, "artifact-store", a, e);
+        if (claim) {
+            word(argv, "--artifacts");
+            word(argv, claim);
         }
         word(argv, "--server-host");
         word(argv, p->ip);

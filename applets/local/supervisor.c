@@ -60,6 +60,8 @@ static size_t arguments(struct part *p, const char **v, struct arena *a)
     if (node) {
         v[n++] = "--dir";
         v[n++] = path_of(a, "pods");
+        v[n++] = "--volumes";
+        v[n++] = path_of(a, "volumes");
         return n;
     }
     v[n++] = "--no-leader-elect";

@@ -111,7 +111,7 @@ static void set(void *ctx, struct str key, struct str json)
         task_stop(t, STOP_DRAIN);                 /* it was assigned before the drain was seen */
         return;
     }
-    if (run->spec.has_cancel_requested && run->spec.cancel_requested && !t->adopted)
+    if (((run->spec.has_cancel_requested && run->spec.cancel_requested) || run->metadata.deletion_timestamp.n) && !t->adopted)
         task_stop(t, STOP_CANCEL);
 }
 

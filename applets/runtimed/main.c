@@ -18,9 +18,11 @@
 
 static struct {
     struct str kubeconfig, pod, pod_uid, ns, runtime, capacity, workspace, state, secret_file, server_host, bind, pages;
-    int64_t server_port, port, drain_grace_us;
+    struct str artifact_store, artifacts, store_credentials;
+    int64_t server_port, port, drain_grace_us, artifact_bytes;
     bool drain;
-} o = { .workspace = S("/workspace"), .state = S("/var/lib/kruntimes/runtimed"), .secret_file = S("/kruntimes/secret/secret"), .server_host = S("127.0.0.1"), .bind = S("127.0.0.1"),
+} o = { .artifacts = S("/var/lib/kruntimes/artifacts"), .store_credentials = S("/kruntimes/store-credentials"), .artifact_bytes = INT64_C(10737418240),
+        .workspace = S("/workspace"), .state = S("/var/lib/kruntimes/runtimed"), .secret_file = S("/kruntimes/secret/secret"), .server_host = S("127.0.0.1"), .bind = S("127.0.0.1"),
         .pages = S(":9094"), .server_port = 9091, .port = 9093, .drain_grace_us = INT64_C(3600000000) };
 static const struct opt opts[] = {
     { "pod-name", 0, OPT_STR, &o.pod, "NAME", "name of the pod", .env = "KRUNTIMES_POD_NAME" },
@@ -35,9 +37,14 @@ static const struct opt opts[] = {
     { "server-host", 0, OPT_STR, &o.server_host, "ADDR", "address of the Runtime Server" },
     { "server-port", 0, OPT_INT, &o.server_port, "PORT", "port of the Runtime Server", .lo = 1, .hi = 65535, .env = "KRUNTIMES_SERVER_PORT" },
     { "bind", 0, OPT_STR, &o.bind, "ADDR", "address of the gRPC port" },
-    { "port", 0, OPT_INT, &o.port, "PORT", "gRPC port for logs", .lo = 0, .hi = 65535 },
+    { "port", 0, OPT_INT, &o.port, "PORT", "gRPC port for logs and artifacts", .lo = 0, .hi = 65535 },
     { "pages-bind", 0, OPT_STR, &o.pages, "ADDR", "where /healthz /readyz /metrics /drain listen, or off" },
     { "drain-grace", 0, OPT_DURATION, &o.drain_grace_us, "TIME", "the pod's termination grace", .env = "KRUNTIMES_DRAIN_GRACE", .hi = INT64_C(86400000000) },
+    { "artifact-store", 0, OPT_STR, &o.artifact_store, "JSON", "where artifacts go, as the Runtime's artifactStore", .env = "KRUNTIMES_ARTIFACT_STORE" },
+    { "artifacts", 0, OPT_STR, &o.artifacts, "DIR", "where the volume of a filesystem store is mounted" },
+    { "store-credentials", 0, OPT_STR, &o.store_credentials, "DIR", "where the Secret of an S3 store is mounted" },
+    { "artifact-bytes", 0, OPT_INT, &o.artifact_bytes, "N", "bytes that the artifacts of a Run may have in all", .lo = 1, .hi = INT64_MAX,
+      .env = "KRUNTIMES_ARTIFACT_BYTES" },
     { "drain", 0, OPT_FLAG, &o.drain, NULL, "ask the runtimed of this pod to drain, and end" },
     { 0 } };
 static const struct opt *const shared[] = { log_opts, NULL };
@@ -195,6 +202,19 @@ static int check_options(struct kr_err *e)
     return 0;
 }
 
+static int take_store(struct runtimed *d, struct kr_err *e)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    if (!o.artifact_store.n)
+        return 0;
+    struct artifact_store *s = json_scan(o.artifact_store, e) == 0 ? model_decode(artifact_store, o.artifact_store, &a, e) : NULL;
+    if (!s)
+        return kr_wrap(e, "--artifact-store");
+    d->artifacts = (struct artifacts_config){ .store = o.artifact_store, .place = str_is(s->driver, "s3") ? o.store_credentials : o.artifacts,
+                                              .spool = o.workspace, .bytes = o.artifact_bytes };
+    return 0;
+}
+
 static int make_dirs(struct kr_err *e)
 {
     AUTO_ARENA struct arena a = { .limit = 65536 };
@@ -212,7 +232,7 @@ static int serve(struct process *p, struct kr_err *e)
     static const int signals[] = { SIGTERM, SIGINT };
     struct runtimed *d = &p->d;
     AUTO_ARENA struct arena a = { .limit = 16384 };
-    struct grpc_service services[] = { { "kruntimes.logs.v1.Logs", tail_methods, d } };
+    struct grpc_service services[] = { { "kruntimes.logs.v1.Logs", tail_methods, d }, { "artifact.v1.ArtifactService", download_methods, d } };
     struct probes_user pages_user = { .ready = is_ready, .page = drain_page, .page_gone = page_gone, .ctx = p };
     struct probes_user control_user = { .ready = is_ready, .page = begin_page, .ctx = p };
     struct probes *pages = NULL, *control = NULL;
@@ -249,7 +269,7 @@ static int run(struct applet_call *call, struct kr_err *e)
         return ask_to_drain(e);
     if (check_options(e) < 0 || parse_capacity(&p.d, o.capacity, e) < 0 || make_dirs(e) < 0)
         return -1;
-    if (kube_config_find(&kc, o.kubeconfig, S(""), e) < 0)
+    if (take_store(&p.d, e) < 0 || kube_config_find(&kc, o.kubeconfig, S(""), e) < 0)
         return -1;
     metrics_use(METRICS_RUNTIMED);
     metrics_use(METRICS_API);

@@ -163,5 +163,7 @@ int read_outputs(struct task *t, struct kr_err *e)
 
 bool has_artifacts(const struct task *t)
 {
-    return !has_entries(t->d, t->uid, "out/artifacts", 0);
+    char name[UID_MAX + 32];
+    return faccessat(t->d->workspace_fd, below(t->uid, "out/artifacts", name), F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+           !has_entries(t->d, t->uid, "out/artifacts", 0);
 }

@@ -8,6 +8,7 @@
  *   status.c    what is written to the API, and what comes back     drain.c   an orderly end
  *   prepare.c   the workspace                                       server.c  the Runtime Server: secret, health, leftovers
  *   shared.c    workspaces that Runs share
+ *   artifacts.c files that attempts leave, on their way to a store  download.c  the ArtifactService
  *
  * A Run has a record as long as its object names this pod; it has a task from when it is claimed until its terminal phase is
  * written and its processes are gone.
@@ -27,12 +28,18 @@
 enum { UID_MAX = 64, CAPACITY_MAX = 32, RUNNING_GRACE_US = 50000 };
 struct amount { char name[64]; int64_t n, used; };
 
+struct artifacts_config {
+    struct str store;                             /* status.artifactStore as JSON; empty: there is none */
+    struct str place, spool;                      /* where the helper finds it (applets/artifact/store.h) */
+    int64_t bytes;                                /* of all artifacts of a Run */
+};
 struct runtimed {
     struct loop *loop;
     struct kube *kube;
     struct rnd rnd;
     struct str pod, pod_uid, ns, runtime;
     const char *workspace, *state, *secret_file;
+    struct artifacts_config artifacts;
     int spares;                                   /* empty workspaces kept for later Runs */
     int workspace_fd;                             /* the directory workspace, open */
     struct amount capacity[CAPACITY_MAX]; size_t ncapacity;
@@ -74,7 +81,7 @@ enum task_state {
     TASK_ENDING,        /* the outcome is known and being written */
 };
 enum stop_cause { STOP_NONE, STOP_CANCEL, STOP_TIMEOUT, STOP_DRAIN, STOP_GONE };
-enum write_kind { WRITE_NONE, WRITE_RUNNING, WRITE_RETRY, WRITE_END, WRITE_PENDING };
+enum write_kind { WRITE_NONE, WRITE_RUNNING, WRITE_STORE, WRITE_RETRY, WRITE_END, WRITE_PENDING };
 
 struct task {
     struct task *next, **at;
@@ -106,6 +113,8 @@ struct task {
     char end_message[1024];
     struct outputs outputs; struct buf outputs_text;
     bool with_exit_code;
+    struct storing *storing;                      /* its artifacts are being stored; NULL: they are not */
+    struct buf refs;                              /* status.artifactRefs as JSON: stored by this attempt */
     int64_t next_attempt_us;                      /* wall clock, with WRITE_RETRY and WRITE_PENDING */
 };
 
@@ -128,6 +137,8 @@ void task_refused(struct task *, const char *reason, struct str message);     /*
 void task_stop(struct task *, enum stop_cause);
 void task_stopped(struct task *);                 /* Cancel is through: nothing of it is left */
 void task_written(struct task *, enum write_kind);
+void task_stored(struct task *, const char *reason, struct str message);      /* reason NULL: t->refs has them */
+void task_is_deleted(struct task *);              /* while its end is being told: it is cancelled */
 void task_drop(struct task *);                    /* the Run is gone or no longer ours: end it, write nothing */
 void task_free(struct task *);
 
@@ -148,12 +159,24 @@ void remove_spares(const struct runtimed *);      /* of a process before us */
 int read_outputs(struct task *, struct kr_err *);
 bool has_artifacts(const struct task *);
 
+/* artifacts.c */
+void artifacts_begin(struct task *);              /* there are some: task_stored comes */
+void artifacts_snapshot_written(struct task *);
+void artifacts_abandon(struct task *);            /* what it stored, or is storing, goes again */
+void artifacts_free(struct task *);
+bool artifacts_has_store(const struct runtimed *);
+/* "NAMESPACE/UID/ATTEMPT-POD" of the attempt */
+struct str artifacts_prefix(const struct task *, struct arena *);
+/* The order for a helper: store and place are in it, more may follow; and its environment. */
+void artifacts_order(const struct runtimed *, struct buf *);
+const char *const *artifacts_environment(struct arena *);
+
 /* server.c */
 int server_start(struct runtimed *, struct str host, uint16_t port, struct kr_err *);
 void server_stop(struct runtimed *);
 void server_trouble(struct runtimed *);           /* a call failed: look at its health now */
 struct http_fields server_metadata(const struct runtimed *, struct http_field store[1]);
 
-/* tail.c */
-extern const struct grpc_method tail_methods[];
+/* tail.c, download.c */
+extern const struct grpc_method tail_methods[], download_methods[];
 #endif

@@ -120,6 +120,13 @@ static void put_pending(struct buf *b, const struct task *t)
     put_conditions(b, t, set, LEN(set));
 }
 
+static void put_raw(struct buf *b, const char *path, struct str json)
+{
+    begin_op(b, "add", path);
+    jw_kraw(b, "value", json);
+    jw_end(b, '}');
+}
+
 static void put_outputs(struct buf *b, const struct task *t)
 {
     begin_op(b, "add", "/status/outputs");
@@ -164,6 +171,8 @@ static void put_end(struct buf *b, const struct task *t)
     put_str(b, "add", "/status/accessKey", str_of(t->rec->access_key));
     if (t->outputs.n)
         put_outputs(b, t);
+    if (t->refs.n)
+        put_raw(b, "/status/artifactRefs", buf_view(&t->refs));
     put_timings(b, t, true);
     put_conditions(b, t, set, started ? 3 : 2);
 }
@@ -228,6 +237,8 @@ static void read_again(void *ctx, const struct kube_result *r)
         accepted(t);
     } else if (mine && t->writing == WRITE_RUNNING && str_is(phase, "Running") && now->status.attempt == t->attempt) {
         accepted(t);
+    } else if (mine && t->writing == WRITE_STORE && str_is(phase, "Running") && now->status.attempt == t->attempt && now->status.has_artifact_store) {
+        accepted(t);
     } else if (mine && !run_phase_is_terminal(phase) && now->status.attempt == t->attempt) {
         snprintf(t->phase, sizeof t->phase, "%.*s", SFMT(phase));
         task_update(t, r->body);
@@ -267,9 +278,11 @@ static void send_write(struct task *t)
     AUTO_BUF struct buf b = { .max = LIMIT_API_BODY };
     jw_begin(&b, '[');
     put_tests(&b, t);
-    if (t->writing == WRITE_RUNNING) {
+    if (t->writing == WRITE_RUNNING || t->writing == WRITE_STORE) {
         put_running(&b, t);
         put_timings(&b, t, false);
+        if (t->writing == WRITE_STORE)
+            put_raw(&b, "/status/artifactStore", t->d->artifacts.store);
     } else if (t->writing == WRITE_RETRY) {
         put_retry(&b, t);
     } else if (t->writing == WRITE_PENDING) {

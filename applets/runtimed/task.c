@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 static void decide(struct task *t);
+static void tell_outcome(struct task *t);
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
@@ -101,6 +102,7 @@ void task_free(struct task *t)
     t->rec->task = NULL;
     shared_ended(d, t->rec);
     record_left(d, t->rec);
+    artifacts_free(t);
     buf_free(&t->json);
     buf_free(&t->outputs_text);
     arena_reset(&t->arena);
@@ -115,17 +117,21 @@ static void clean_up(struct task *t)
     task_free(t);
 }
 
+/* Deleted while something holds its object: its processes end all the same. */
+static bool is_cancelled(const struct task *t)
+{
+    return (t->run->spec.has_cancel_requested && t->run->spec.cancel_requested) || t->run->metadata.deletion_timestamp.n > 0;
+}
+
 void task_update(struct task *t, struct str json)
 {
     if (decode(t, json) < 0)
         return;
-    if (t->run->spec.has_cancel_requested && t->run->spec.cancel_requested)
+    if (is_cancelled(t))
         task_stop(t, STOP_CANCEL);
 }
 
 /* ---- beginning --------------------------------------------------------------------------------------------------- */
-
-static bool is_cancelled(const struct task *t) { return t->run->spec.has_cancel_requested && t->run->spec.cancel_requested; }
 
 static void open_log(struct task *t)
 {
@@ -153,6 +159,7 @@ static void reset_attempt(struct task *t)
     t->end_message[0] = '\0';
     t->outputs.n = 0;
     buf_free(&t->outputs_text);
+    buf_free(&t->refs);
 }
 
 /* After a restart: what the journal says decides whether an execution may be there. */
@@ -319,6 +326,7 @@ void task_drop(struct task *t)
     }
     if (t->ended || t->state == TASK_ENDING)
         exec_forget_task(t);
+    artifacts_abandon(t);
     clean_up(t);
 }
 
@@ -363,7 +371,7 @@ static void set_success(struct task *t)
     if (read_outputs(t, &e) < 0) {
         t->outputs.n = 0;
         set_end(t, "Failed", e.code == KR_TOO_LARGE ? "OutputsTooLarge" : "OutputsInvalid", e.msg);
-    } else if (has_artifacts(t)) {
+    } else if (has_artifacts(t) && !artifacts_has_store(t->d)) {
         set_end(t, "Failed", "ArtifactStore", "there are files in $KRUNTIME_ARTIFACTS_DIR, but the Runtime has no artifactStore");
     } else {
         set_end(t, "Succeeded", NULL, "");
@@ -374,7 +382,7 @@ static void set_outcome(struct task *t)
 {
     enum { SUCCEEDED = 3 };
     if (t->stop == STOP_CANCEL)
-        set_end(t, "Cancelled", "Cancelled", "it was cancelled on request");
+        set_end(t, "Cancelled", "Cancelled", t->run->metadata.deletion_timestamp.n ? "it was deleted" : "it was cancelled on request");
     else if (t->stop == STOP_TIMEOUT) {
         char text[96];
         snprintf(text, sizeof text, "it took longer than timeoutSeconds: %lld", (long long)t->run->spec.timeout_seconds);
@@ -409,12 +417,43 @@ static void decide(struct task *t)
         return;
     }
     set_outcome(t);
+    if (!may_retry(t) && began && t->stop != STOP_CANCEL && t->stop != STOP_DRAIN && artifacts_has_store(t->d) && has_artifacts(t))
+        artifacts_begin(t);
+    else
+        tell_outcome(t);
+}
+
+/* Of what is written to the API last: the end, or that there is another attempt. */
+static void tell_outcome(struct task *t)
+{
     if (!may_retry(t)) {
         status_write(t, WRITE_END);
         return;
     }
     t->next_attempt_us = loop_wall_us(t->d->loop) + run_backoff_us(t->run, t->attempt + 1);
     status_write(t, (t->stop == STOP_DRAIN || t->d->draining) && !t->rec->shared ? WRITE_PENDING : WRITE_RETRY);
+}
+
+/* A failed attempt stays what it was, and says that its artifacts are not there. */
+void task_stored(struct task *t, const char *reason, struct str message)
+{
+    size_t n = strlen(t->end_message), room = sizeof t->end_message - 1;
+    if (reason && !strcmp(t->end_phase, "Succeeded")) {
+        t->outputs.n = 0;
+        snprintf(t->end_message, sizeof t->end_message, "%.*s", (int)str_rune_cut(message, room), message.p);
+        set_end(t, "Failed", reason, t->end_message);
+    } else if (reason) {
+        snprintf(t->end_message + n, sizeof t->end_message - n, "%sits artifacts are not stored: %.*s", n ? "; " : "",
+                 (int)str_rune_cut(message, n + 64 < room ? room - n - 64 : 0), message.p);
+    }
+    tell_outcome(t);
+}
+
+void task_is_deleted(struct task *t)
+{
+    t->stop = STOP_CANCEL;
+    set_outcome(t);
+    tell_outcome(t);
 }
 
 /* ---- what the API accepted --------------------------------------------------------------------------------------- */
@@ -442,6 +481,10 @@ void task_written(struct task *t, enum write_kind kind)
     switch (kind) {
     case WRITE_RUNNING:
         t->told_running = true;
+        break;
+    case WRITE_STORE:
+        t->told_running = true;
+        artifacts_snapshot_written(t);
         break;
     case WRITE_RETRY:
         metric_add(METRIC_RUN_RETRIES, 0, 1);

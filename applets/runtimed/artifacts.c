@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * artifacts: what the last attempt left in $KRUNTIME_ARTIFACTS_DIR, on its way to the Runtime's store. In this order, so that
+ * whatever dies in between, what was stored is found and removed with the Run:
+ *
+ *   the finalizer on the Run → the snapshot of the store in its status → the upload, by a helper process → the refs with the end
+ *
+ * The helper stores all or leaves nothing. A Run that was taken away meanwhile loses: its objects, under a key of this attempt
+ * and pod, are removed again. Tests: tests/local/artifacts.py, tests/fault/artifacts.py
+ */
+#include "applets/runtimed/runtimed.h"
+#include "core/fs.h"
+#include "core/helper.h"
+#include "core/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define FINALIZER "kruntimes.io/artifact-cleanup"
+enum { ANSWER_MAX = 1 << 20, WAIT_MIN_US = 50000, WAIT_MAX_US = 5000000, REMOVE_US = 120000000 };
+static const int64_t UPLOAD_US = INT64_C(600000000);
+
+struct storing {
+    struct task *t;
+    struct kube_call *call;
+    struct helper *helper;
+    struct timer again;
+    int64_t wait_us, until_us;                    /* until: monotonic; all of it */
+    bool uploading;                               /* something may be in the store */
+};
+
+bool artifacts_has_store(const struct runtimed *d) { return d->artifacts.store.n > 0; }
+
+struct str artifacts_prefix(const struct task *t, struct arena *a)
+{
+    return arena_fmt(a, "%.*s/%.*s/%lld-%.*s", SFMT(t->ns), SFMT(t->uid), (long long)t->attempt, (int)(t->d->pod_uid.n < 8 ? t->d->pod_uid.n : 8), t->d->pod_uid.p);
+}
+
+/* ---- helpers ----------------------------------------------------------------------------------------------------- */
+
+void artifacts_order(const struct runtimed *d, struct buf *b)
+{
+    b->max = ANSWER_MAX;
+    jw_begin(b, '{');
+    jw_kraw(b, "store", d->artifacts.store);
+    jw_kstr(b, "place", d->artifacts.place);
+    jw_kstr(b, "spool", d->artifacts.spool);
+}
+
+/* What a helper may know of our environment: how a cloud's identity is found. */
+const char *const *artifacts_environment(struct arena *a)
+{
+    extern char **environ;
+    size_t n = 0;
+    while (environ[n])
+        n++;
+    const char **list = arena_alloc(a, (n + 1) * sizeof *list), **at = list;
+    for (size_t i = 0; list && i < n; i++)
+        if (str_starts(str_of(environ[i]), S("AWS_")) || str_starts(str_of(environ[i]), S("SSL_CERT_FILE=")))
+            *at++ = environ[i];
+    return list;
+}
+
+struct removal { struct runtimed *d; struct buf order; };
+
+static void removed(void *ctx, const struct helper_end *end)
+{
+    (void)ctx;
+    if (end->status)
+        log_warn(&log_std, "artifacts of a Run that was taken away stay in the store until the Run is deleted", LOG_STR("error", str_trim(end->err)));
+}
+
+static void remove_now(void *ctx, const struct helper_end *end)
+{
+    static const char *const argv[] = { "kruntimes", "artifact-helper", "remove", NULL };
+    struct removal *r = ctx;
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    struct kr_err e = { 0 };
+    (void)end;
+    struct helper_spec s = { .argv = argv, .envp = artifacts_environment(&a), .input = buf_view(&r->order), .max_out = 4096, .timeout_us = REMOVE_US,
+                             .memory = LIMIT_ARTIFACT_HELPER };
+    if (!helper_start(r->d->loop, &s, (struct helper_user){ .ended = removed }, &e))
+        log_warn(&log_std, "no helper can be started", LOG_ERR(&e));
+    buf_free(&r->order);
+    free(r);
+}
+
+void artifacts_abandon(struct task *t)
+{
+    struct storing *s = t->storing;
+    AUTO_ARENA struct arena a = { .limit = 4096 };
+    if (!(s && s->uploading) && !t->refs.n)
+        return;
+    struct removal *r = xcalloc(1, sizeof *r);
+    r->d = t->d;
+    artifacts_order(t->d, &r->order);
+    jw_kstr(&r->order, "prefix", artifacts_prefix(t, &a));
+    jw_end(&r->order, '}');
+    if (s && s->helper)
+        helper_kill(TAKE(s->helper), (struct helper_user){ .ended = remove_now, .ctx = r });
+    else
+        remove_now(r, NULL);
+}
+
+void artifacts_free(struct task *t)
+{
+    struct storing *s = TAKE(t->storing);
+    buf_free(&t->refs);
+    if (!s)
+        return;
+    kube_cancel(s->call);
+    helper_stop(s->helper);
+    loop_timer_stop(t->d->loop, &s->again);
+    free(s);
+}
+
+static void over(struct storing *s, const char *reason, struct str message)
+{
+    struct task *t = s->t;
+    char copy[1024];
+    snprintf(copy, sizeof copy, "%.*s", (int)str_rune_cut(message, sizeof copy - 1), message.p ? message.p : "");
+    t->storing = NULL;
+    loop_timer_stop(t->d->loop, &s->again);
+    free(s);
+    task_stored(t, reason, str_of(copy));
+}
+
+/* ---- the upload -------------------------------------------------------------------------------------------------- */
+
+static void uploaded(void *ctx, const struct helper_end *end)
+{
+    struct storing *s = ctx;
+    AUTO_ARENA struct arena a = { .limit = ANSWER_MAX };
+    struct kr_err e = { 0 };
+    char text[48];
+    s->helper = NULL;
+    struct str refs = end->status == 0 && json_scan(end->out, &e) == 0 ? json_find(end->out, "refs") : (struct str){ 0 };
+    if (refs.p) {
+        s->t->refs = (struct buf){ .max = ANSWER_MAX };
+        buf_str(&s->t->refs, refs);
+        over(s, NULL, S(""));
+    } else if (end->status == 0 && !e.code) {
+        struct str reason = json_str_of(json_find(end->out, "reason"), &a);
+        over(s, str_is(reason, "ArtifactInvalid") ? "ArtifactInvalid" : "ArtifactStore", json_str_of(json_find(end->out, "message"), &a));
+    } else if (end->late) {
+        over(s, "ArtifactStore", S("the upload took longer than 10 minutes"));
+    } else {
+        struct str how = proc_status_text(end->status, text), said = str_trim(end->err);
+        over(s, "ArtifactStore", arena_fmt(&a, "the helper that stores them ended with %.*s%s%.*s", SFMT(how), said.n ? ": " : "", SFMT(said)));
+    }
+}
+
+void artifacts_snapshot_written(struct task *t)
+{
+    static const char *const argv[] = { "kruntimes", "artifact-helper", "collect", NULL };
+    struct storing *s = t->storing;
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    AUTO_BUF struct buf order = { .max = 0 };
+    struct kr_err e = { 0 };
+    AUTO_CLOSE int dir = fs_open_beneath(t->d->workspace_fd, arena_fmt(&a, "%.*s/out/artifacts", SFMT(t->uid)).p, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+    if (dir < 0) {
+        kr_fail_sys(&e, KR_INVALID, errno, "open $KRUNTIME_ARTIFACTS_DIR");
+        over(s, "ArtifactInvalid", str_of(e.msg));
+        return;
+    }
+    artifacts_order(t->d, &order);
+    jw_kstr(&order, "prefix", artifacts_prefix(t, &a));
+    jw_kint(&order, "maxBytes", t->d->artifacts.bytes);
+    jw_kint(&order, "again", 1);                  /* a process before us may have begun */
+    jw_end(&order, '}');
+    int64_t left = s->until_us - loop_now_us(t->d->loop);
+    struct helper_spec spec = { .argv = argv, .envp = artifacts_environment(&a), .input = buf_view(&order), .fds = (struct proc_fd[]){ { dir, 3 } }, .nfds = 1,
+                                .max_out = ANSWER_MAX, .timeout_us = left > 0 ? left : 0, .memory = LIMIT_ARTIFACT_HELPER };
+    s->helper = helper_start(t->d->loop, &spec, (struct helper_user){ .ended = uploaded, .ctx = s }, &e);
+    s->uploading = true;
+    if (!s->helper)
+        over(s, "ArtifactStore", str_of(e.msg));
+}
+
+/* ---- the finalizer ----------------------------------------------------------------------------------------------- */
+
+static void ensure_finalizer(struct storing *s);
+
+static void again(struct loop *loop, struct timer *t)
+{
+    (void)loop;
+    ensure_finalizer(container_of(t, struct storing, again));
+}
+
+static void later(struct storing *s, const struct kr_err *e)
+{
+    struct loop *loop = s->t->d->loop;
+    if (loop_now_us(loop) > s->until_us) {
+        over(s, "ArtifactStore", str_of(e->msg));
+        return;
+    }
+    s->wait_us = !s->wait_us ? WAIT_MIN_US : s->wait_us * 2 < WAIT_MAX_US ? s->wait_us * 2 : WAIT_MAX_US;
+    loop_timer_in(loop, &s->again, s->wait_us);
+}
+
+static void looked(void *ctx, const struct kube_result *r)
+{
+    struct storing *s = ctx;
+    struct task *t = s->t;
+    s->call = NULL;
+    if (r->error && r->error->code == KR_NOT_FOUND) {
+        task_drop(t);
+        return;
+    }
+    if (!r->error)
+        task_update(t, r->body);
+    later(s, r->error ? r->error : &(struct kr_err){ .msg = "the Run is changed too often to put a finalizer on it" });
+}
+
+static void told(void *ctx, const struct kube_result *r)
+{
+    struct storing *s = ctx;
+    struct task *t = s->t;
+    s->call = NULL;
+    if (!r->error) {
+        task_update(t, r->body);
+        status_write(t, WRITE_STORE);
+    } else if (r->error->code == KR_NOT_FOUND) {
+        task_drop(t);
+    } else if (r->error->code == KR_INVALID || r->error->code == KR_CONFLICT || r->error->code == KR_FORBIDDEN) {
+        s->call = kube_get(t->d->kube, &kube_runs, t->ns, t->name, (struct kube_user){ looked, s });
+    } else {
+        later(s, r->error);
+    }
+}
+
+static bool has_finalizer(const struct object_meta *m)
+{
+    for (size_t i = 0; i < m->finalizers.n; i++)
+        if (str_is(m->finalizers.v[i], FINALIZER))
+            return true;
+    return false;
+}
+
+static void ensure_finalizer(struct storing *s)
+{
+    struct task *t = s->t;
+    const struct object_meta *m = &t->run->metadata;
+    AUTO_BUF struct buf b = { .max = 4096 };
+    if (m->deletion_timestamp.n) {
+        artifacts_free(t);
+        task_is_deleted(t);
+        return;
+    }
+    if (has_finalizer(m)) {
+        status_write(t, WRITE_STORE);
+        return;
+    }
+    jw_begin(&b, '[');
+    buf_fmt(&b, "{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":\"%.*s\"}", SFMT(t->uid));
+    if (m->finalizers.n)
+        buf_lit(&b, ",{\"op\":\"add\",\"path\":\"/metadata/finalizers/-\",\"value\":\"" FINALIZER "\"}]");
+    else                                          /* making the list must not undo another's */
+        buf_fmt(&b, ",{\"op\":\"test\",\"path\":\"/metadata/resourceVersion\",\"value\":\"%.*s\"},{\"op\":\"add\",\"path\":\"/metadata/finalizers\",\"value\":[\"" FINALIZER "\"]}]",
+                SFMT(m->resource_version));
+    s->call = kube_json_patch(t->d->kube, &kube_runs, t->ns, t->name, NULL, buf_view(&b), (struct kube_user){ told, s });
+}
+
+void artifacts_begin(struct task *t)
+{
+    struct storing *s = xcalloc(1, sizeof *s);
+    *s = (struct storing){ .t = t, .again = { .fire = again }, .until_us = loop_now_us(t->d->loop) + UPLOAD_US };
+    t->storing = s;
+    ensure_finalizer(s);
+}
