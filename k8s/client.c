@@ -395,6 +395,7 @@ struct kube_call *kube_delete(struct kube *k, const struct kube_resource *r, str
     jw_begin(&body, '{');
     jw_kstr(&body, "kind", S("DeleteOptions"));
     jw_kstr(&body, "apiVersion", S("v1"));
+    jw_kstr(&body, "propagationPolicy", S("Background"));         /* a Job's own default would leave its pods */
     if (grace_s >= 0)
         jw_kint(&body, "gracePeriodSeconds", grace_s);
     if (uid.n) {

@@ -6,6 +6,7 @@
  *   runtime.c       Runtime → owned objects, status, deletion      reaper.c   Runs of lost pods
  *   runtime_pod.c   the pod template we make of a user's           gc.c       Runs whose time is over
  *   runtime_trouble.c   why pods are missing, in words
+ *   cleanup.c       artifacts of deleted Runs
  */
 #ifndef APPLETS_CONTROLLER_CONTROLLER_H
 #define APPLETS_CONTROLLER_CONTROLLER_H
@@ -48,6 +49,20 @@ struct reaper_view {
     int64_t node_lost_after_us;
 };
 int reaper_plan(const struct reaper_view *, int64_t wall_us, struct plan *, struct kr_err *);
+
+/* ---- cleanup.c --------------------------------------------------------------------------------------------------- */
+/* Deleted Runs of one namespace that wait for the clean-up of one store. */
+struct cleanup_view {
+    struct str ns, group;                         /* group: as cleanup_group has it */
+    struct str job;                               /* the group's Job; p NULL when there is none */
+    const struct str *runs; size_t n;             /* their objects */
+    bool refused;                                 /* the API takes no Job: the namespace is being deleted */
+    void (*tell)(void *ctx, const struct run *, struct str message);      /* something of it may be left: for an Event */
+    void *ctx;
+};
+int cleanup_plan(const struct cleanup_view *, const struct runtime_config *, struct plan *, struct kr_err *);
+/* By the store in its status; empty: this Run waits for no clean-up. */
+struct str cleanup_group(struct str run, struct arena *);
 
 /* ---- gc.c -------------------------------------------------------------------------------------------------------- */
 /* When a finished Run is to be deleted: wall clock µs; 0: never. */

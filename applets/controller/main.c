@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * controller: watches, keeps texts by key, queues keys, and carries out the plan of each. Keys of the one queue say what
- * they are: "runtime/NS/NAME", "run/NS/NAME" (its pod), "ttl/NS/NAME", "workflow/NS/NAME".
+ * they are: "runtime/NS/NAME", "run/NS/NAME" (its pod), "ttl/NS/NAME", "clean/NS/GROUP", "workflow/NS/NAME".
  */
 #include "applets/controller/controller.h"
 #include "core/applet.h"
@@ -15,7 +15,7 @@
 #include "k8s/workqueue.h"
 #include <stdio.h>
 
-enum { KEY_MAX = 400, SUMS_US = 1000000 };
+enum { KEY_MAX = 400, SUMS_US = 1000000, CLEAN_RUNS = 200 };
 #define OURS "app.kubernetes.io/managed-by=kruntimes"
 
 static struct { struct str image; int64_t node_lost_us; } o = { .image = S("kruntimes"), .node_lost_us = INT64_C(300000000) };
@@ -27,15 +27,16 @@ static const struct opt opts[] = {
 
 /* What is kept beside an object's text. Of a Run that is over this is all. */
 struct note { int64_t unknown_since_us, due_us; char uid[40]; };
-enum store_id { RUNTIMES, DEPLOYMENTS, ACCOUNTS, ROLES, BINDINGS, POLICIES, PODS, NODES, RUNS, WORKFLOWS, STORES };
+enum store_id { RUNTIMES, DEPLOYMENTS, ACCOUNTS, ROLES, BINDINGS, POLICIES, PODS, NODES, RUNS, WORKFLOWS, JOBS, STORES };
 /* Objects are filed under "NS/RUNTIME"; of Runs only those that have a pod and aren't over, under "NS/POD" too. */
-enum { BY_RUNTIME, BY_POD, INDEXES };
+enum { BY_RUNTIME, BY_POD, BY_CLEAN, INDEXES };
 struct controller;
 struct store { struct controller *c; enum store_id id; struct indexer *objects; struct informer *informer; };
 struct controller {
     struct component *c;
     struct store stores[STORES];
     struct workqueue *queue;
+    struct map no_jobs;                           /* "NS/GROUP" whose Job the API refused, as their namespace is being deleted → the key */
     struct map written;                           /* "NS/NAME" of a Runtime → struct written */
     int64_t trouble_us;                           /* monotonic: when a watch was last interrupted */
 };
@@ -94,6 +95,12 @@ static void queue_all_active(struct controller *c)
             queue_add(c, "run", x->key);
 }
 
+static void queue_cleaning(struct controller *c, struct str group)
+{
+    if (group.n)
+        queue_add(c, "clean", group);
+}
+
 /* x has changed, or is about to go. active_of: the Runtime of which it held a slot before, or empty. */
 static void touched(struct store *s, struct indexed *x, struct str active_of)
 {
@@ -113,11 +120,15 @@ static void touched(struct store *s, struct indexed *x, struct str active_of)
     case NODES:
         queue_all_active(c);
         break;
+    case JOBS:
+        queue_cleaning(c, indexer_filed(s->objects, x, BY_CLEAN));
+        break;
     case RUNS:
         if (is_active(c, x))
             queue_add(c, "run", x->key);
         else if (note_of(c, RUNS, x)->due_us)
             queue_add(c, "ttl", x->key);
+        queue_cleaning(c, indexer_filed(s->objects, x, BY_CLEAN));
         if (runtime.n != active_of.n)
             queue_sums(c, runtime.n ? runtime : active_of);
         break;
@@ -141,7 +152,8 @@ static void note_run(struct store *s, struct indexed *x, struct str json, struct
     bool active = str_is(p, "Scheduled") || str_is(p, "Running");
     file_under(s, x, BY_RUNTIME, active ? json_str_of(json_find_path(json, runtime, 2), a) : S(""), a);
     file_under(s, x, BY_POD, active ? json_str_of(json_find_path(json, pod, 2), a) : S(""), a);
-    if (!run_phase_is_terminal(p))
+    file_under(s, x, BY_CLEAN, active ? S("") : cleanup_group(json, a), a);
+    if (!run_phase_is_terminal(p) || indexer_filed(s->objects, x, BY_CLEAN).n)
         return;
     struct kr_err e = { 0 };                      /* of what is over only a record stays: when it goes, and who it is */
     struct run *r = model_decode(run, json, a, &e);
@@ -177,6 +189,8 @@ static void set(void *ctx, struct str key, struct str json)
         note_run(s, x, json, &a);
     else if (s->id == NODES)
         note_node(note_of(s->c, NODES, x), json, &a);
+    else if (s->id == JOBS)
+        file_under(s, x, BY_CLEAN, json_str_of(json_find(json_find_path(json, labels, 2), "kruntimes.io/clean"), &a), &a);
     else
         file_under(s, x, BY_RUNTIME, json_str_of(json_find(json_find_path(json, labels, 2), "kruntimes.io/runtime"), &a), &a);
     touched(s, x, active_of);
@@ -384,11 +398,42 @@ static int plan_ttl(struct controller *c, struct str key, struct plan *p, struct
     return 0;
 }
 
+static void tell_left(void *ctx, const struct run *r, struct str message)
+{
+    struct controller *c = ctx;
+    struct event_about about = { &kube_runs, r->metadata.namespace, r->metadata.name, r->metadata.uid };
+    event_emit(c->c->kube, &about, "Warning", "ArtifactsLeft", message, "kruntimes-controller");
+}
+
+static int plan_cleaning(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    const struct indexer *runs = c->stores[RUNS].objects;
+    struct indexed *job = indexer_find(c->stores[JOBS].objects, BY_CLEAN, key);
+    struct str group = key, ns = str_cut(&group, '/'), *list = arena_alloc(&a, CLEAN_RUNS * sizeof *list);
+    size_t n = 0;
+    for (struct indexed *x = indexer_find(runs, BY_CLEAN, key); list && x && n < CLEAN_RUNS; x = indexer_same(runs, x, BY_CLEAN))
+        list[n++] = x->json;
+    struct cleanup_view v = { .ns = ns, .group = group, .job = job ? job->json : (struct str){ 0 }, .runs = list, .n = n,
+                              .refused = map_get(&c->no_jobs, key) != NULL, .tell = tell_left, .ctx = c };
+    return cleanup_plan(&v, &(struct runtime_config){ o.image.p }, p, e);
+}
+
+static void note_no_jobs(struct controller *c, struct str key, const struct kr_err *error)
+{
+    if (error->code != KR_FORBIDDEN || str_find(str_of(error->msg), S("being terminated")) < 0 || map_get(&c->no_jobs, key))
+        return;
+    char *copy = xstrndup(key.p, key.n);
+    map_put(&c->no_jobs, str_of(copy), copy);
+}
+
 /* What the API server refused is told by the Runtime's condition: kept for the next look, which comes by itself after a
  * failure and at once when it goes well again. */
 static void note_refusal(struct work *w, const struct kr_err *error)
 {
     struct str key = str_of(w->key), what = str_cut(&key, '/');
+    if (error && str_is(what, "clean"))
+        note_no_jobs(w->c, key, error);
     struct written *k = str_is(what, "runtime") && text_of(w->c, RUNTIMES, key).p ? written_of(w->c, key) : NULL;
     if (!k || (error && (error->code == KR_UNAVAILABLE || error->code == KR_CONFLICT)))
         return;
@@ -449,6 +494,8 @@ static void work(void *ctx, struct str key)
         rc = plan_run(c, rest, &p, &e);
     else if (str_is(what, "ttl"))
         rc = plan_ttl(c, rest, &p, &e);
+    else if (str_is(what, "clean"))
+        rc = plan_cleaning(c, rest, &p, &e);
     else if (text_of(c, WORKFLOWS, rest).p)
         rc = workflow_plan(text_of(c, WORKFLOWS, rest), loop_wall_us(c->c->loop), &p, &e);
     if (rc < 0) {
@@ -488,12 +535,14 @@ static void start(struct component *component, void *ctx)
     watch(c, NODES, &kube_nodes, "");
     watch(c, RUNS, &kube_runs, "");
     watch(c, WORKFLOWS, &kube_workflows, "");
+    watch(c, JOBS, &kube_jobs, OURS);
 }
 
 static void stop(void *ctx)
 {
     struct controller *c = ctx;
     struct written *w;
+    char *key;
     for (int i = 0; i < STORES; i++) {
         informer_free(c->stores[i].informer);
         indexer_free(c->stores[i].objects);
@@ -503,6 +552,9 @@ static void stop(void *ctx)
         free(w);
     }
     map_free(&c->written);
+    for (size_t at = 0; (key = map_next(&c->no_jobs, &at));)
+        free(key);
+    map_free(&c->no_jobs);
     workqueue_free(c->queue);
 }
 

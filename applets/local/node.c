@@ -87,16 +87,23 @@ static void serve(struct node *n)
                                     .user = { npod_set, npod_gone, synced, trouble, n } };
     struct informer_config deployments = { .resource = &kube_deployments, .labels = S("app.kubernetes.io/managed-by=kruntimes"),
                                            .user = { deploy_set, deploy_gone, synced, trouble, n } };
+    struct informer_config jobs = { .resource = &kube_jobs, .labels = S("app.kubernetes.io/managed-by=kruntimes"),
+                                    .user = { njob_set, njob_gone, synced, trouble, n } };
     struct npod *p;
     struct deploy *d;
+    struct njob *j;
     loop_signals(n->loop, signals, LEN(signals), on_signal, n);
     say_ready(n);
     n->deployments = informer_new(n->kube, &deployments, &n->rnd);
     n->pods = informer_new(n->kube, &pods, &n->rnd);
+    n->jobs = informer_new(n->kube, &jobs, &n->rnd);
     loop_run(n->loop);
     loop_run_until(n->loop, all_down, n, loop_now_us(n->loop) + STOP_US);
     informer_free(n->deployments);
     informer_free(n->pods);
+    informer_free(n->jobs);
+    for (size_t i = 0; (j = map_next(&n->jobs_by_key, &i)); i = 0)
+        njob_free(j);
     loop_timer_stop(n->loop, &n->again);
     for (size_t i = 0; (p = map_next(&n->by_key, &i)); i = 0)
         npod_free(p);
@@ -104,6 +111,7 @@ static void serve(struct node *n)
         deploy_free(d);
     loop_defer_cancel(n->loop, &n->turn);
     map_free(&n->by_key);
+    map_free(&n->jobs_by_key);
     map_free(&n->deploys);
 }
 

@@ -5,6 +5,7 @@
  *   node.c          the process: watches, the Node object
  *   node_deploy.c   Deployments → Pod objects
  *   node_pod.c      Pod objects → processes: runtimed and runtime-server, on a loopback address of the pod's own
+ *   node_job.c      the controller's clean-up Jobs → processes
  *
  * Images are not run here: a pod whose `runtime` container isn't our runtime-server stays Pending and says so.
  */
@@ -21,8 +22,8 @@ struct node {
     struct kube *kube;
     struct rnd rnd;
     const char *dir, *volumes, *kubeconfig, *self;        /* pods live below dir, claims below volumes/NAMESPACE; self: this binary */
-    struct informer *pods, *deployments;
-    struct map deploys, by_key;                   /* struct deploy, struct npod: by "ns/name" */
+    struct informer *pods, *deployments, *jobs;
+    struct map deploys, by_key, jobs_by_key;      /* struct deploy, struct npod, struct njob: by "ns/name" */
     struct defer turn;
     struct timer again;
     unsigned net, next_host;                      /* 127.77.net.host */
@@ -68,4 +69,17 @@ void npod_free(struct npod *);                    /* its processes are killed */
 void npod_stop(struct npod *);                    /* the machine goes down: TERM */
 bool npod_is_down(const struct npod *);
 void node_wake(struct node *);
+/* Of a pod's spec: words and variables of its processes. */
+struct words { const char *v[256]; size_t n; };
+void word(struct words *, const char *z);
+void inherit(struct words *env, struct arena *);
+/* What follows `applet` in the container's command and args; false when it isn't ours. */
+bool words_after(struct words *, struct json *container, const char *applet, struct arena *);
+/* The folder of a volume that is a PersistentVolumeClaim; made where it is missing. NULL: the pod has no such volume. */
+const char *claim_dir(const struct node *, struct str ns, struct json *pod, const char *volume, struct arena *, struct kr_err *);
+/* node_job.c */
+struct njob;
+void njob_set(void *node, struct str key, struct str json);
+void njob_gone(void *node, struct str key, struct str json);
+void njob_free(struct njob *);
 #endif

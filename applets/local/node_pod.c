@@ -32,15 +32,13 @@ static struct json *container(struct json *pod, const char *list, const char *na
     return NULL;
 }
 
-struct words { const char *v[256]; size_t n; };
-static void word(struct words *w, const char *z)
+void word(struct words *w, const char *z)
 {
     if (w->n < LEN(w->v) - 1)
         w->v[w->n++] = z;
 }
 
-/* What follows `applet` in the container's command and args; false when it isn't ours. */
-static bool words_after(struct words *w, struct json *c, const char *applet, struct arena *a)
+bool words_after(struct words *w, struct json *c, const char *applet, struct arena *a)
 {
     bool found = false;
     for (int i = 0; i < 2; i++)
@@ -74,7 +72,7 @@ static void put_env(struct words *env, const struct npod *p, struct json *c, str
     }
 }
 
-static void inherit(struct words *env, struct arena *a)
+void inherit(struct words *env, struct arena *a)
 {
     static const char *const names[] = { "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER" };
     for (size_t i = 0; i < LEN(names); i++)
@@ -87,15 +85,14 @@ static const char *below(const struct npod *p, struct arena *a, const char *sub)
     return arena_fmt(a, "%s/%s/%s", p->n->dir, p->uid, sub).p;
 }
 
-/* The folder of a volume that is a PersistentVolumeClaim; made where it is missing. NULL: the pod has no such volume. */
-static const char *claim_dir(const struct npod *p, struct json *pod, const char *volume, struct arena *a, struct kr_err *e)
+const char *claim_dir(const struct node *n, struct str ns, struct json *pod, const char *volume, struct arena *a, struct kr_err *e)
 {
     static const char *const path[] = { "spec", "volumes" }, *const name[] = { "persistentVolumeClaim", "claimName" };
     for (struct json *v = json_first(json_get_path(pod, path, 2)); v; v = json_next(v)) {
         struct str claim = json_string(json_get_path(v, name, 2));
         if (!str_is(json_string(json_get(v, "name")), volume) || !claim.n || str_chr(claim, '/') >= 0 || claim.p[0] == '.')
             continue;
-        const char *dir = arena_fmt(a, "%s/%.*s/%.*s", p->n->volumes, SFMT(p->ns), SFMT(claim)).p;
+        const char *dir = arena_fmt(a, "%s/%.*s/%.*s", n->volumes, SFMT(ns), SFMT(claim)).p;
         return fs_make_dir(dir, 0700, e) < 0 ? NULL : dir;
     }
     return NULL;
@@ -121,7 +118,7 @@ static bool command_of(struct child_proc *c, struct words *argv, struct words *e
             word(argv, own[i]);
             word(argv, below(p, a, own[i + 1]));
         }
-        const char *claim = claim_dir(p, pod, "artifact-store", a, e);
+        const char *claim = claim_dir(p->n, p->ns, pod, "artifact-store", a, e);
         if (claim) {
             word(argv, "--artifacts");
             word(argv, claim);

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node_job: Jobs of the controller (batch/v1, only `artifact-clean`) as processes of this binary. One that fails is tried again
+ * with waits that double, up to its backoffLimit; how it ended is written to its status as a Job controller would.
+ */
+#include "applets/local/node.h"
+#include "core/log.h"
+#include "core/proc.h"
+#include <signal.h>
+#include <stdio.h>
+
+enum { WAIT_MIN_US = 100000, WAIT_MAX_US = 60000000, TRIES = 10 };
+struct njob {
+    struct node *n;
+    char *key;
+    struct str ns, name;
+    char uid[64];
+    struct buf json;
+    struct child child;
+    struct timer again;
+    struct kube_call *write;
+    int64_t failed, wait_us;
+    bool running, told;
+};
+
+static void start(struct njob *j);
+
+static bool is_over(struct str json)
+{
+    static const char *const path[] = { "status", "conditions" };
+    struct str c = json_find_path(json, path, 2);
+    return str_find(c, S("\"Complete\"")) >= 0 || str_find(c, S("\"Failed\"")) >= 0;
+}
+
+static void told(void *ctx, const struct kube_result *r)
+{
+    struct njob *j = ctx;
+    j->write = NULL;
+    if (r->error && r->error->code != KR_NOT_FOUND && r->error->code != KR_CONFLICT) {
+        log_warn(&log_std, "a Job's status could not be written", LOG_Z("job", j->key), LOG_ERR(r->error));
+        loop_timer_in(j->n->loop, &j->again, WAIT_MAX_US / 60);      /* it is done again: removing what is gone is nothing */
+        j->told = false;
+    }
+}
+
+static void tell(struct njob *j, bool ok)
+{
+    AUTO_BUF struct buf b = { .max = 4096 };
+    char now[TIME_TEXT];
+    time_print(now, loop_wall_us(j->n->loop));
+    j->told = true;
+    buf_fmt(&b, "{\"metadata\":{\"uid\":\"%s\"},\"status\":{\"succeeded\":%d,\"failed\":%lld,\"conditions\":[{\"type\":\"%s\",\"status\":\"True\",\"lastTransitionTime\":\"%s\"%s}]}}",
+            j->uid, ok, (long long)j->failed, ok ? "Complete" : "Failed", now, ok ? "" : ",\"reason\":\"BackoffLimitExceeded\"");
+    j->write = kube_merge_patch(j->n->kube, &kube_jobs, j->ns, j->name, "status", buf_view(&b), (struct kube_user){ told, j });
+}
+
+static void ended(struct loop *loop, struct child *c, int status)
+{
+    struct njob *j = container_of(c, struct njob, child);
+    char text[48];
+    j->running = false;
+    if (status == 0) {
+        tell(j, true);
+        return;
+    }
+    log_warn(&log_std, "a Job failed", LOG_Z("job", j->key), LOG_STR("how", proc_status_text(status, text)), LOG_INT("tries", j->failed + 1));
+    if (++j->failed >= TRIES) {
+        tell(j, false);
+        return;
+    }
+    j->wait_us = !j->wait_us ? WAIT_MIN_US : j->wait_us * 2 < WAIT_MAX_US ? j->wait_us * 2 : WAIT_MAX_US;
+    loop_timer_in(loop, &j->again, j->wait_us);
+}
+
+static void again(struct loop *loop, struct timer *t)
+{
+    (void)loop;
+    start(container_of(t, struct njob, again));
+}
+
+static bool command(struct njob *j, struct words *argv, struct words *env, struct arena *a)
+{
+    static const char *const path[] = { "spec", "template", "spec", "containers" }, *const pod_path[] = { "spec", "template" };
+    struct kr_err e = { 0 };
+    struct json *job = json_parse(a, buf_view(&j->json), &e), *box = json_first(json_get_path(job, path, 4));
+    word(argv, j->n->self);
+    word(argv, "artifact-clean");
+    if (!box || !words_after(argv, box, "artifact-clean", a))
+        return false;
+    const char *claim = claim_dir(j->n, j->ns, json_get_path(job, pod_path, 2), "artifact-store", a, &e);
+    if (claim) {
+        word(argv, "--artifacts");
+        word(argv, claim);
+    }
+    inherit(env, a);
+    for (struct json *x = json_first(json_get(box, "env")); x; x = json_next(x))
+        word(env, arena_fmt(a, "%.*s=%.*s", SFMT(json_string(json_get(x, "name"))), SFMT(json_string(json_get(x, "value")))).p);
+    return true;
+}
+
+static void start(struct njob *j)
+{
+    struct words argv = { .n = 0 }, env = { .n = 0 };
+    AUTO_ARENA struct arena a = { .limit = 16 << 20 };
+    struct kr_err e = { 0 };
+    if (j->running || j->told || j->n->stopping)
+        return;
+    if (!command(j, &argv, &env, &a)) {
+        log_warn(&log_std, "this node executes no such Job", LOG_Z("job", j->key));
+        j->failed = TRIES;
+        tell(j, false);
+        return;
+    }
+    struct proc_spec s = { .argv = argv.v, .envp = env.v, .program = "/proc/self/exe", .in = -1, .out = 2, .err = 2, .new_group = true, .death_signal = SIGKILL };
+    if (proc_spawn(&s, &j->child.pid, &e) < 0 || loop_child(j->n->loop, &j->child, &e) < 0) {
+        log_error(&log_std, "a Job can't be started", LOG_Z("job", j->key), LOG_ERR(&e));
+        loop_timer_in(j->n->loop, &j->again, WAIT_MAX_US / 10);
+        return;
+    }
+    j->running = true;
+}
+
+/* ---- objects ----------------------------------------------------------------------------------------------------- */
+
+void njob_free(struct njob *j)
+{
+    struct node *n = j->n;
+    map_del(&n->jobs_by_key, str_of(j->key));
+    loop_timer_stop(n->loop, &j->again);
+    kube_cancel(j->write);
+    if (j->running) {
+        kill(-j->child.pid, SIGKILL);
+        loop_child_forget(n->loop, &j->child);
+    }
+    buf_free(&j->json);
+    free(j->key);
+    free(j);
+}
+
+void njob_gone(void *ctx, struct str key, struct str json)
+{
+    struct node *n = ctx;
+    struct njob *j = map_get(&n->jobs_by_key, key);
+    (void)json;
+    if (j)
+        njob_free(j);
+}
+
+void njob_set(void *ctx, struct str key, struct str json)
+{
+    static const char *const uid_path[] = { "metadata", "uid" };
+    struct node *n = ctx;
+    AUTO_ARENA struct arena a = { .limit = 4096 };
+    struct njob *j = map_get(&n->jobs_by_key, key);
+    struct str uid = json_str_of(json_find_path(json, uid_path, 2), &a);
+    if (j && !str_is(uid, j->uid)) {
+        njob_free(j);
+        j = NULL;
+    }
+    if (is_over(json) || j)
+        return;                                   /* what a Job does can't be changed */
+    j = xcalloc(1, sizeof *j);
+    *j = (struct njob){ .n = n, .key = xstrndup(key.p, key.n), .json = { .max = LIMIT_KUBE_LINE }, .child = { .ended = ended }, .again = { .fire = again } };
+    j->name = str_of(j->key);
+    j->ns = str_cut(&j->name, '/');
+    snprintf(j->uid, sizeof j->uid, "%.*s", SFMT(uid));
+    buf_str(&j->json, json);
+    map_put(&n->jobs_by_key, str_of(j->key), j);
+    start(j);
+}
