@@ -15,6 +15,7 @@
  */
 #ifndef APPLETS_RUNTIMED_RUNTIMED_H
 #define APPLETS_RUNTIMED_RUNTIMED_H
+#include "applets/runtimed/artifacts.h"
 #include "applets/runtimed/drain.h"
 #include "applets/runtimed/journal.h"
 #include "applets/runtimed/logs.h"
@@ -28,11 +29,6 @@
 enum { UID_MAX = 64, CAPACITY_MAX = 32, RUNNING_GRACE_US = 50000 };
 struct amount { char name[64]; int64_t n, used; };
 
-struct artifacts_config {
-    struct str store;                             /* status.artifactStore as JSON; empty: there is none */
-    struct str place, spool;                      /* where the helper finds it (applets/artifact/store.h) */
-    int64_t bytes;                                /* of all artifacts of a Run */
-};
 struct runtimed {
     struct loop *loop;
     struct kube *kube;
@@ -159,24 +155,12 @@ void remove_spares(const struct runtimed *);      /* of a process before us */
 int read_outputs(struct task *, struct kr_err *);
 bool has_artifacts(const struct task *);
 
-/* artifacts.c */
-void artifacts_begin(struct task *);              /* there are some: task_stored comes */
-void artifacts_snapshot_written(struct task *);
-void artifacts_abandon(struct task *);            /* what it stored, or is storing, goes again */
-void artifacts_free(struct task *);
-bool artifacts_has_store(const struct runtimed *);
-/* "NAMESPACE/UID/ATTEMPT-POD" of the attempt */
-struct str artifacts_prefix(const struct task *, struct arena *);
-/* The order for a helper: store and place are in it, more may follow; and its environment. */
-void artifacts_order(const struct runtimed *, struct buf *);
-const char *const *artifacts_environment(struct arena *);
-
 /* server.c */
 int server_start(struct runtimed *, struct str host, uint16_t port, struct kr_err *);
 void server_stop(struct runtimed *);
 void server_trouble(struct runtimed *);           /* a call failed: look at its health now */
 struct http_fields server_metadata(const struct runtimed *, struct http_field store[1]);
 
-/* tail.c, download.c */
-extern const struct grpc_method tail_methods[], download_methods[];
+/* tail.c */
+extern const struct grpc_method tail_methods[];
 #endif

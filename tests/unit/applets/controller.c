@@ -161,10 +161,39 @@ static void play_ttl(struct story *s)
     buf_fmt(&s->out, "%s%s\n", due ? "delete at " : "kept", due ? at : "");
 }
 
+static void tell(void *ctx, const struct run *r, struct str message)
+{
+    struct story *s = ctx;
+    buf_fmt(&s->out, "event %.*s: %.*s\n", SFMT(r->metadata.name), SFMT(message));
+}
+
+/* Of `runs` those count that wait for the clean-up of the first one's store. */
+static void play_cleanup(struct story *s)
+{
+    struct str list[16], group = { 0 };
+    size_t n = 0;
+    struct plan p = { 0 };
+    struct kr_err e = { 0 };
+    for (struct json *j = json_first(json_get(s->in, "runs")); j && n < LEN(list); j = json_next(j)) {
+        AUTO_BUF struct buf b = { .max = 1 << 20 };
+        json_print(&b, j);
+        struct str run = arena_str(&s->a, buf_view(&b)), g = cleanup_group(run, &s->a);
+        group = group.p ? group : g;
+        buf_fmt(&s->out, "%.*s: %s\n", SFMT(json_string(json_get(json_get(j, "metadata"), "name"))), !g.n ? "waits for none" : str_eq(g, group) ? "waits" : "another group");
+        if (g.n && str_eq(g, group))
+            list[n++] = run;
+    }
+    struct cleanup_view v = { .ns = S("default"), .group = group, .job = text(s, "job"), .runs = list, .n = n, .refused = json_is(json_get(s->in, "refused"), JSON_TRUE),
+                              .tell = tell, .ctx = s };
+    int rc = cleanup_plan(&v, &(struct runtime_config){ "kruntimes:1" }, &p, &e);
+    show(s, &p, rc, &e);
+    plan_free(&p);
+}
+
 static void play(const char *name)
 {
     static const struct { const char *what; void (*play)(struct story *); } kinds[] = {
-        { "runtime", play_runtime }, { "reaper", play_reaper }, { "workflow", play_workflow }, { "ttl", play_ttl } };
+        { "runtime", play_runtime }, { "reaper", play_reaper }, { "workflow", play_workflow }, { "ttl", play_ttl }, { "cleanup", play_cleanup } };
     char path[300];
     struct kr_err e = { 0 };
     struct yaml_docs docs;
