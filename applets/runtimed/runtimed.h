@@ -20,6 +20,7 @@
 #include "applets/runtimed/journal.h"
 #include "applets/runtimed/logs.h"
 #include "applets/runtimed/outputs.h"
+#include "applets/runtimed/server.h"
 #include "applets/runtimed/shared.h"
 #include "core/map.h"
 #include "crds/run.h"
@@ -154,13 +155,4 @@ void remove_spares(const struct runtimed *);      /* of a process before us */
 /* Reads $KRUNTIME_OUTPUTS into t->outputs. KR_TOO_LARGE, KR_INVALID as outputs_parse. */
 int read_outputs(struct task *, struct kr_err *);
 bool has_artifacts(const struct task *);
-
-/* server.c */
-int server_start(struct runtimed *, struct str host, uint16_t port, struct kr_err *);
-void server_stop(struct runtimed *);
-void server_trouble(struct runtimed *);           /* a call failed: look at its health now */
-struct http_fields server_metadata(const struct runtimed *, struct http_field store[1]);
-
-/* tail.c */
-extern const struct grpc_method tail_methods[];
 #endif
