@@ -60,7 +60,7 @@ int pb_to_bytes(const pb_msgdesc_t *d, const void *msg, struct buf *out, struct 
 
 pb_bytes_array_t *pb_bytes(struct arena *a, struct str s)
 {
-    pb_bytes_array_t *b = arena_alloc(a, PB_BYTES_ARRAY_T_ALLOCSIZE(s.n));
+    pb_bytes_array_t *b = s.n > PB_SIZE_MAX ? NULL : arena_alloc(a, PB_BYTES_ARRAY_T_ALLOCSIZE(s.n));
     if (!b)
         return NULL;
     b->size = (pb_size_t)s.n;

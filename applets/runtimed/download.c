@@ -10,7 +10,7 @@
 #include "core/helper.h"
 #include "grpc/proto/artifact.pb.h"
 
-enum { FRAME = 65536 };
+enum { FRAME = 61440 };                         /* below what a `bytes` member takes */
 static const int64_t DOWNLOAD_US = INT64_C(86400000000);
 struct download {
     struct grpc_request *r;

@@ -8,7 +8,7 @@
 #include "applets/runtimed/runtimed.h"
 #include "grpc/proto/logs.pb.h"
 
-enum { CHUNK = 65536 };
+enum { CHUNK = 32768 };
 struct tail {
     struct log_follower follower;
     struct grpc_request *r;

@@ -53,6 +53,66 @@ with instance() as i:
     s.equal('tar reads it without a word', (done.returncode, done.stderr, len(done.stdout.split())), (0, '', 5))
     s.equal('nothing beside it', len(in_store()), 2)
 
+    # the command line
+    out = os.path.join(i.dir, 'out')
+    os.mkdir(out)
+    get = lambda *args: i.cli('artifact', 'download', *args, '--dir', out)
+    lines = i.cli('artifact', 'list', 'both').stdout.splitlines()
+    s.equal('list', [l.split()[:3] for l in lines], [['NAME', 'TYPE', 'SIZE'], ['d', 'archive', str(d['sizeBytes'])], ['x.txt', 'file', '6']])
+    r = get('both')
+    s.equal('download', (r.returncode, r.stdout, r.stderr.replace('no kubeconfig: using the local instance (%s/kubeconfig)\n' % i.state, '')), (0, '%s/d.tar.gz\n%s/x.txt\n' % (out, out), ''))
+    s.equal('download: content', (open(out + '/x.txt').read(), open(out + '/d.tar.gz', 'rb').read() == open(path(d), 'rb').read()), ('hello\n', True))
+    s.equal('download: nothing else', sorted(os.listdir(out)), ['d.tar.gz', 'x.txt'])
+    r = get('both', 'x.txt')
+    s.check('a file that is there stays', r.returncode == 4 and 'is there already' in r.stderr, r.stderr)
+    s.equal('unless it is forced', get('both', 'x.txt', '--force').returncode, 0)
+    s.equal('to stdout', i.cli('artifact', 'download', 'both', 'x.txt', '--output', '-').stdout, 'hello\n')
+    r = get('both', 'y')
+    s.check('no such artifact', r.returncode == 3 and 'has no artifact "y"' in r.stderr, r.stderr)
+    r = i.cli('artifact', 'download', 'both', 'x.txt', '--output', '../x')
+    s.check('an unsafe name is refused', r.returncode == 2 and 'no safe file name' in r.stderr and not os.path.exists(i.dir + '/x'), r.stderr)
+
+    # going on with a part; a part that isn't one; an object that was changed
+    run = execute('large', 'cd $KRUNTIME_ARTIFACTS_DIR; seq 2000000 > n; : > empty; : > .hidden')
+    n = refs(run)['n']
+    part = '%s/.n.%s.part' % (out, n['digest'][7:19])
+    data = open(path(n), 'rb').read()
+    open(part, 'wb').write(data[:5000000])
+    mark = os.stat(part).st_ino
+    r = get('large', 'n', 'empty')
+    s.equal('resume', (r.returncode, open(out + '/n', 'rb').read() == data, os.stat(out + '/n').st_ino == mark, os.path.getsize(out + '/empty')), (0, True, True, 0))
+    r = get('large', '.hidden')
+    s.check('a hidden name is refused', r.returncode == 2 and not os.path.exists(out + '/.hidden'), r.stderr)
+    open(part, 'wb').write(b'x' * 1000)
+    r = get('large', 'n', '--force')
+    s.check('a foreign part is noticed', r.returncode == 9 and 'is damaged' in r.stderr and not os.path.exists(part), r.stderr)
+    with open(path(n), 'r+b') as f:
+        f.write(b'X')
+    r = get('large', 'n', '--force')
+    s.check('a changed object is noticed', r.returncode == 9 and 'is damaged' in r.stderr and open(out + '/n', 'rb').read() == data, r.stderr)
+    os.truncate(path(n), 100)
+    r = get('large', 'n', '--force')
+    s.check('a short object is noticed', r.returncode != 0 and 'another size' in r.stderr, r.stderr)
+    os.unlink(path(n))
+    r = get('large', 'n', '--force')
+    s.check('a lost object is told', r.returncode != 0 and 'No such file' in r.stderr, r.stderr)
+    s.equal('what came of it stays a part', [os.path.getsize(out + '/' + f) for f in os.listdir(out) if f.endswith('.part')], [100])
+
+    # the key is needed; what the status says of places is not trusted
+    forge = lambda p: i.api.call('PATCH', RUNS + '/large/status', {'status': {'artifactRefs': [dict(n, location={'filesystem': {'path': p}})]}}, 'application/merge-patch+json')
+    forge(x['location']['filesystem']['path'])
+    r = get('large', 'n', '--force')
+    s.check('another Run\'s place is refused', r.returncode != 0 and 'not in the store' in r.stderr, r.stderr)
+    forge('default/%s/../../../../kubeconfig/n' % run['metadata']['uid'])
+    r = get('large', 'n', '--force')
+    s.check('no way out of the store', r.returncode != 0, r.stderr)
+
+    # after its pod is gone any other pod of the Runtime will do
+    pod = i.api.call('GET', RUNS + '/both')[1]['status']['assignedPod']
+    i.api.call('DELETE', '/api/v1/namespaces/default/pods/' + pod)
+    s.check('the pod goes', until(lambda: i.api.call('GET', '/api/v1/namespaces/default/pods/' + pod)[0] == 404))
+    s.equal('download from another pod', i.cli('artifact', 'download', 'both', 'x.txt', '--output', '-').stdout, 'hello\n')
+
     # the same content gives the same bytes
     again = execute('same', 'sleep 1.1; ' + make)
     s.equal('deterministic', refs(again)['d']['digest'], d['digest'])

@@ -278,3 +278,13 @@ TEST(timeouts_messages_and_codes_on_the_wire)
     CHECK_Z(grpc_status_name(GRPC_UNAUTHENTICATED), "UNAUTHENTICATED");
     CHECK_Z(grpc_status_name(-1), "CODE_99");
 }
+
+TEST(bytes_longer_than_their_length_can_say_are_refused)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    static char big[65536];
+    pb_bytes_array_t *b = pb_bytes(&a, (struct str){ big, 65535 });
+    CHECK_OR(b);
+    CHECK_INT(pb_view(b).n, 65535);
+    CHECK(!pb_bytes(&a, (struct str){ big, 65536 }));
+}
