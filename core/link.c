@@ -8,6 +8,7 @@
 #include "core/link.h"
 #include "core/resolve.h"
 #include "core/tls_session.h"
+#include "core/tunnel.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -19,6 +20,7 @@
 
 enum link_state { LINK_RESOLVING, LINK_CONNECTING, LINK_HANDSHAKE, LINK_OPEN, LINK_DEAD };
 enum { TLS_OUT_HIGH = 65536 };
+enum { PROBE_IDLE_S = 15, PROBE_EVERY_S = 10, PROBES = 3 };
 
 struct link {
     struct loop *loop;
@@ -27,6 +29,7 @@ struct link {
     struct defer kick;                            /* ready is to be called though the socket says nothing */
     enum link_state state;
     struct tls_session *tls;
+    struct tunnel *tunnel;
     struct resolve *resolve;
     struct resolved addrs; size_t next_addr;
     char *host;
@@ -155,17 +158,28 @@ static void begin_tls(struct link *l)
 
 /* ---- connecting -------------------------------------------------------------------------------------------------- */
 
+static void set_tcp_options(int fd)
+{
+    int one = 1, idle = PROBE_IDLE_S, every = PROBE_EVERY_S, count = PROBES;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
 static void connect_next(struct link *l)
 {
     while (l->next_addr < l->addrs.n) {
         size_t i = l->next_addr++;
-        int fd = socket(l->addrs.addr[i].ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
+        int fd = socket(l->addrs.addr[i].ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         resolve_text(&l->addrs.addr[i], l->peer);
         if (fd < 0) {
             kr_fail_sys(&l->e, KR_UNAVAILABLE, errno, "%s: socket", l->peer);
             continue;
         }
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        if (l->addrs.addr[i].ss_family != AF_UNIX)
+            set_tcp_options(fd);
         if (connect(fd, (struct sockaddr *)&l->addrs.addr[i], l->addrs.len[i]) < 0 && errno != EINPROGRESS && errno != EAGAIN) {
             kr_fail_sys(&l->e, KR_UNAVAILABLE, errno, "%s: connect", l->peer);
             close(fd);
@@ -213,6 +227,20 @@ static void resolved(void *ctx, const struct resolved *r, const struct kr_err *e
     connect_next(l);
 }
 
+/* The socket leads through a proxy; a tunnel that pumps stays as long as the link. */
+static void tunnelled(void *ctx, int fd, const struct kr_err *e)
+{
+    struct link *l = ctx;
+    if (e) {
+        l->e = *e;
+        l->state = LINK_DEAD;
+        loop_defer(l->loop, &l->kick);
+        return;
+    }
+    l->src.fd = fd;
+    begin_tls(l);
+}
+
 /* The session is made at once: the configuration need not live until the connection is there. */
 static struct link *link_new(struct loop *loop, struct link_user user, const struct tls *tls, struct str name)
 {
@@ -252,6 +280,8 @@ struct link *link_connect(struct loop *loop, const struct link_target *t, struct
             kr_fail(&l->e, KR_INVALID, "the path \"%s\" is too long for a socket", l->host);
         }
         connect_next(l);
+    } else if (t->proxy) {
+        l->tunnel = tunnel_open(loop, t->proxy, t->proxy_tls, t->host, t->port, (struct tunnel_user){ tunnelled, l });
     } else if (resolve_literal(t->host, t->port, &l->addrs)) {
         connect_next(l);
     } else {
@@ -403,6 +433,15 @@ void link_pause_read(struct link *l, bool on)
         loop_defer(l->loop, &l->kick);
 }
 
+int link_detach(struct link *l)
+{
+    int fd = l->src.fd;
+    loop_unwatch(l->loop, &l->src);
+    l->src.fd = -1;
+    link_close(l);
+    return fd;
+}
+
 void link_close(struct link *l)
 {
     if (!l || l->closed)
@@ -415,6 +454,7 @@ void link_close(struct link *l)
     resolve_cancel(l->resolve);
     loop_defer_cancel(l->loop, &l->kick);
     die(l);
+    tunnel_close(l->tunnel);
     tls_session_free(l->tls);
     free(l->host);
     if (!l->busy)

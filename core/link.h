@@ -4,13 +4,15 @@
  *
  * The link calls `ready` when something may be done; the owner then reads until 0 and writes what it has. Handshakes
  * (TCP connect, TLS) happen inside; reads and writes answer "nothing yet" until they are through. Names are resolved
- * by a helper thread that speaks through an eventfd. Tests use link_pair, whose two ends split, delay and cut by seed.
+ * by a helper thread that speaks through an eventfd. A TCP peer that has vanished is noticed by the kernel's probes after
+ * 45 s of silence. Tests use link_pair, whose two ends split, delay and cut by seed.
  */
 #ifndef CORE_LINK_H
 #define CORE_LINK_H
 #include "core/loop.h"
 
 struct tls;                       /* one side's configuration: certificates, CA, ALPN (core/tls.h) */
+struct proxy;                     /* core/proxy.h */
 struct link;
 
 struct link_user {
@@ -25,6 +27,8 @@ struct link_target {
     const struct tls *tls;        /* NULL: plain */
     struct str server_name;       /* for SNI and verification; empty: host */
     int fd;                       /* > 0: a socket that is connected already, taken over instead of connecting */
+    const struct proxy *proxy;    /* NULL: none. The host's name is then the proxy's to look up */
+    const struct tls *proxy_tls;  /* for an https:// proxy */
 };
 
 /* Starts connecting; never blocks, failures arrive through ready + link_error. */
@@ -46,6 +50,7 @@ void link_pause_read(struct link *, bool on);           /* back pressure: no rea
 struct str link_peer(const struct link *);              /* "127.0.0.1:4711", for messages */
 struct str link_client_cn(const struct link *, struct arena *);   /* subject CN of a verified client certificate, empty without */
 struct str link_client_groups(const struct link *, struct arena *);       /* its O's, separated by commas */
+int link_detach(struct link *);                         /* a plain link that is open: its socket is the caller's, the link is gone */
 void link_close(struct link *);                         /* at once, frees; no further callback. NULL is fine */
 
 /* Listening: backs off 100 ms on EMFILE/ENFILE instead of spinning. */
