@@ -76,17 +76,29 @@ struct hcall_user {
     void *ctx;
 };
 
-enum http_version { HTTP_ANY, HTTP_2, HTTP_11 };         /* ANY: by ALPN; on a plain link ANY means HTTP/1.1 */
+/* ANY: by ALPN; on a plain link ANY means HTTP/1.1. 2_OR_11: on a plain link HTTP/2 by prior knowledge, and HTTP/1.1 once
+ * the server has answered that with something else (nothing is lost: it has not seen a request yet). */
+enum http_version { HTTP_ANY, HTTP_2, HTTP_11, HTTP_2_OR_11 };
 struct httpc_config {
-    struct link_target target;                           /* copied */
+    struct link_target target;                           /* names are copied; tls, proxy and proxy_tls stay the caller's */
     enum http_version version;
-    int64_t keepalive_us;                                /* PING after this much silence while calls are open; 0: 15 s; dead after twice that */
+    int64_t keepalive_us;                                /* HTTP/2: PING after this much silence while calls are open; 0: 15 s; dead after twice that */
     int64_t connect_timeout_us;                          /* 0: 10 s */
-    size_t max_calls;                                    /* beyond, and beyond the peer's SETTINGS, calls wait their turn; 0: 1000. HTTP/1.1: connections, 0: 8 */
+    size_t max_calls;                                    /* HTTP/2: a connection's; beyond, and beyond the peer's SETTINGS, calls wait; 0: 1000 */
+    size_t max_connections;                              /* 0: HTTP/1.1 8, HTTP/2 1. Upgrades have theirs beside */
+    /* Fields that are added when a call is about to be sent (valid until the next turn), for what may change while it waits:
+     * authorization. *stamp is kept with the call. NULL: none. */
+    struct http_fields (*sign)(void *ctx, uint32_t *stamp);
+    void *sign_ctx;
 };
-/* Connects on the first call and again after a loss (the calls under way fail, the next one connects). */
+/* Connects on the first call and again after a loss. A call that the server surely has not processed is sent again by itself,
+ * also a GET or HEAD without an answer on a connection that had answered before; the others under way fail. */
 struct httpc *httpc_new(struct loop *, const struct httpc_config *);
-void httpc_free(struct httpc *);                         /* open calls get `failed` (CANCELLED) */
+void httpc_free(struct httpc *);                         /* open calls get `failed` (CANCELLED); may be called in any callback */
+/* Nothing is sent, what comes waits; the time does not count against deadlines. */
+void httpc_hold(struct httpc *, bool on);
+void httpc_refuse(struct httpc *, const struct kr_err *);    /* the calls that wait now get `failed` */
+void httpc_renew(struct httpc *);                        /* connections end with what they carry, new calls get new ones: certificates changed */
 struct httpc_request {
     struct str method, path, authority;
     struct http_fields fields;                           /* copied */
@@ -97,6 +109,7 @@ struct httpc_request {
 };
 struct hcall *httpc_call(struct httpc *, const struct httpc_request *, struct hcall_user);
 void *hcall_ctx(const struct hcall *);
+uint32_t hcall_stamp(const struct hcall *);              /* what `sign` left when it was sent last */
 void hcall_write(struct hcall *, struct str bytes);
 void hcall_finish(struct hcall *);
 void hcall_pause(struct hcall *, bool on);               /* hold the response's body back */

@@ -2,9 +2,11 @@
 /*
  * http_client: calls wait in one queue until a connection can carry them: one HTTP/2 connection for all, or some
  * HTTP/1.1 connections with one call each. A call that the server surely has not processed (GOAWAY, REFUSED_STREAM, a
- * kept HTTP/1.1 connection closed under a call without a body) is sent again by itself; every other loss is told.
+ * server that speaks no HTTP/2), or a GET on a connection that turned out to be dead, is sent again by itself; every other
+ * loss is told.
  *
- * Not here: redirects, proxies, cookies. Tested in tests/unit/grpc/http.c.
+ * A callback may do anything, closing the client included: memory goes when the outermost callback has returned. Connections
+ * are in http_client_conn.c. Not here: redirects, cookies. Tested in tests/unit/grpc/http.c, http_faults.c.
  */
 #include "grpc/http_client.h"
 
@@ -32,6 +34,8 @@ static void hcall_leave(struct hcall *k)
 static void enqueue(struct hcall *k, bool first)
 {
     struct httpc *h = k->h;
+    k->number = ++h->numbers;
+    k->queued_us = loop_now_us(h->loop);
     struct hcall **place = first ? &h->queue : h->queue_end;
     k->next = *place;
     k->at = place;
@@ -91,226 +95,38 @@ static void deadline_passed(struct loop *loop, struct timer *t)
 {
     (void)loop;
     struct hcall *k = container_of(t, struct hcall, deadline);
+    struct httpc *h = k->h;
     struct kr_err e = { 0 };
+    if (h->on_hold && !k->c)
+        return;                             /* the time of the hold is added behind it */
     if (k->c && k->c->h2)
         h2_reset(k->c->h2, k->stream, H2_CANCEL);
     else if (k->c)
         k->c->dead = true;
-    kr_fail(&e, KR_DEADLINE, "%.*s:%u: no complete answer in time", SFMT(k->h->config.target.host), k->h->config.target.port);
+    kr_fail(&e, KR_DEADLINE, "%.*s:%u: no complete answer in time", SFMT(h->config.target.host), h->config.target.port);
+    httpc_enter(h);
     hcall_fail(k, &e);
+    httpc_leave(h);
 }
 
-/* ---- connections ------------------------------------------------------------------------------------------------- */
-
-void cconn_turn(struct cconn *c) { loop_defer(c->h->loop, &c->turn); }
-
-static bool may_send_again(const struct cconn *c, const struct hcall *k)
+struct http_fields hcall_sign(struct hcall *k)
 {
-    return c->h1_mode && c->used && !k->head_seen && k->tries == 0 && (str_is(k->method, "GET") || str_is(k->method, "HEAD"));
+    const struct httpc_config *c = &k->h->config;
+    return c->sign ? c->sign(c->sign_ctx, &k->stamp) : (struct http_fields){ 0 };
 }
 
-void cconn_lost(struct cconn *c, const struct kr_err *why)
+/* Those that wait now: a callback may put in new ones, and cancel others. */
+void httpc_fail_queue(struct httpc *h, const struct kr_err *e)
 {
-    if (c->dead && !c->calls)
-        return;
-    c->dead = true;
-    c->why = *why;
-    while (c->calls) {
-        struct hcall *k = c->calls;
-        if (may_send_again(c, k))
-            hcall_again(k);
-        else
-            hcall_fail(k, why);
-    }
-    if (!c->open) {                         /* could not be reached at all: what waits is told now */
-        while (c->h->queue)
-            hcall_fail(c->h->queue, why);
-    }
-    cconn_turn(c);
-}
-
-static void cconn_free(struct cconn *c)
-{
-    struct loop *loop = c->h->loop;
-    loop_timer_stop(loop, &c->timer);
-    loop_defer_cancel(loop, &c->turn);
-    link_close(c->link);
-    if (c->h1_mode)
-        http1_done(&c->h1);
-    h2_free(c->h2);
-    buf_free(&c->out);
-    *c->at = c->next;
-    if (c->next)
-        c->next->at = c->at;
-    if (!c->h->closing)
-        loop_defer(loop, &c->h->turn);
-    free(c);
-}
-
-static void lost_link(struct cconn *c)
-{
-    const struct kr_err *le = link_error(c->link);
-    struct kr_err e = { 0 };
-    if (c->h1_mode && !le->code)
-        h1_call_eof(c);
-    if (le->code)
-        e = *le;
-    else
-        kr_fail(&e, KR_UNAVAILABLE, "%.*s:%u: the connection was closed", SFMT(c->h->config.target.host), c->h->config.target.port);
-    cconn_lost(c, &e);
-}
-
-static void flush(struct cconn *c)
-{
-    bool waits = false;
-    while (c->open && !c->dead) {
-        struct str out = c->h2 ? h2_pending(c->h2) : buf_view(&c->out);
-        if (!out.n)
-            break;
-        ptrdiff_t n = link_write(c->link, out.p, out.n);
-        if (n < 0) {
-            lost_link(c);
+    uint64_t last = h->numbers;
+    while (h->queue) {
+        struct hcall *k = h->queue;
+        while (k && k->number > last)
+            k = k->next;
+        if (!k)
             return;
-        }
-        if (n == 0) {
-            waits = true;
-            break;
-        }
-        if (c->h2)
-            h2_sent(c->h2, (size_t)n);
-        else
-            buf_drop(&c->out, (size_t)n);
+        hcall_fail(k, e);
     }
-    if (c->link)
-        link_want_write(c->link, waits);
-}
-
-static void tell_writable(struct cconn *c)
-{
-    for (struct hcall *k = c->calls, *next; k; k = next) {
-        next = k->next;
-        size_t queued = c->h2 ? h2_queued(c->h2, k->stream) : c->out.n;
-        if (k->want_writable && queued < HTTP_LOW_WATER) {
-            k->want_writable = false;
-            if (k->user.writable)
-                k->user.writable(k);
-        }
-    }
-}
-
-static void turn_conn(struct loop *loop, struct defer *d)
-{
-    (void)loop;
-    struct cconn *c = container_of(d, struct cconn, turn);
-    flush(c);
-    if (!c->dead && c->h2)
-        h2_call_events(c);
-    if (!c->dead)
-        tell_writable(c);
-    if ((c->h2 && h2_is_done(c->h2)) || (c->retiring && !c->ncalls))
-        c->dead = true;
-    if (c->dead && c->calls) {
-        struct kr_err e = { 0 };
-        kr_fail(&e, KR_UNAVAILABLE, "%.*s:%u: the connection was closed", SFMT(c->h->config.target.host), c->h->config.target.port);
-        cconn_lost(c, &e);
-    }
-    if (c->dead && !c->turn.queued)
-        cconn_free(c);
-    else if (!c->dead)
-        loop_defer(c->h->loop, &c->h->turn);
-}
-
-static void opened(struct cconn *c)
-{
-    struct httpc *h = c->h;
-    c->open = true;
-    c->heard_us = loop_now_us(h->loop);
-    bool h2 = h->version == HTTP_2;
-    if (h->config.target.tls)
-        h2 = str_is(link_alpn(c->link), "h2") && !c->for_upgrade;
-    if (h->config.target.tls && h->version == HTTP_2 && !h2 && !c->for_upgrade) {
-        struct kr_err e = { 0 };
-        kr_fail(&e, KR_PROTOCOL, "%.*s:%u: the server does not offer HTTP/2", SFMT(h->config.target.host), h->config.target.port);
-        c->open = false;
-        cconn_lost(c, &e);
-        return;
-    }
-    if (!c->for_upgrade)
-        h->version = h2 ? HTTP_2 : HTTP_11;
-    if (h2)
-        h2_call_begin(c);
-    else
-        h1_call_begin(c);
-    loop_timer_in(h->loop, &c->timer, h->config.keepalive_us);
-    loop_defer(h->loop, &h->turn);
-}
-
-static void ready(struct link *l, void *ctx)
-{
-    struct cconn *c = ctx;
-    char chunk[16384];
-    if (c->dead)
-        return;
-    if (!c->open && link_is_open(l))
-        opened(c);
-    for (int i = 0; i < 32 && !c->dead; i++) {
-        ptrdiff_t n = link_read(l, chunk, sizeof chunk);
-        if (n < 0) {
-            lost_link(c);
-            break;
-        }
-        if (n == 0)
-            break;
-        c->heard_us = loop_now_us(c->h->loop);
-        c->pinged = false;
-        if (c->h2)
-            h2_call_read(c, (struct str){ chunk, (size_t)n });
-        else
-            h1_call_read(c, (struct str){ chunk, (size_t)n });
-    }
-    cconn_turn(c);
-}
-
-/* Connecting took too long, or nothing was heard: a PING first, then the connection counts as dead. */
-static void timer_fired(struct loop *loop, struct timer *t)
-{
-    struct cconn *c = container_of(t, struct cconn, timer);
-    struct httpc *h = c->h;
-    struct kr_err e = { 0 };
-    int64_t silent = loop_now_us(loop) - c->heard_us, k = h->config.keepalive_us;
-    if (!c->open) {
-        kr_fail(&e, KR_UNAVAILABLE, "%.*s:%u: no connection in time", SFMT(h->config.target.host), h->config.target.port);
-        cconn_lost(c, &e);
-        return;
-    }
-    if (!c->h2 || !c->ncalls || silent < k) {
-        loop_timer_in(loop, t, silent < k && silent > 0 ? k - silent : k);
-        return;
-    }
-    if (c->pinged) {
-        kr_fail(&e, KR_UNAVAILABLE, "%.*s:%u: the server has gone silent", SFMT(h->config.target.host), h->config.target.port);
-        cconn_lost(c, &e);
-        return;
-    }
-    c->pinged = true;
-    h2_ping(c->h2, 1);
-    cconn_turn(c);
-    loop_timer_in(loop, t, k);
-}
-
-static struct cconn *cconn_new(struct httpc *h, bool for_upgrade)
-{
-    struct cconn *c = xcalloc(1, sizeof *c);
-    *c = (struct cconn){ .h = h, .next = h->conns, .at = &h->conns, .out = { .max = LIMIT_HTTP_OUT }, .for_upgrade = for_upgrade };
-    c->turn.run = turn_conn;
-    c->timer.fire = timer_fired;
-    if (h->conns)
-        h->conns->at = &c->next;
-    h->conns = c;
-    c->link = link_connect(h->loop, &h->config.target, (struct link_user){ ready, c });
-    h->config.target.fd = h->config.target.fd > 0 ? -1 : h->config.target.fd;
-    loop_timer_in(h->loop, &c->timer, h->config.connect_timeout_us);
-    return c;
 }
 
 /* ---- who carries what waits -------------------------------------------------------------------------------------- */
@@ -323,6 +139,11 @@ static bool can_carry(const struct cconn *c, const struct hcall *k)
 }
 
 static bool is_coming(const struct cconn *c, const struct hcall *k) { return !c->open && !c->dead && c->for_upgrade == k->upgrade; }
+
+static size_t most_connections(const struct httpc *h)
+{
+    return h->config.max_connections ? h->config.max_connections : h->version == HTTP_11 ? H1_CONNECTIONS : 1;
+}
 
 /* Is another connection worth opening for k? */
 static bool may_connect(struct httpc *h, const struct hcall *k)
@@ -337,39 +158,29 @@ static bool may_connect(struct httpc *h, const struct hcall *k)
     }
     if (k->upgrade)
         return true;
-    return n < (h->version == HTTP_11 ? h->config.max_calls : 1);
-}
-
-static void assign(struct hcall *k, struct cconn *c)
-{
-    hcall_leave(k);
-    k->next = c->calls;
-    k->at = &c->calls;
-    if (c->calls)
-        c->calls->at = &k->next;
-    c->calls = k;
-    k->c = c;
-    c->ncalls++;
-    if (!(c->h2 ? h2_call_send(c, k) : h1_call_send(c, k)))
-        hcall_again(k);
-    cconn_turn(c);
+    return n < most_connections(h);
 }
 
 static void start_waiting(struct httpc *h)
 {
-    for (struct hcall *k = h->queue, *next; k; k = next) {
+    if (h->config.target.fd < 0 && !h->conns) {
+        struct kr_err e = { 0 };
+        kr_fail(&e, KR_UNAVAILABLE, "the connection was closed");
+        httpc_fail_queue(h, &e);
+        return;
+    }
+    for (struct hcall *k = h->queue, *next; k && !h->on_hold && !h->closing; k = next) {
         next = k->next;
-        if (h->config.target.fd < 0 && !h->conns) {
-            struct kr_err e = { 0 };
-            kr_fail(&e, KR_UNAVAILABLE, "the connection was closed");
-            hcall_fail(k, &e);
-            continue;
-        }
         struct cconn *c = h->conns;
         while (c && !can_carry(c, k))
             c = c->next;
         if (c) {
-            assign(k, c);
+            hcall_leave(k);
+            cconn_carry(c, k);
+            if (k->over) {                        /* it failed after all, and who heard it may have changed the queue */
+                loop_defer(h->loop, &h->turn);
+                return;
+            }
         } else if (may_connect(h, k)) {
             cconn_new(h, k->upgrade);
         } else if (h->version != HTTP_11 && !k->upgrade) {
@@ -378,16 +189,42 @@ static void start_waiting(struct httpc *h)
     }
 }
 
-static void turn_client(struct loop *loop, struct defer *d)
+static void free_over(struct httpc *h)
 {
-    (void)loop;
-    struct httpc *h = container_of(d, struct httpc, turn);
     while (h->over) {
         struct hcall *k = h->over;
         h->over = k->next;
         hcall_free(k);
     }
+}
+
+static void turn_client(struct loop *loop, struct defer *d)
+{
+    (void)loop;
+    struct httpc *h = container_of(d, struct httpc, turn);
+    httpc_enter(h);
+    free_over(h);
     start_waiting(h);
+    httpc_leave(h);
+}
+
+static void destroy(struct httpc *h)
+{
+    while (h->conns)
+        cconn_free(h->conns);
+    free_over(h);
+    loop_defer_cancel(h->loop, &h->turn);
+    free(h->host);
+    free(h->server_name);
+    free(h);
+}
+
+void httpc_enter(struct httpc *h) { h->busy++; }
+
+void httpc_leave(struct httpc *h)
+{
+    if (!--h->busy && h->closing)
+        destroy(h);
 }
 
 /* ---- what users call ---------------------------------------------------------------------------------------------- */
@@ -403,7 +240,7 @@ struct httpc *httpc_new(struct loop *loop, const struct httpc_config *config)
         h->server_name = xstrndup(config->target.server_name.p, config->target.server_name.n);
         h->config.target.server_name.p = h->server_name;
     }
-    h->version = config->version;
+    h->version = config->version == HTTP_2_OR_11 ? HTTP_2 : config->version;
     if (h->version == HTTP_ANY && !config->target.tls)
         h->version = HTTP_11;
     if (!h->config.keepalive_us)
@@ -411,7 +248,7 @@ struct httpc *httpc_new(struct loop *loop, const struct httpc_config *config)
     if (!h->config.connect_timeout_us)
         h->config.connect_timeout_us = 10000000;
     if (!h->config.max_calls)
-        h->config.max_calls = h->version == HTTP_11 ? H1_CONNECTIONS : 1000;
+        h->config.max_calls = 1000;
     h->queue_end = &h->queue;
     h->turn.run = turn_client;
     return h;
@@ -419,27 +256,53 @@ struct httpc *httpc_new(struct loop *loop, const struct httpc_config *config)
 
 void httpc_free(struct httpc *h)
 {
-    if (!h)
+    if (!h || h->closing)
         return;
     struct kr_err e = { 0 };
+    httpc_enter(h);
     h->closing = true;
     kr_fail(&e, KR_CANCELLED, "the client was closed");
-    for (struct cconn *c = h->conns; c; c = c->next)
+    for (struct cconn *c = h->conns; c; c = c->next) {
+        c->dead = true;
         while (c->calls)
             hcall_fail(c->calls, &e);
+    }
     while (h->queue)
         hcall_fail(h->queue, &e);
-    while (h->conns)
-        cconn_free(h->conns);
-    while (h->over) {
-        struct hcall *k = h->over;
-        h->over = k->next;
-        hcall_free(k);
+    httpc_leave(h);
+}
+
+void httpc_hold(struct httpc *h, bool on)
+{
+    if (h->on_hold == on)
+        return;
+    h->on_hold = on;
+    int64_t now = loop_now_us(h->loop);
+    if (on) {
+        h->held_us = now;
+        return;
     }
-    loop_defer_cancel(h->loop, &h->turn);
-    free(h->host);
-    free(h->server_name);
-    free(h);
+    for (struct hcall *k = h->queue; k; k = k->next)
+        if (k->deadline.at_us)
+            loop_timer_at(h->loop, &k->deadline, k->deadline.at_us + now - (k->queued_us > h->held_us ? k->queued_us : h->held_us));
+    loop_defer(h->loop, &h->turn);
+}
+
+void httpc_refuse(struct httpc *h, const struct kr_err *e)
+{
+    httpc_enter(h);
+    httpc_fail_queue(h, e);
+    httpc_leave(h);
+}
+
+void httpc_renew(struct httpc *h)
+{
+    for (struct cconn *c = h->conns; c; c = c->next) {
+        c->retiring = true;
+        c->dead |= !c->open;
+        cconn_turn(c);
+    }
+    loop_defer(h->loop, &h->turn);
 }
 
 static struct str put(char **at, struct str s)
@@ -476,6 +339,8 @@ struct hcall *httpc_call(struct httpc *h, const struct httpc_request *q, struct 
 }
 
 void *hcall_ctx(const struct hcall *k) { return k->user.ctx; }
+uint32_t hcall_stamp(const struct hcall *k) { return k->stamp; }
+
 static void push_body(struct hcall *k)
 {
     if (!k->c || !k->sent)

@@ -20,6 +20,9 @@ struct hcall {
     struct buf out;                       /* body not yet handed to a connection */
     uint32_t stream;
     int tries;
+    uint32_t stamp;
+    uint64_t number;                      /* in order of queueing */
+    int64_t queued_us;
     size_t held;
     struct timer deadline;
     bool more, finished, upgrade, head_seen, answered, paused, over, want_writable, upgraded, sent;
@@ -36,27 +39,37 @@ struct cconn {
     struct defer turn;
     struct timer timer;                   /* connecting, then keepalive */
     int64_t heard_us;
-    bool open, h1_mode, pinged, dead, retiring, for_upgrade, used;
-    struct kr_err why;
+    bool open, h1_mode, pinged, heard, dead, retiring, for_upgrade, used;      /* heard: any byte; used: an answer */
 };
 struct httpc {
     struct loop *loop;
     struct httpc_config config;
     char *host, *server_name;
-    enum http_version version;            /* ANY until ALPN has spoken */
+    enum http_version version;            /* what the server spoke last; until then what is hoped for */
     struct hcall *queue, **queue_end;
     struct hcall *over;
     struct cconn *conns;
     size_t ncalls;
+    uint64_t numbers;
     struct defer turn;                    /* frees what is over, starts what waits */
-    bool closing;
+    unsigned busy;                        /* callbacks of ours that are on the stack: who closes us in one has us freed behind it */
+    int64_t held_us;                      /* since then, while on_hold */
+    bool on_hold, closing;
 };
 
 /* ---- http_client.c */
+void httpc_enter(struct httpc *);                            /* around whatever may end in a user's callback */
+void httpc_leave(struct httpc *);                            /* may free h and its connections */
+void httpc_fail_queue(struct httpc *, const struct kr_err *);
+struct http_fields hcall_sign(struct hcall *);               /* the fields to be added now */
 void hcall_over(struct hcall *);                             /* no further callback */
 void hcall_fail(struct hcall *, const struct kr_err *);
 void hcall_again(struct hcall *);                            /* back into the queue: the server has not processed it */
+/* ---- http_client_conn.c */
+struct cconn *cconn_new(struct httpc *, bool for_upgrade);
+void cconn_free(struct cconn *);
 void cconn_turn(struct cconn *);
+void cconn_carry(struct cconn *, struct hcall *);            /* the call is sent, or goes back into the queue */
 void cconn_lost(struct cconn *, const struct kr_err *why);   /* dead from now on; freed in its turn */
 /* ---- http_client_h2.c, http_client_h1.c */
 void h2_call_begin(struct cconn *);

@@ -91,8 +91,11 @@ void h1_call_eof(struct cconn *c)
 bool h1_call_send(struct cconn *c, struct hcall *k)
 {
     http1_put_request(&c->out, k->method, k->path, k->authority);
+    struct http_fields more = hcall_sign(k);
     for (size_t i = 0; i < k->nfields; i++)
         http1_put_field(&c->out, k->fields[i].name, k->fields[i].value);
+    for (size_t i = 0; i < more.n; i++)
+        http1_put_field(&c->out, more.v[i].name, more.v[i].value);
     if (k->more && !k->upgrade)
         http1_put_field(&c->out, S("transfer-encoding"), S("chunked"));
     else if (k->out.n || str_is(k->method, "POST") || str_is(k->method, "PUT") || str_is(k->method, "PATCH"))

@@ -16,6 +16,7 @@ static void on_head(struct hcall *k, const struct h2_event *ev)
             str_i64(ev->fields.v[i].value, &status);
     struct http_fields rest = { ev->fields.v + i, ev->fields.n - i };
     k->head_seen = true;
+    k->c->used = true;
     if (k->user.head)
         k->user.head(k, (int)status, rest);
 }
@@ -104,15 +105,19 @@ void h2_call_read(struct cconn *c, struct str in)
 
 bool h2_call_send(struct cconn *c, struct hcall *k)
 {
-    struct http_field few[20], *v = k->nfields + 4 <= LEN(few) ? few : xmalloc((k->nfields + 4) * sizeof *v);
+    struct http_fields more = hcall_sign(k);
+    size_t n = 4 + k->nfields + more.n;
+    struct http_field few[20], *v = n <= LEN(few) ? few : xmalloc(n * sizeof *v);
     v[0] = (struct http_field){ S(":method"), k->method };
     v[1] = (struct http_field){ S(":scheme"), c->h->config.target.tls ? S("https") : S("http") };
     v[2] = (struct http_field){ S(":authority"), k->authority };
     v[3] = (struct http_field){ S(":path"), k->path };
     for (size_t i = 0; i < k->nfields; i++)
         v[i + 4] = k->fields[i];
+    for (size_t i = 0; i < more.n; i++)
+        v[4 + k->nfields + i] = more.v[i];
     bool end = k->finished && !k->out.n;
-    k->stream = h2_open(c->h2, (struct http_fields){ v, k->nfields + 4 }, end, k);
+    k->stream = h2_open(c->h2, (struct http_fields){ v, n }, end, k);
     if (v != few)
         free(v);
     if (!k->stream)
