@@ -3,28 +3,29 @@
  * client: one struct per call holds the request until it is answered, so that it can be sent again after a 429, and the
  * answer's bytes as they come. Streams are calls whose body is handed out line by line.
  *
- * The bearer token is read from its file at most once a minute and after a 401 (tokens rotate: KEP-1205). Not here: a
- * client-side rate limit; the server's priority and fairness decides. Tested in tests/unit/k8s/client.c.
+ * Who we are is in credentials.c, which holds all requests back while a plugin is asked. Not here: a client-side rate limit;
+ * the server's priority and fairness decides. Tested in tests/unit/k8s/client.c, client_faults.c.
  */
 #include "k8s/client.h"
-#include "core/fs.h"
 #include "core/json.h"
 #include "core/metrics.h"
-#include "core/tls.h"
+#include "core/proxy.h"
 #include "core/uri.h"
-#include "core/version.h"
+#include "k8s/credentials.h"
 #include <stdio.h>
 
-enum { TIMEOUT_US = 30000000, TOKEN_US = 60000000, MAX_WAITS = 5, MAX_RETRY_AFTER_S = 30 };
+enum { TIMEOUT_US = 30000000, MAX_WAITS = 5, MAX_RETRY_AFTER_S = 30, STREAM_CONNECTIONS = 64 };
 
 struct kube {
     struct loop *loop;
-    struct tls *tls, *tls_h1;
+    struct kube_config config;
+    struct proxy proxy;
+    struct credentials *credentials;
     struct httpc *calls, *streams, *upgrades;
-    char *host, *server_name, *prefix, *token, *token_file, *ns, *server, *agent;
+    char *agent;
     struct buf authority;
-    int64_t token_at_us;
     struct kube_call *open;
+    bool *gone;                                   /* set by kube_free for who has callbacks on the stack */
 };
 struct kube_call {
     struct kube_call *next, **at;
@@ -32,6 +33,7 @@ struct kube_call {
     struct kube_user user;
     struct hcall *call;
     char *method, *path, *content_type, *accept;
+    const char *kind;
     struct buf body, answer;
     int64_t deadline_us;
     struct timer again;
@@ -44,52 +46,80 @@ struct kube_stream {
     struct hcall *call;
     struct buf line;
     int status;
-    bool busy, closed;                            /* busy: lines are being handed out; closed meanwhile: freed after */
+    bool busy, closed;                            /* busy: lines are being handed out; closed or ended meanwhile: freed after */
 };
 
 /* ---- the client itself ------------------------------------------------------------------------------------------- */
 
-static char *copy(struct str s) { return s.n ? xstrndup(s.p, s.n) : NULL; }
+static struct http_fields sign(void *ctx, uint32_t *stamp) { return credentials_fields(((struct kube *)ctx)->credentials, stamp); }
 
-static struct httpc *connect_with(struct kube *k, const struct kube_config *c, const struct tls *tls, enum http_version v, size_t max)
+static struct httpc *connect_with(struct kube *k, enum credentials_tls which, enum http_version v, size_t connections)
 {
-    struct httpc_config hc = { .target = { .host = str_of(k->host), .port = c->port, .tls = tls,
-                                           .server_name = k->server_name ? str_of(k->server_name) : S("") },
-                               .version = v, .max_calls = max };
+    const struct kube_config *c = &k->config;
+    struct httpc_config hc = { .target = { .host = c->host, .port = c->port, .tls = credentials_tls(k->credentials, which), .server_name = c->server_name,
+                                           .proxy = c->proxy.n ? &k->proxy : NULL, .proxy_tls = credentials_tls(k->credentials, CREDENTIALS_PROXY) },
+                               .version = v, .max_connections = connections, .sign = sign, .sign_ctx = k };
     return httpc_new(k->loop, &hc);
+}
+
+static void hold(void *ctx, bool on)
+{
+    struct kube *k = ctx;
+    httpc_hold(k->calls, on);
+    httpc_hold(k->streams, on);
+    httpc_hold(k->upgrades, on);
+}
+
+/* The plugin's failure is that of every request that waits for it; those that come of it begin anew. */
+static void refuse(void *ctx, const struct kr_err *e)
+{
+    struct kube *k = ctx;
+    struct httpc *all[] = { k->calls, k->streams, k->upgrades };
+    struct kr_err why = *e;
+    bool gone = false;
+    k->gone = &gone;
+    for (size_t i = 0; i < LEN(all) && !gone; i++)
+        httpc_refuse(all[i], &why);
+    if (!gone)
+        k->gone = NULL;
+}
+
+static void renew(void *ctx)
+{
+    struct kube *k = ctx;
+    httpc_renew(k->calls);
+    httpc_renew(k->streams);
+    httpc_renew(k->upgrades);
+}
+
+static int prepare(struct kube *k, struct kr_err *e)
+{
+    struct kube_config *c = &k->config;
+    if (c->proxy.n && proxy_parse(&k->proxy, c->proxy, &c->arena, e) < 0)
+        return -1;
+    k->credentials = credentials_new(k->loop, c, (struct credentials_user){ hold, refuse, renew, k }, e);
+    return k->credentials ? 0 : -1;
 }
 
 struct kube *kube_new(struct loop *loop, const struct kube_config *c, const char *user_agent, struct kr_err *e)
 {
-    static const char *const both[] = { "h2", "http/1.1", NULL }, *const h1[] = { "http/1.1", NULL };
     struct kube *k = xcalloc(1, sizeof *k);
     k->loop = loop;
-    struct tls_config tc = { .ca = c->ca, .cert = c->cert, .key = c->key, .alpn = both, .skip_verify = c->insecure };
-    struct tls_config tc1 = tc;
-    tc1.alpn = h1;
-    if (c->tls && (!(k->tls = tls_client_new(&tc, e)) || !(k->tls_h1 = tls_client_new(&tc1, e)))) {
+    kube_config_copy(&k->config, c);
+    if (!k->config.ns.n)
+        k->config.ns = S("default");
+    k->agent = xstrndup(user_agent, strlen(user_agent));
+    k->authority.max = 1024;
+    if (prepare(k, e) < 0) {
         kr_wrap(e, "%.*s", SFMT(c->source));
         kube_free(k);
         return NULL;
     }
-    k->host = copy(c->host);
-    k->server_name = copy(c->server_name);
-    k->prefix = copy(c->path);
-    k->token = copy(c->token);
-    k->token_file = copy(c->token_file);
-    k->ns = copy(c->ns.n ? c->ns : S("default"));
-    k->server = copy(c->server);
-    k->agent = xstrndup(user_agent, strlen(user_agent));
-    k->token_at_us = INT64_MIN / 2;
-    k->authority.max = 1024;
-    if (str_chr(c->host, ':') >= 0)
-        buf_fmt(&k->authority, "[%.*s]:%u", SFMT(c->host), c->port);
-    else
-        buf_fmt(&k->authority, "%.*s:%u", SFMT(c->host), c->port);
-    enum http_version v = c->tls ? HTTP_ANY : HTTP_2;
-    k->calls = connect_with(k, c, k->tls, v, 0);
-    k->streams = connect_with(k, c, k->tls, v, 0);
-    k->upgrades = connect_with(k, c, k->tls_h1, HTTP_11, 64);
+    buf_fmt(&k->authority, str_chr(c->host, ':') >= 0 ? "[%.*s]:%u" : "%.*s:%u", SFMT(c->host), c->port);
+    enum http_version v = c->tls ? HTTP_ANY : HTTP_2_OR_11;
+    k->calls = connect_with(k, CREDENTIALS_BOTH, v, 0);
+    k->streams = connect_with(k, CREDENTIALS_BOTH, v, STREAM_CONNECTIONS);
+    k->upgrades = connect_with(k, CREDENTIALS_H1, HTTP_11, 0);
     return k;
 }
 
@@ -117,6 +147,8 @@ void kube_free(struct kube *k)
 {
     if (!k)
         return;
+    if (k->gone)
+        *k->gone = true;
     while (k->open) {
         struct kr_err e = { 0 };
         struct kube_call *q = k->open;
@@ -129,52 +161,24 @@ void kube_free(struct kube *k)
     httpc_free(k->calls);
     httpc_free(k->streams);
     httpc_free(k->upgrades);
-    tls_free(k->tls);
-    tls_free(k->tls_h1);
-    free(k->host);
-    free(k->server_name);
-    free(k->prefix);
-    free(k->token);
-    free(k->token_file);
-    free(k->ns);
-    free(k->server);
+    credentials_free(k->credentials);
+    kube_config_free(&k->config);
     free(k->agent);
     buf_free(&k->authority);
     free(k);
 }
 
-struct str kube_namespace(const struct kube *k) { return str_of(k->ns); }
+struct str kube_namespace(const struct kube *k) { return k->config.ns; }
 struct loop *kube_loop(const struct kube *k) { return k->loop; }
-struct str kube_server(const struct kube *k) { return str_of(k->server); }
+struct str kube_server(const struct kube *k) { return k->config.server; }
 
-/* ---- authorization ----------------------------------------------------------------------------------------------- */
-
-static void read_token(struct kube *k, bool now)
-{
-    struct kr_err e = { 0 };
-    AUTO_BUF struct buf b = { .max = LIMIT_TOKEN };
-    if (!k->token_file || (!now && loop_now_us(k->loop) - k->token_at_us < TOKEN_US))
-        return;
-    k->token_at_us = loop_now_us(k->loop);
-    if (fs_read(k->token_file, &b, &e) < 0)
-        return;                                   /* the old one may still be good; a 401 will say */
-    struct str t = str_trim(buf_view(&b));
-    free(k->token);
-    k->token = copy(t);
-}
-
-/* Fills f (room for 6) with what every request has. */
-static size_t common_fields(struct kube *k, struct http_field *f, struct buf *auth, const char *accept)
+/* Fills f (room for 6) with what every request has; credentials come when it is sent. */
+static size_t common_fields(struct kube *k, struct http_field *f, const char *accept)
 {
     size_t n = 0;
-    read_token(k, false);
+    credentials_look(k->credentials);
     f[n++] = (struct http_field){ S("user-agent"), str_of(k->agent) };
     f[n++] = (struct http_field){ S("accept"), str_of(accept) };
-    if (k->token) {
-        buf_lit(auth, "Bearer ");
-        buf_lit(auth, k->token);
-        f[n++] = (struct http_field){ S("authorization"), buf_view(auth) };
-    }
     return n;
 }
 
@@ -226,15 +230,21 @@ static void fail(struct kube_call *q, const struct kr_err *e) { finish(q, &(stru
 static void again_fired(struct loop *loop, struct timer *t)
 {
     (void)loop;
-    start(container_of(t, struct kube_call, again));
+    struct kube_call *q = container_of(t, struct kube_call, again);
+    struct kr_err e = { 0 };
+    if (!q->body.failed && q->path) {
+        start(q);
+        return;
+    }
+    kr_fail(&e, KR_TOO_LARGE, "the request is too large: its %s passes %d bytes", q->path ? "body" : "path", q->path ? LIMIT_API_BODY : LIMIT_HTTP1_START_LINE);
+    fail(q, &e);
 }
 
 /* True when the call was put off instead of ending. */
-static bool put_off(struct kube_call *q)
+static bool put_off(struct kube_call *q, uint32_t stamp)
 {
-    if (q->status == 401 && q->k->token_file && !q->reauthorized) {
+    if (q->status == 401 && credentials_failed(q->k->credentials, stamp) && !q->reauthorized) {
         q->reauthorized = true;
-        read_token(q->k, true);
         start(q);
         return true;
     }
@@ -264,6 +274,16 @@ static void on_data(struct hcall *h, struct str bytes)
     buf_str(&q->answer, bytes);
 }
 
+/* A success of another kind is somebody else's page, or another server's: nothing in it may be taken for an answer. */
+static void check_kind(struct str body, const char *want, struct kr_err *e)
+{
+    AUTO_ARENA struct arena a = { .limit = 4096 };
+    struct str kind = json_str_of(json_find(body, "kind"), &a);
+    if (!str_is(kind, want))
+        kr_fail(e, KR_PROTOCOL, "the API server answered with %s%.*s%s where a %s was asked for", kind.n ? "a \"" : "an object without kind",
+                (int)(kind.n < 64 ? kind.n : 64), kind.n ? kind.p : "", kind.n ? "\"" : "", want);
+}
+
 static void on_end(struct hcall *h, struct http_fields trailers)
 {
     (void)trailers;
@@ -273,12 +293,14 @@ static void on_end(struct hcall *h, struct http_fields trailers)
     q->call = NULL;
     if (q->answer.failed)
         kr_fail(&e, KR_TOO_LARGE, "the answer is larger than %zu bytes", q->answer.max);
-    else if (q->status >= 400 && put_off(q))
+    else if (q->status >= 400 && put_off(q, hcall_stamp(h)))
         return;
     else if (q->status >= 400)
         kube_status_error(q->status, r.body, &e, &r.causes);
     else if (!strcmp(q->accept, "application/json") && json_scan(r.body, &e) < 0)
         kr_wrap(&e, "the API server's answer");
+    else if (q->kind)
+        check_kind(r.body, q->kind, &e);
     if (e.code)
         r.error = &e;
     finish(q, &r);
@@ -296,8 +318,7 @@ static void start(struct kube_call *q)
 {
     struct kube *k = q->k;
     struct http_field f[8];
-    AUTO_BUF struct buf auth = { .max = LIMIT_TOKEN + 16 };
-    size_t n = common_fields(k, f, &auth, q->accept);
+    size_t n = common_fields(k, f, q->accept);
     buf_clear(&q->answer);
     if (q->body.n)
         f[n++] = (struct http_field){ S("content-type"), str_of(q->content_type) };
@@ -306,13 +327,13 @@ static void start(struct kube_call *q)
     q->call = httpc_call(k->calls, &hr, (struct hcall_user){ .head = on_head, .data = on_data, .end = on_end, .failed = on_failed, .ctx = q });
 }
 
+/* NULL: too long. */
 static char *full_path(struct kube *k, struct str path)
 {
-    AUTO_BUF struct buf b = { .max = LIMIT_HTTP1_START_LINE };
-    if (k->prefix)
-        buf_lit(&b, k->prefix);
+    AUTO_BUF struct buf b = { .max = LIMIT_HTTP1_START_LINE + k->config.path.n };
+    buf_str(&b, k->config.path);
     buf_str(&b, path);
-    return xstrndup(b.n ? b.p : "", b.n);
+    return b.failed ? NULL : xstrndup(b.n ? b.p : "", b.n);
 }
 
 struct kube_call *kube_send(struct kube *k, const struct kube_request *r, struct kube_user user)
@@ -328,9 +349,13 @@ struct kube_call *kube_send(struct kube *k, const struct kube_request *r, struct
     const char *type = r->content_type ? r->content_type : "application/json", *accept = r->accept ? r->accept : "application/json";
     q->content_type = xstrndup(type, strlen(type));
     q->accept = xstrndup(accept, strlen(accept));
-    q->deadline_us = loop_now_us(k->loop) + (r->timeout_us ? r->timeout_us : TIMEOUT_US);
+    q->kind = r->kind;
+    q->deadline_us = loop_now_us(k->loop) + (r->timeout_us ? r->timeout_us : k->config.timeout_us ? k->config.timeout_us : TIMEOUT_US);
     buf_str(&q->body, r->body);
-    start(q);
+    if (q->body.failed || !q->path)
+        loop_timer_in(k->loop, &q->again, 0);     /* told from the loop */
+    else
+        start(q);
     return q;
 }
 
@@ -342,23 +367,24 @@ void kube_cancel(struct kube_call *q)
     call_free(q);
 }
 
-static struct kube_call *send_to(struct kube *k, const char *method, struct str path, struct str body, const char *type, struct kube_user user)
+static struct kube_call *send_to(struct kube *k, const char *method, const struct buf *path, const char *kind, struct str body, const char *type,
+                                 struct kube_user user)
 {
-    return kube_send(k, &(struct kube_request){ .method = method, .path = path, .body = body, .content_type = type }, user);
+    return kube_send(k, &(struct kube_request){ .method = method, .path = buf_view(path), .body = body, .content_type = type, .kind = kind }, user);
 }
 
 struct kube_call *kube_get(struct kube *k, const struct kube_resource *r, struct str ns, struct str name, struct kube_user user)
 {
     AUTO_BUF struct buf p = { .max = 4096 };
     kube_path(&p, r, ns, name, NULL);
-    return send_to(k, "GET", buf_view(&p), (struct str){ 0 }, NULL, user);
+    return send_to(k, "GET", &p, r->kind, (struct str){ 0 }, NULL, user);
 }
 
 struct kube_call *kube_create(struct kube *k, const struct kube_resource *r, struct str ns, struct str object, struct kube_user user)
 {
     AUTO_BUF struct buf p = { .max = 4096 };
     kube_path(&p, r, ns, (struct str){ 0 }, NULL);
-    return send_to(k, "POST", buf_view(&p), object, NULL, user);
+    return send_to(k, "POST", &p, r->kind, object, NULL, user);
 }
 
 struct kube_call *kube_merge_patch(struct kube *k, const struct kube_resource *r, struct str ns, struct str name, const char *sub, struct str patch,
@@ -366,7 +392,7 @@ struct kube_call *kube_merge_patch(struct kube *k, const struct kube_resource *r
 {
     AUTO_BUF struct buf p = { .max = 4096 };
     kube_path(&p, r, ns, name, sub);
-    return send_to(k, "PATCH", buf_view(&p), patch, "application/merge-patch+json", user);
+    return send_to(k, "PATCH", &p, r->kind, patch, "application/merge-patch+json", user);
 }
 
 struct kube_call *kube_json_patch(struct kube *k, const struct kube_resource *r, struct str ns, struct str name, const char *sub, struct str patch,
@@ -374,7 +400,7 @@ struct kube_call *kube_json_patch(struct kube *k, const struct kube_resource *r,
 {
     AUTO_BUF struct buf p = { .max = 4096 };
     kube_path(&p, r, ns, name, sub);
-    return send_to(k, "PATCH", buf_view(&p), patch, "application/json-patch+json", user);
+    return send_to(k, "PATCH", &p, r->kind, patch, "application/json-patch+json", user);
 }
 
 struct kube_call *kube_apply(struct kube *k, const struct kube_resource *r, struct str ns, struct str name, const char *manager, struct str object,
@@ -384,7 +410,7 @@ struct kube_call *kube_apply(struct kube *k, const struct kube_resource *r, stru
     kube_path(&p, r, ns, name, NULL);
     uri_put_param(&p, "fieldManager", str_of(manager));
     uri_put_param(&p, "force", S("true"));
-    return send_to(k, "PATCH", buf_view(&p), object, "application/apply-patch+yaml", user);
+    return send_to(k, "PATCH", &p, r->kind, object, "application/apply-patch+yaml", user);
 }
 
 struct kube_call *kube_delete(struct kube *k, const struct kube_resource *r, struct str ns, struct str name, struct str uid, int64_t grace_s,
@@ -404,7 +430,7 @@ struct kube_call *kube_delete(struct kube *k, const struct kube_resource *r, str
         jw_end(&body, '}');
     }
     jw_end(&body, '}');
-    return send_to(k, "DELETE", buf_view(&p), buf_view(&body), NULL, user);
+    return send_to(k, "DELETE", &p, NULL, buf_view(&body), NULL, user);
 }
 
 /* ---- streams ----------------------------------------------------------------------------------------------------- */
@@ -418,13 +444,23 @@ static void stream_head(struct hcall *h, int status, struct http_fields f)
         s->user.opened(s->user.ctx);
 }
 
+static void stream_free(struct kube_stream *s)
+{
+    buf_free(&s->line);
+    free(s);
+}
+
+/* The caller is told once; memory goes when no line is being handed out any more. */
 static void stream_ended(struct kube_stream *s, const struct kr_err *e)
 {
     struct kube_stream_user user = s->user;
     int status = s->status;
     s->call = NULL;
-    buf_free(&s->line);
-    free(s);
+    if (s->closed)
+        return;
+    s->closed = true;
+    if (!s->busy)
+        stream_free(s);
     user.ended(user.ctx, status, e);
 }
 
@@ -464,7 +500,7 @@ static void stream_data(struct hcall *h, struct str bytes)
     stream_lines(s, bytes);
     s->busy = false;
     if (s->closed) {
-        kube_close_stream(s);
+        stream_free(s);
     } else if (s->line.failed) {
         struct kr_err e = { 0 };
         kr_fail(&e, KR_TOO_LARGE, "a line of the watch is longer than %d bytes", LIMIT_KUBE_LINE);
@@ -483,7 +519,7 @@ static void stream_end(struct hcall *h, struct http_fields t)
         return;
     }
     if (s->status == 401)
-        read_token(s->k, true);
+        credentials_failed(s->k->credentials, hcall_stamp(h));
     kube_status_error(s->status, buf_view(&s->line), &e, NULL);
     stream_ended(s, &e);
 }
@@ -494,8 +530,7 @@ struct kube_stream *kube_open_stream(struct kube *k, struct str path, struct kub
 {
     struct kube_stream *s = xcalloc(1, sizeof *s);
     struct http_field f[8];
-    AUTO_BUF struct buf auth = { .max = LIMIT_TOKEN + 16 };
-    size_t n = common_fields(k, f, &auth, "application/json");
+    size_t n = common_fields(k, f, "application/json");
     AUTO_FREE char *full = full_path(k, path);
     *s = (struct kube_stream){ .k = k, .user = user, .line = { .max = LIMIT_KUBE_LINE } };
     struct httpc_request hr = { .method = S("GET"), .path = str_of(full), .authority = buf_view(&k->authority), .fields = { f, n } };
@@ -506,21 +541,18 @@ struct kube_stream *kube_open_stream(struct kube *k, struct str path, struct kub
 
 void kube_close_stream(struct kube_stream *s)
 {
-    if (!s)
+    if (!s || s->closed)
         return;
-    hcall_cancel(TAKE(s->call));
     s->closed = true;
-    if (s->busy)
-        return;
-    buf_free(&s->line);
-    free(s);
+    hcall_cancel(TAKE(s->call));
+    if (!s->busy)
+        stream_free(s);
 }
 
 struct hcall *kube_upgrade(struct kube *k, struct str path, struct http_fields extra, struct hcall_user user)
 {
     struct http_field f[24];
-    AUTO_BUF struct buf auth = { .max = LIMIT_TOKEN + 16 };
-    size_t n = common_fields(k, f, &auth, "*/*");
+    size_t n = common_fields(k, f, "*/*");
     AUTO_FREE char *full = full_path(k, path);
     for (size_t i = 0; i < extra.n && n < LEN(f); i++)
         f[n++] = extra.v[i];

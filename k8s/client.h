@@ -6,7 +6,8 @@
  *
  * A call ends exactly once with `done`. Errors come from the server's Status (Kubernetes API conventions, "Response status
  * kind"): code by reason, its words as message. 429 and 503 with Retry-After are waited out and sent again inside the call's
- * time; after a 401 the token file is read again once. Nothing else is retried here.
+ * time; after a 401 with credentials that may be had anew (credentials.h) it is sent again once. Nothing else is retried here,
+ * but see httpc_new. Any callback may close the client.
  */
 #ifndef K8S_CLIENT_H
 #define K8S_CLIENT_H
@@ -38,7 +39,8 @@ struct kube_request {
     struct str body;                              /* copied */
     const char *content_type;                     /* NULL: application/json */
     const char *accept;                           /* NULL: application/json */
-    int64_t timeout_us;                           /* 0: 30 s */
+    const char *kind;                             /* what a success must be ("Pod", "PodList"): anything else is KR_PROTOCOL; NULL: any JSON */
+    int64_t timeout_us;                           /* 0: the configuration's, else 30 s */
 };
 struct kube_call *kube_send(struct kube *, const struct kube_request *, struct kube_user);
 void kube_cancel(struct kube_call *);             /* no further callback; NULL is fine */

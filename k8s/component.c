@@ -13,13 +13,14 @@
 #include <unistd.h>
 
 static struct {
-    struct str kubeconfig, context, ns, lease_ns, identity, metrics, probes;
+    struct kube_flags kube;
+    struct str ns, lease_ns, identity, metrics, probes;
     bool elect;
 } o = { .metrics = S(":8080"), .probes = S(":8081"), .elect = true };
 
 const struct opt component_opts[] = {
-    { "kubeconfig", 0, OPT_STR, &o.kubeconfig, "FILE", "which API server, and as whom; else what a pod is given", .env = "KUBECONFIG" },
-    { "context", 0, OPT_STR, &o.context, "NAME", "context of the kubeconfig" },
+    { "kubeconfig", 0, OPT_STR, &o.kube.kubeconfig, "FILE", "which API server, and as whom; else what a pod is given", .env = "KUBECONFIG" },
+    { "context", 0, OPT_STR, &o.kube.context, "NAME", "context of the kubeconfig" },
     { "namespace", 'n', OPT_STR, &o.ns, "NAME", "work in this namespace only; else in all" },
     { "leader-elect", 0, OPT_FLAG, &o.elect, NULL, "hold a Lease before working" },
     { "lease-namespace", 0, OPT_STR, &o.lease_ns, "NAME", "where the Lease is; else the own namespace", .env = "KRUNTIMES_NAMESPACE" },
@@ -124,7 +125,7 @@ int component_run(const struct component_config *config, struct kr_err *e)
     char agent[80];
     metrics_use(config->metrics);
     metrics_use(METRICS_API);
-    if (kube_config_find(&kc, o.kubeconfig, o.context, e) < 0)
+    if (kube_config_find(&kc, &o.kube, e) < 0)
         return -1;
     rnd_system(&p.c.rnd);
     p.c.loop = loop_new(&clock_system);

@@ -7,10 +7,9 @@
 #include "core/version.h"
 #include <stdio.h>
 
-static struct { struct str kubeconfig, context, ns, selector, output; bool all; } o;
+static struct { struct kube_flags kube; struct str ns, selector, output; bool all; } o;
 const struct opt cli_opts[] = {
-    { "kubeconfig", 0, OPT_STR, &o.kubeconfig, "FILE", "which API server, and as whom", .env = "KUBECONFIG" },
-    { "context", 0, OPT_STR, &o.context, "NAME", "context of the kubeconfig" },
+    KUBE_FLAG_OPTS(o.kube),
     { "namespace", 'n', OPT_STR, &o.ns, "NAME", "namespace (default: the context's)" },
     { 0 } };
 const struct opt cli_list_opts[] = {
@@ -38,9 +37,10 @@ static bool local_kubeconfig(char path[4096])
 static int find_config(struct kube_config *kc, struct kr_err *e)
 {
     char path[4096];
-    if (kube_config_find(kc, o.kubeconfig.p ? o.kubeconfig : S(""), o.context.p ? o.context : S(""), e) == 0)
+    const struct kube_flags *f = &o.kube;
+    if (kube_config_find(kc, f, e) == 0)
         return 0;
-    if (e->code != KR_NOT_FOUND || o.kubeconfig.n || o.context.n || !local_kubeconfig(path))
+    if (e->code != KR_NOT_FOUND || f->kubeconfig.n || f->context.n || f->cluster.n || f->user.n || f->server.n || !local_kubeconfig(path))
         return -1;
     *e = (struct kr_err){ 0 };
     if (kube_config_load(kc, path, S(""), e) < 0)

@@ -120,7 +120,7 @@ static int run(struct applet_call *call, struct kr_err *e)
     struct kube_config kc;
     char agent[80];
     (void)call;
-    if (fs_make_dir(o.dir.p, 0700, e) < 0 || kube_config_find(&kc, o.kubeconfig, S(""), e) < 0)
+    if (fs_make_dir(o.dir.p, 0700, e) < 0 || kube_config_find(&kc, &(struct kube_flags){ .kubeconfig = o.kubeconfig }, e) < 0)
         return -1;
     struct node n = { .loop = loop_new(&clock_system), .dir = o.dir.p, .volumes = o.volumes.p, .kubeconfig = o.kubeconfig.p, .self = "kruntimes", .turn = { .run = turn },
                       .again = { .fire = again } };

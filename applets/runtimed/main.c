@@ -269,7 +269,7 @@ static int run(struct applet_call *call, struct kr_err *e)
         return ask_to_drain(e);
     if (check_options(e) < 0 || parse_capacity(&p.d, o.capacity, e) < 0 || make_dirs(e) < 0)
         return -1;
-    if (take_store(&p.d, e) < 0 || kube_config_find(&kc, o.kubeconfig, S(""), e) < 0)
+    if (take_store(&p.d, e) < 0 || kube_config_find(&kc, &(struct kube_flags){ .kubeconfig = o.kubeconfig }, e) < 0)
         return -1;
     metrics_use(METRICS_RUNTIMED);
     metrics_use(METRICS_API);
