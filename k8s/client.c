@@ -25,7 +25,7 @@ struct kube {
     char *agent;
     struct buf authority;
     struct kube_call *open;
-    bool *gone;                                   /* set by kube_free for who has callbacks on the stack */
+    bool busy, closed;                            /* callbacks are on the stack that are not httpc's; freed behind them */
 };
 struct kube_call {
     struct kube_call *next, **at;
@@ -74,14 +74,14 @@ static void hold(void *ctx, bool on)
 static void refuse(void *ctx, const struct kr_err *e)
 {
     struct kube *k = ctx;
-    struct httpc *all[] = { k->calls, k->streams, k->upgrades };
+    struct httpc *const all[] = { k->calls, k->streams, k->upgrades };
     struct kr_err why = *e;
-    bool gone = false;
-    k->gone = &gone;
-    for (size_t i = 0; i < LEN(all) && !gone; i++)
+    k->busy = true;
+    for (size_t i = 0; i < LEN(all) && !k->closed; i++)
         httpc_refuse(all[i], &why);
-    if (!gone)
-        k->gone = NULL;
+    k->busy = false;
+    if (k->closed)
+        free(k);
 }
 
 static void renew(void *ctx)
@@ -147,8 +147,7 @@ void kube_free(struct kube *k)
 {
     if (!k)
         return;
-    if (k->gone)
-        *k->gone = true;
+    k->closed = true;
     while (k->open) {
         struct kr_err e = { 0 };
         struct kube_call *q = k->open;
@@ -165,7 +164,8 @@ void kube_free(struct kube *k)
     kube_config_free(&k->config);
     free(k->agent);
     buf_free(&k->authority);
-    free(k);
+    if (!k->busy)
+        free(k);
 }
 
 struct str kube_namespace(const struct kube *k) { return k->config.ns; }
