@@ -2,7 +2,7 @@
 /*
  * managed: a manager's set is changed by set arithmetic only: what a write changed or added leaves all other sets and enters
  * the writer's, what it removed leaves every set. Objects that nobody tracked so far are taken over by
- * "before-first-apply" when the first apply comes. Tests: tests/unit/k8s/managed.c
+ * "before-first-apply" when the first apply comes. Tests: tests/unit/k8s/fieldset.c, tests/unit/applets/apply.c
  */
 #include "k8s/managed.h"
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * authn: tokens of users are looked up by their digest, so a look-up's time tells nothing of a token. Those of service
- * accounts are JWTs (RFC 7519) signed with HS256: only this server reads them. Tests: tests/unit/applets/auth.c
+ * accounts are JWTs (RFC 7519) signed with HS256: only this server reads them. Tests: tests/local/users.py
  */
 #include "applets/apiserver/authn.h"
 #include "core/base64.h"

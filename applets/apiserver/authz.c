@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * authz: a grant is a binding with its rules resolved. A question walks the grants that name the user; there are as many as
- * bindings. Aggregated ClusterRoles get the rules of those their selectors pick. Tests: tests/unit/applets/auth.c
+ * bindings. Aggregated ClusterRoles get the rules of those their selectors pick. Tests: tests/local/users.py
  */
 #include "applets/apiserver/authz.h"
 #include <stdio.h>

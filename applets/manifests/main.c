@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * manifests: prints what an installation on a cluster is made of, for kubectl apply. The files in manifests/ are the same
- * output for the values of the release, one part a file. Tests: tests/unit/applets/manifests.c, tests/local/manifests.py.
+ * output for the values of the release, one part a file. Tests: tests/unit/applets/manifests.c, tests/interop/manifests.py.
  */
 #include "applets/manifests/manifests.h"
 #include "core/applet.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * roles: accounts, roles and bindings as YAML, each rule a row of crds/access.def with its reason beside it. Where only
- * one namespace is worked in, what is a ClusterRole else is a Role there. Test: tests/local/manifests.py.
+ * one namespace is worked in, what is a ClusterRole else is a Role there. Test: tests/interop/manifests.py.
  */
 #include "applets/manifests/manifests.h"
 #include "crds/access.h"

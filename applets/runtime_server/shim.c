@@ -6,7 +6,7 @@
  * ending; between two it waits for an order. It must not allocate: it is a fork of a server with open buffers, and small.
  * What is below it is found through /proc/self/task/<tid>/children (a kernel without it: by a scan of /proc), again and
  * again until nobody is left, because a process may fork while it is looked for.
- * Tests: tests/local/runtime_server.py
+ * Tests: tests/unit/applets/runtime_server.c
  */
 #include "applets/runtime_server/shim.h"
 #include <dirent.h>

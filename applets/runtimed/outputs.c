@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* outputs: see outputs.h. Reading the file (bounded, no links followed) is exec.c's. Tests: tests/unit/applets/runtimed.c */
+/* outputs: see outputs.h. Reading the file (bounded, no links followed) is exec.c's. Tests: tests/unit/applets/runtimed_outputs.c */
 #include "applets/runtimed/outputs.h"
 
 struct reader { struct str rest; size_t line; };
