@@ -30,7 +30,66 @@ void kr_closep(int *fd)
     if (*fd >= 0) close(*fd);
 }
 
+/* ---- blocks ---- */
+struct arena_block {
+    struct arena_block *next;
+    size_t cap, off;
+    _Alignas(16) char mem[];
+};
+
+/* What arenas and buffers are made of. Blocks of the usual sizes (powers of two) are kept for the next one: the C library
+ * would hand their pages back to the kernel and fetch them anew for each request. A build with AddressSanitizer keeps none,
+ * so that it sees stale views. Every block has room for an arena's head beside `cap` bytes. */
+enum { SPARE_LEAST = 1024, SPARE_MOST = 65536, SPARE_SIZES = 7, SPARE_BYTES = 131072 };
+struct spare { struct spare *next; };
+static struct { size_t n; struct spare *list; } spares[SPARE_SIZES];
+
+/* Which of `spares` a size belongs to; -1: none. */
+static int spare_index(size_t cap)
+{
+#ifdef __SANITIZE_ADDRESS__
+    return -1;
+#endif
+    return cap < SPARE_LEAST || cap > SPARE_MOST || (cap & (cap - 1)) ? -1 : __builtin_ctzl(cap / SPARE_LEAST);
+}
+
+static void *block_get(size_t cap)
+{
+    int i = spare_index(cap);
+    struct spare *b = i < 0 ? NULL : spares[i].list;
+    if (!b) return xmalloc(sizeof(struct arena_block) + cap);
+    spares[i].list = b->next;
+    spares[i].n--;
+    return b;
+}
+
+static void block_put(void *p, size_t cap)
+{
+    int i = spare_index(cap);
+    if (i < 0 || spares[i].n >= SPARE_BYTES / cap) {
+        free(p);
+        return;
+    }
+    struct spare *b = p;
+    b->next = spares[i].list;
+    spares[i].list = b;
+    spares[i].n++;
+}
+
 /* ---- buf ---- */
+static void grow(struct buf *b, size_t cap)
+{
+    if (spare_index(cap) < 0 && spare_index(b->cap) < 0) {
+        b->p = xrealloc(b->p, cap);
+    } else {
+        char *p = block_get(cap);
+        if (b->p) memcpy(p, b->p, b->n + 1);
+        block_put(b->p, b->cap);
+        b->p = p;
+    }
+    b->cap = cap;
+}
+
 void *buf_room(struct buf *b, size_t n)
 {
     if (b->failed || n > b->max - b->n) {
@@ -40,8 +99,7 @@ void *buf_room(struct buf *b, size_t n)
     if (b->cap - b->n < n + 1) {
         size_t cap = b->cap ? b->cap : 256;
         while (cap - b->n < n + 1) cap *= 2;
-        b->p = xrealloc(b->p, cap);
-        b->cap = cap;
+        grow(b, cap);
     }
     return b->p + b->n;
 }
@@ -98,7 +156,7 @@ void buf_clear(struct buf *b)
 
 void buf_free(struct buf *b)
 {
-    free(b->p);
+    if (b->p) block_put(b->p, b->cap);
     *b = (struct buf){ .max = b->max };
 }
 
@@ -111,55 +169,16 @@ char *buf_take(struct buf *b)
 }
 
 /* ---- arena ---- */
-struct arena_block {
-    struct arena_block *next;
-    size_t cap, off;
-    _Alignas(16) char mem[];
-};
-
-/* Blocks of the usual sizes (powers of two) are kept for the next arena: the C library would hand their pages back to the
- * kernel and fetch them anew for each request. A build with AddressSanitizer keeps none, so that it sees stale views. */
-enum { SPARE_MAX = 4, SPARE_LEAST = 1024, SPARE_SIZES = 7 };
-static struct spare { int n; struct arena_block *list; } spares[SPARE_SIZES];
-
-static struct spare *spare_of(size_t cap)
-{
-#ifdef __SANITIZE_ADDRESS__
-    return NULL;
-#endif
-    if (cap < SPARE_LEAST || cap > (size_t)SPARE_LEAST << (SPARE_SIZES - 1) || (cap & (cap - 1)))
-        return NULL;
-    return &spares[__builtin_ctzl(cap / SPARE_LEAST)];
-}
-
 static struct arena_block *new_block(struct arena *a, size_t n)
 {
     size_t cap = a->first ? a->first : 1024;
     if (a->head) cap = a->head->cap * 2;
-    if (cap > 65536) cap = 65536;
+    while (cap < n && cap < SPARE_MOST) cap *= 2;
+    if (cap > SPARE_MOST) cap = SPARE_MOST;
     if (cap < n) cap = n;
-    struct spare *s = spare_of(cap);
-    struct arena_block *b = s ? s->list : NULL;
-    if (b) {
-        s->list = b->next;
-        s->n--;
-    } else {
-        b = xmalloc(sizeof *b + cap);
-    }
+    struct arena_block *b = block_get(cap);
     *b = (struct arena_block){ .next = a->head, .cap = cap };
     return a->head = b;
-}
-
-static void drop_block(struct arena_block *b)
-{
-    struct spare *s = spare_of(b->cap);
-    if (!s || s->n == SPARE_MAX) {
-        free(b);
-        return;
-    }
-    b->next = s->list;
-    s->list = b;
-    s->n++;
 }
 
 void *arena_alloc(struct arena *a, size_t n)
@@ -223,7 +242,7 @@ void arena_reset(struct arena *a)
     while (a->head) {
         struct arena_block *b = a->head;
         a->head = b->next;
-        drop_block(b);
+        block_put(b, b->cap);
     }
     a->used = 0;
     a->over = false;

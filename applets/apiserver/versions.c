@@ -26,8 +26,10 @@ static void read_fields(struct version *v)
 struct version *version_new(const struct resource *r, struct str ns, struct str name, uint64_t revision, struct str json)
 {
     struct version *v = xcalloc(1, sizeof *v);
-    *v = (struct version){ .refs = 1, .r = r, .revision = revision,
-                           .arena = { .limit = SIZE_MAX / 2, .first = json.n + ns.n + name.n + 512 } };
+    size_t first = 1024;                          /* a size of which spare blocks are kept: versions come and go */
+    while (first < json.n + ns.n + name.n + 512 && first < 65536)
+        first *= 2;
+    *v = (struct version){ .refs = 1, .r = r, .revision = revision, .arena = { .limit = SIZE_MAX / 2, .first = first } };
     v->json = arena_str(&v->arena, json);
     v->ns = arena_str(&v->arena, ns);
     v->name = arena_str(&v->arena, name);

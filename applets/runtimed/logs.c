@@ -16,7 +16,7 @@ enum { MAGIC = 0x4b524c47, RECORD_MAX = 1 << 20, PATH_MAX_LOG = 4096 };
 struct head { uint32_t magic, n; int64_t unix_us; uint32_t stream, reserved; };
 
 struct log {
-    char base[PATH_MAX_LOG];
+    char *base;                                   /* path of the first piece */
     int fd;
     unsigned piece;                               /* 0: the head file */
     uint64_t size, total[3];
@@ -24,17 +24,27 @@ struct log {
     struct log_follower *followers;
 };
 struct log_reader {
-    char base[PATH_MAX_LOG];
+    char *base;
     int fd;
     unsigned piece;
     off_t at;
     struct buf data;
 };
 
-static bool base_path(char base[PATH_MAX_LOG], const char *state, struct str uid, int64_t attempt)
+/* NULL: too long. */
+static char *base_path(const char *state, struct str uid, int64_t attempt)
 {
+    char base[PATH_MAX_LOG];
     int n = snprintf(base, PATH_MAX_LOG, "%s/logs/%.*s/%lld.log", state, SFMT(uid), (long long)attempt);
-    return n > 0 && n < PATH_MAX_LOG - 16;
+    return n > 0 && n < PATH_MAX_LOG - 16 ? xstrndup(base, (size_t)n) : NULL;
+}
+
+static void log_free(struct log *l)
+{
+    if (l->fd >= 0)
+        close(l->fd);
+    free(l->base);
+    free(l);
 }
 
 static void piece_path(char out[PATH_MAX_LOG + 16], const char *base, unsigned piece)
@@ -95,8 +105,8 @@ struct log *log_open(const char *state, struct str uid, int64_t attempt, struct 
 {
     struct log *l = xcalloc(1, sizeof *l);
     l->fd = -1;
-    if (!base_path(l->base, state, uid, attempt)) {
-        free(l);
+    if (!(l->base = base_path(state, uid, attempt))) {
+        log_free(l);
         kr_fail(e, KR_TOO_LARGE, "the path of the state folder is too long");
         return NULL;
     }
@@ -105,7 +115,7 @@ struct log *log_open(const char *state, struct str uid, int64_t attempt, struct 
         return l;                                 /* made with the first byte: many Runs write none */
     if (l->fd < 0) {
         kr_fail_sys(e, KR_SYSTEM, errno, "open \"%s\"", l->base);
-        free(l);
+        log_free(l);
         return NULL;
     }
     take_stock(l);
@@ -131,9 +141,7 @@ void log_close(struct log *l)
     if (!l)
         return;
     tell(l, true);
-    if (l->fd >= 0)
-        close(l->fd);
-    free(l);
+    log_free(l);
 }
 
 uint64_t log_total(const struct log *l, int stream) { return l->total[stream]; }
@@ -228,10 +236,11 @@ struct log_reader *log_read(const char *state, struct str uid, int64_t attempt)
 {
     struct log_reader *r = xcalloc(1, sizeof *r);
     r->fd = -1;
-    if (base_path(r->base, state, uid, attempt))
+    if ((r->base = base_path(state, uid, attempt)))
         r->fd = open_piece(r->base, 0, O_RDONLY);
     if (r->fd >= 0)
         return r;
+    free(r->base);
     free(r);
     return NULL;
 }
@@ -332,5 +341,6 @@ void log_reader_free(struct log_reader *r)
         return;
     close(r->fd);
     buf_free(&r->data);
+    free(r->base);
     free(r);
 }
