@@ -29,9 +29,13 @@ static char *below(struct str uid, const char *sub, char out[UID_MAX + 32])
 
 /* ---- spare workspaces -------------------------------------------------------------------------------------------------
  * Most Runs leave their folders empty. Those are kept under a name of their own and given to later Runs: making and removing
- * six folders a Run costs more than everything else runtimed does (ext4 looks through what was lately deleted for each). */
+ * six folders a Run costs more than everything else runtimed does (ext4 looks through what was lately deleted for each). A
+ * folder that nobody has changed since it was seen to be empty isn't read again: its ctime tells, which nobody can set. */
 
-enum { SPARES = 64 };
+/* Their names, how many entries each begins with, and what of ours may lie in it. */
+static const struct { const char *name; int entries; const char *ours; } folders[WORKSPACE_FOLDERS] = {
+    { "work", 0, "work/script" }, { "out", 1, "out/outputs" }, { "out/artifacts", 0, NULL }, { "home", 0, NULL }, { "tmp", 0, NULL } };
+enum { TOP_ENTRIES = 4 };
 
 static char *spare_name(int i, char out[32])
 {
@@ -40,7 +44,7 @@ static char *spare_name(int i, char out[32])
 }
 
 /* Entries of an open folder besides "." and "..", counted up to `most`; -1 when it can't be read. The system call itself:
- * opendir would cost three more a folder, and there are six of them a Run. */
+ * opendir would cost three more a folder. */
 static int count_entries(int fd, int most)
 {
     _Alignas(struct dirent) char room[1024];
@@ -56,32 +60,70 @@ static int count_entries(int fd, int most)
     return n;
 }
 
+static bool is_as_made(const struct stat *st) { return S_ISDIR(st->st_mode) && (st->st_mode & 07777) == 0700; }
+
 /* Has the folder this many entries, and no more, and the mode we gave it? */
 static bool has_entries(const struct runtimed *d, struct str uid, const char *sub, int want)
 {
     char name[UID_MAX + 32];
     struct stat st;
     AUTO_CLOSE int fd = openat(d->workspace_fd, below(uid, sub, name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & 07777) == 0700 && count_entries(fd, want) == want;
+    return fd >= 0 && fstat(fd, &st) == 0 && is_as_made(&st) && count_entries(fd, want) == want;
 }
 
-static bool is_clean(const struct runtimed *d, struct str uid)
+/* A change in the very tick of the clock in which a folder was looked through would leave its ctime as it is; so the mark of
+ * one changed in that tick, or on a file system that keeps coarse times, is not made: tv_nsec 0. */
+static struct timespec mark_of(const struct stat *st, const struct timespec *now)
 {
-    return has_entries(d, uid, "", 4) && has_entries(d, uid, "work", 0) && has_entries(d, uid, "out", 1) && has_entries(d, uid, "out/artifacts", 0) &&
-           has_entries(d, uid, "home", 0) && has_entries(d, uid, "tmp", 0);
+    struct timespec none = { 0 }, c = st->st_ctim;
+    bool before = c.tv_sec < now->tv_sec || (c.tv_sec == now->tv_sec && c.tv_nsec < now->tv_nsec);
+    return before && c.tv_nsec % 1000000 ? c : none;
+}
+
+/* One folder below `top`, emptied of what is ours. *seen: its mark, made anew where it has to be looked through. */
+static bool folder_is_clean(int top, size_t i, struct timespec *seen)
+{
+    struct stat st;
+    struct timespec now;
+    if (fstatat(top, folders[i].name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_as_made(&st))
+        return false;
+    if (seen->tv_nsec && seen->tv_nsec == st.st_ctim.tv_nsec && seen->tv_sec == st.st_ctim.tv_sec)
+        return true;
+    if (folders[i].ours)
+        unlinkat(top, folders[i].ours, 0);
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    AUTO_CLOSE int fd = openat(top, folders[i].name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return false;
+    *seen = mark_of(&st, &now);
+    return count_entries(fd, folders[i].entries) == folders[i].entries;
+}
+
+static bool is_clean(int top, struct timespec seen[WORKSPACE_FOLDERS])
+{
+    struct stat st;
+    if (fstat(top, &st) < 0 || !is_as_made(&st) || count_entries(top, TOP_ENTRIES) != TOP_ENTRIES)
+        return false;
+    for (size_t i = 0; i < WORKSPACE_FOLDERS; i++)
+        if (!folder_is_clean(top, i, &seen[i]))
+            return false;
+    return true;
 }
 
 void remove_workspace(struct runtimed *d, struct str uid)
 {
     char path[4096], name[UID_MAX + 32], spare[32];
     struct kr_err ignored = { 0 };
-    if (faccessat(d->workspace_fd, below(uid, "", name), F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+    const struct record *r = record_of_uid(d, uid);
+    struct timespec seen[WORKSPACE_FOLDERS] = { 0 };
+    AUTO_CLOSE int top = openat(d->workspace_fd, below(uid, "", name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (top < 0 && errno == ENOENT)
         return;
-    unlinkat(d->workspace_fd, below(uid, "out/outputs", name), 0);
-    unlinkat(d->workspace_fd, below(uid, "work/script", name), 0);
-    if (d->spares < SPARES && is_clean(d, uid) &&
+    if (r && r->task)
+        memcpy(seen, r->task->seen_empty, sizeof seen);
+    if (top >= 0 && d->spares < WORKSPACE_SPARES && is_clean(top, seen) &&
         renameat(d->workspace_fd, below(uid, "", name), d->workspace_fd, spare_name(d->spares, spare)) == 0) {
-        d->spares++;
+        memcpy(d->spare_seen[d->spares++], seen, sizeof seen);
         return;
     }
     fs_remove_tree(home_of(d, uid, "", path), &ignored);
@@ -89,14 +131,16 @@ void remove_workspace(struct runtimed *d, struct str uid)
 
 static int make_dirs(struct task *t, struct kr_err *e)
 {
-    static const char *const skeleton[] = { "", "work", "out", "out/artifacts", "home", "tmp" };
     struct runtimed *d = t->d;
     char name[UID_MAX + 32], spare[32];
     while (d->spares > 0)
-        if (renameat(d->workspace_fd, spare_name(--d->spares, spare), d->workspace_fd, below(t->uid, "", name)) == 0)
+        if (renameat(d->workspace_fd, spare_name(--d->spares, spare), d->workspace_fd, below(t->uid, "", name)) == 0) {
+            memcpy(t->seen_empty, d->spare_seen[d->spares], sizeof t->seen_empty);
             return 0;
-    for (size_t i = 0; i < LEN(skeleton); i++)
-        if (mkdirat(d->workspace_fd, below(t->uid, skeleton[i], name), 0700) < 0)
+        }
+    memset(t->seen_empty, 0, sizeof t->seen_empty);
+    for (size_t i = 0; i <= WORKSPACE_FOLDERS; i++)
+        if (mkdirat(d->workspace_fd, below(t->uid, i ? folders[i - 1].name : "", name), 0700) < 0)
             return kr_fail_sys(e, KR_SYSTEM, errno, "make the folder \"%s\" of the workspace", name);
     return 0;
 }
@@ -105,7 +149,7 @@ void remove_spares(const struct runtimed *d)
 {
     char path[4096], spare[32];
     struct kr_err ignored = { 0 };
-    for (int i = 0; i < SPARES; i++)
+    for (int i = 0; i < WORKSPACE_SPARES; i++)
         fs_remove_tree(home_of(d, str_of(spare_name(i, spare)), "", path), &ignored);
 }
 

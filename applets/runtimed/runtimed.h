@@ -26,8 +26,9 @@
 #include "crds/run.h"
 #include "grpc/grpc.h"
 #include "k8s/informer.h"
+#include <time.h>
 
-enum { UID_MAX = 64, CAPACITY_MAX = 32, RUNNING_GRACE_US = 50000 };
+enum { UID_MAX = 64, CAPACITY_MAX = 32, RUNNING_GRACE_US = 50000, WORKSPACE_FOLDERS = 5, WORKSPACE_SPARES = 64 };
 struct amount { char name[64]; int64_t n, used; };
 
 struct runtimed {
@@ -37,18 +38,16 @@ struct runtimed {
     struct str pod, pod_uid, ns, runtime;
     const char *workspace, *state, *secret_file;
     struct artifacts_config artifacts;
-    int spares;                                   /* empty workspaces kept for later Runs */
+    int spares; struct timespec spare_seen[WORKSPACE_SPARES][WORKSPACE_FOLDERS];    /* workspaces for later Runs; as seen_empty */
     int workspace_fd;                             /* the directory workspace, open */
     struct amount capacity[CAPACITY_MAX]; size_t ncapacity;
     struct informer *runs;
     struct grpc_client *server;
-    char secret[65];
-    char auth[80];
+    char secret[65], auth[80];
     bool server_ok, server_seen, no_watch, swept;
     struct grpc_call *health, *list;
     struct timer health_timer;
-    struct map by_key, by_uid;                    /* struct record */
-    struct map shared;                            /* struct shared by name */
+    struct map by_key, by_uid, shared;            /* struct record; struct shared by name */
     struct journal *journal;
     struct task *tasks; size_t ntasks;
     struct defer serve_slots;
@@ -92,6 +91,7 @@ struct task {
     char phase[16];                               /* as the API has it, by what we saw and wrote */
     int64_t attempt;
     bool slot, adopted, told_running, last_look;  /* adopted: found after a restart, its execution may be there; last_look: before Cancel */
+    struct timespec seen_empty[WORKSPACE_FOLDERS];        /* ctime of a folder of its workspace when it was seen to be empty, or 0 */
     int64_t created_us, begun_wall_us, accepted_wall_us, ended_wall_us;
 
     struct grpc_call *call, *watch;               /* Execute, Cancel, Forget or Status; Watch */

@@ -66,6 +66,17 @@ spec:
     for n in (1, 2, 3):
         s.equal('retry: logs %d' % n, i.cli('run', 'logs', 'thrice', '--attempt', str(n)).stdout, 'attempt %d\n0\n' % n)
 
+    # workspaces are used again: whatever a Run leaves, wherever and however fast, the next one doesn't see it
+    names = ['clean%02d' % n for n in range(40)]
+    script = ('n=$(find .. -mindepth 1 ! -path ../work/script -printf "%%P:%%m " | tr " " "\\n" | sort | tr -d "\\n"); '
+              '[ "$n" = home:700out/artifacts:700out:700tmp:700work:700 ] || { echo "$n"; exit 9; }; %s')
+    leave = [':', 'touch ~/x', 'mkdir $TMPDIR/.d', 'touch left', 'chmod 755 ..', 'rmdir ../tmp', 'mv ../tmp ~/tmp && mkdir -m 700 ../tmp', 'touch ../out/.x',
+             'ln -s / ../y', 'echo a=1 > $KRUNTIME_OUTPUTS']
+    for n, name in enumerate(names):
+        i.api.call('POST', RUNS, run_object(name, None, source={'inline': script % leave[n % len(leave)]}))
+    s.equal('workspaces are clean', {n: (r['status'].get('phase'), i.cli('run', 'logs', n).stdout) for n, r in i.wait(set(names)).items()
+                                     if r['status'].get('phase') != 'Succeeded'}, {})
+
     # cancel in each phase; one terminal phase only
     i.api.call('POST', RUNS, run_object('pending', ['true'], runtime='not-there'))
     i.api.call('POST', RUNS, run_object('running', ['sleep 60']))
