@@ -5,7 +5,9 @@
  *
  * Waiting after trouble doubles from 50 ms to 10 s with jitter, and starts over when a watch has brought something or has
  * lived for a second: a list alone proves nothing, lists may be allowed and watches refused. For the same reason only
- * watches that lived are opened again without a wait. Tested in tests/unit/k8s/informer.c.
+ * watches that lived are opened again without a wait. A watch that outlives the time it was asked for is cut: what stands
+ * between us and the server has lost it. Nothing counts as gone but after a list that is whole and is one. Tested in
+ * tests/unit/k8s/informer.c, client_faults.c.
  */
 #include "k8s/informer.h"
 #include "core/json.h"
@@ -14,7 +16,7 @@
 #include "core/uri.h"
 #include <stdio.h>
 
-enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 10000000, LIVED_US = 1000000, PAGE = 500, WATCH_S = 600 };
+enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 10000000, LIVED_US = 1000000, PAGE = 500, WATCH_S = 600, OVERTIME_S = 30 };
 
 /* version: a hash of it. It is only compared with itself, and there may be a hundred thousand of these. */
 struct known { uint64_t version, seen; uint32_t n; char key[]; };
@@ -29,10 +31,11 @@ struct informer {
     uint64_t generation;                          /* of the list in progress; known entries below it are gone after it */
     struct kube_call *list;
     struct kube_stream *watch;
-    struct timer wait;
+    struct timer wait;                            /* until the next try; while a watch is open: its end */
     int64_t wait_us, list_began_us, listed_at_us, opened_at_us;
     struct buf version, cont;
-    bool synced, live, relist, use_fallback, always_relist;
+    bool synced, live, relist, use_fallback, always_relist, whole;       /* whole: lists expired between their pages: without pages then */
+    char list_kind[80];
 };
 
 static void begin(struct informer *inf);
@@ -104,7 +107,10 @@ static void drop_unseen(struct informer *inf)
 static void wait_fired(struct loop *loop, struct timer *t)
 {
     (void)loop;
-    begin(container_of(t, struct informer, wait));
+    struct informer *inf = container_of(t, struct informer, wait);
+    inf->live &= !inf->watch;
+    kube_close_stream(TAKE(inf->watch));
+    begin(inf);
 }
 
 static void wait_some(struct informer *inf, const struct kr_err *e)
@@ -134,12 +140,30 @@ static void go_on(struct informer *inf, const struct kr_err *e)
 
 /* ---- watch ------------------------------------------------------------------------------------------------------- */
 
+/* An event of this kind of object, with a key and a version. The core kinds' bookmarks name their kind too. */
+static int check_event(struct informer *inf, struct str line, struct arena *a, struct kr_err *e)
+{
+    if (json_scan(line, e) < 0)
+        return kr_wrap(e, "the watch of %s", inf->r->plural);
+    struct str type = json_str_of(json_find(line, "type"), a), object = json_find(line, "object"), kind = json_str_of(json_find(object, "kind"), a);
+    static const char *const types[] = { "ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR" };
+    size_t i = 0;
+    while (i < LEN(types) && !str_is(type, types[i]))
+        i++;
+    if (i == LEN(types) || (i < 4 && kind.p && !str_is(kind, inf->r->kind)))
+        return kr_fail(e, KR_PROTOCOL, "the watch of %s: an event that is none", inf->r->plural);
+    struct str meta = json_find(object, "metadata");
+    if (i < 4 && !json_str_of(json_find(meta, "resourceVersion"), a).n)
+        return kr_fail(e, KR_PROTOCOL, "the watch of %s: an object without a version", inf->r->plural);
+    return i < 3 && !json_str_of(json_find(meta, "name"), a).n ? kr_fail(e, KR_PROTOCOL, "the watch of %s: an object without a name", inf->r->plural) : 0;
+}
+
 static void on_line(void *ctx, struct str line)
 {
     struct informer *inf = ctx;
     struct kr_err e = { 0 };
     AUTO_ARENA struct arena a = { .limit = 65536 };
-    if (json_scan(line, &e) < 0) {
+    if (check_event(inf, line, &a, &e) < 0) {
         inf->relist = true;
         kube_close_stream(TAKE(inf->watch));
         wait_some(inf, &e);
@@ -174,6 +198,7 @@ static void on_ended(void *ctx, int status, const struct kr_err *e)
 {
     struct informer *inf = ctx;
     inf->watch = NULL;
+    loop_timer_stop(inf->loop, &inf->wait);
     if (e && e->code == KR_EXPIRED) {
         inf->relist = true;
         go_on(inf, NULL);
@@ -204,10 +229,12 @@ static void watch(struct informer *inf)
     uri_put_param(&p, "watch", S("true"));
     uri_put_param(&p, "allowWatchBookmarks", S("true"));
     uri_put_param(&p, "resourceVersion", buf_view(&inf->version));
-    snprintf(seconds, sizeof seconds, "%d", WATCH_S + (int)rnd_below(inf->rnd, WATCH_S));
+    int limit_s = WATCH_S + (int)rnd_below(inf->rnd, WATCH_S);
+    snprintf(seconds, sizeof seconds, "%d", limit_s);
     uri_put_param(&p, "timeoutSeconds", str_of(seconds));
     inf->opened_at_us = 0;
     inf->watch = kube_open_stream(inf->k, buf_view(&p), (struct kube_stream_user){ on_opened, on_line, on_ended, inf });
+    loop_timer_in(inf->loop, &inf->wait, (limit_s + OVERTIME_S) * INT64_C(1000000));
 }
 
 /* ---- list -------------------------------------------------------------------------------------------------------- */
@@ -225,32 +252,53 @@ static void listed(struct informer *inf)
     watch(inf);
 }
 
+static void list_failed(struct informer *inf, const struct kube_result *r, const struct kr_err *e)
+{
+    inf->whole |= r->status == 410 && inf->cont.n;        /* the pages took longer than the server keeps a snapshot */
+    buf_clear(&inf->cont);
+    if (r->status == 400 && inf->fallback && !inf->use_fallback) {
+        inf->use_fallback = true;
+        list_page(inf);
+    } else {
+        wait_some(inf, e);
+    }
+}
+
+/* False: not all of it can be taken for what the server has. */
+static bool take_items(struct informer *inf, struct str body)
+{
+    struct str items = json_find(body, "items");
+    struct json_cur cur = json_begin(items);
+    if (!items.p || str_is(items, "null"))
+        return items.p;                           /* an empty list may come as null */
+    if (json_kind(&cur) != JSON_ARRAY)
+        return false;
+    json_enter(&cur);
+    while (json_item(&cur)) {
+        AUTO_ARENA struct arena item = { .limit = 65536 };
+        struct str json = json_raw(&cur);
+        set(inf, json, json_find(json, "metadata"), &item);
+    }
+    return true;
+}
+
 static void on_list(void *ctx, const struct kube_result *r)
 {
     struct informer *inf = ctx;
-    AUTO_ARENA struct arena a = { .limit = 65536 };
+    AUTO_ARENA struct arena a = { .limit = 131072 };
+    struct kr_err e = { 0 };
     inf->list = NULL;
     if (r->error) {
-        buf_clear(&inf->cont);
-        if (r->status == 400 && inf->fallback && !inf->use_fallback) {
-            inf->use_fallback = true;
-            list_page(inf);
-        } else {
-            wait_some(inf, r->error);
-        }
+        list_failed(inf, r, r->error);
         return;
     }
-    struct json_cur cur = json_begin(json_find(r->body, "items"));
-    if (cur.at && json_kind(&cur) == JSON_ARRAY) {
-        json_enter(&cur);
-        while (json_item(&cur)) {
-            AUTO_ARENA struct arena item = { .limit = 65536 };
-            struct str json = json_raw(&cur);
-            set(inf, json, json_find(json, "metadata"), &item);
-        }
+    struct str meta = json_find(r->body, "metadata"), version = json_str_of(json_find(meta, "resourceVersion"), &a);
+    if (!version.n || !take_items(inf, r->body)) {
+        kr_fail(&e, KR_PROTOCOL, "the API server's list of %s has no %s", inf->r->plural, version.n ? "items" : "version");
+        list_failed(inf, r, &e);
+        return;
     }
-    struct str meta = json_find(r->body, "metadata");
-    keep_version(inf, json_str_of(json_find(meta, "resourceVersion"), &a));
+    keep_version(inf, version);
     struct str cont = json_str_of(json_find(meta, "continue"), &a);
     buf_clear(&inf->cont);
     buf_str(&inf->cont, cont);
@@ -266,7 +314,8 @@ static void list_page(struct informer *inf)
     char limit[16];
     put_selectors(inf, &p);
     snprintf(limit, sizeof limit, "%d", PAGE);
-    uri_put_param(&p, "limit", str_of(limit));
+    if (!inf->whole)
+        uri_put_param(&p, "limit", str_of(limit));
     if (inf->cont.n) {
         uri_put_param(&p, "continue", buf_view(&inf->cont));
     } else {
@@ -274,12 +323,19 @@ static void list_page(struct informer *inf)
         inf->list_began_us = loop_now_us(inf->loop);
         metric_add(METRIC_KUBE_RELISTS, 0, 1);
     }
-    inf->list = kube_send(inf->k, &(struct kube_request){ .method = "GET", .path = buf_view(&p), .timeout_us = 60000000 },
+    if (p.failed) {
+        struct kr_err e = { 0 };
+        kr_fail(&e, KR_TOO_LARGE, "the API server's continue token for %s is too long", inf->r->plural);
+        list_failed(inf, &(struct kube_result){ 0 }, &e);
+        return;
+    }
+    inf->list = kube_send(inf->k, &(struct kube_request){ .method = "GET", .path = buf_view(&p), .kind = inf->list_kind, .timeout_us = 60000000 },
                           (struct kube_user){ on_list, inf });
 }
 
 static void begin(struct informer *inf)
 {
+    loop_timer_stop(inf->loop, &inf->wait);
     if (inf->synced && !inf->relist && inf->version.n) {
         watch(inf);
         return;
@@ -298,6 +354,7 @@ struct informer *informer_new(struct kube *k, const struct informer_config *c, s
     *inf = (struct informer){ .k = k, .loop = kube_loop(k), .rnd = rnd, .r = c->resource, .ns = copy(c->ns), .labels = copy(c->labels),
                               .fields = copy(c->fields), .fallback = c->fallback_fields.p ? copy(c->fallback_fields) : NULL, .user = c->user, .always_relist = c->relist_after_trouble,
                               .wait = { .fire = wait_fired }, .wait_us = WAIT_MIN_US, .version = { .max = 1024 }, .cont = { .max = 65536 } };
+    snprintf(inf->list_kind, sizeof inf->list_kind, "%sList", c->resource->kind);
     begin(inf);
     return inf;
 }

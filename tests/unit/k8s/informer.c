@@ -232,7 +232,7 @@ static void done(struct script *s, struct informer *inf)
 }
 
 #define CM(name, rv) "{\"metadata\":{\"namespace\":\"default\",\"name\":\"" name "\",\"resourceVersion\":\"" rv "\"}}"
-#define CMS(items) S("{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[" items "]}")
+#define CMS(items) S("{\"kind\":\"ConfigMapList\",\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[" items "]}")
 #define NONE ((struct http_fields){ 0 })
 #define EXPIRED "{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\",\"message\":\"too old\"}"
 
