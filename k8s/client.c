@@ -25,6 +25,7 @@ struct kube {
     char *agent;
     struct buf authority;
     struct kube_call *open;
+    bool (*may_write)(void *); void *fence_ctx;
     bool busy, closed;                            /* callbacks are on the stack that are not httpc's; freed behind them */
 };
 struct kube_call {
@@ -38,7 +39,7 @@ struct kube_call {
     int64_t deadline_us;
     struct timer again;
     int status, waits, retry_after_s;
-    bool reauthorized;
+    bool reauthorized, unfenced;
 };
 struct kube_stream {
     struct kube *k;
@@ -172,6 +173,12 @@ struct str kube_namespace(const struct kube *k) { return k->config.ns; }
 struct loop *kube_loop(const struct kube *k) { return k->loop; }
 struct str kube_server(const struct kube *k) { return k->config.server; }
 
+void kube_fence(struct kube *k, bool (*may_write)(void *), void *ctx)
+{
+    k->may_write = may_write;
+    k->fence_ctx = ctx;
+}
+
 /* Fills f (room for 6) with what every request has; credentials come when it is sent. */
 static size_t common_fields(struct kube *k, struct http_field *f, const char *accept)
 {
@@ -227,16 +234,24 @@ static void finish(struct kube_call *q, const struct kube_result *r)
 
 static void fail(struct kube_call *q, const struct kr_err *e) { finish(q, &(struct kube_result){ .error = e }); }
 
+static bool may_send(const struct kube_call *q)
+{
+    return q->unfenced || !q->k->may_write || !strcmp(q->method, "GET") || q->k->may_write(q->k->fence_ctx);
+}
+
 static void again_fired(struct loop *loop, struct timer *t)
 {
     (void)loop;
     struct kube_call *q = container_of(t, struct kube_call, again);
     struct kr_err e = { 0 };
-    if (!q->body.failed && q->path) {
+    if (!q->body.failed && q->path && may_send(q)) {
         start(q);
         return;
     }
-    kr_fail(&e, KR_TOO_LARGE, "the request is too large: its %s passes %d bytes", q->path ? "body" : "path", q->path ? LIMIT_API_BODY : LIMIT_HTTP1_START_LINE);
+    if (!may_send(q))
+        kr_fail(&e, KR_PRECONDITION, "not written: the lease is no longer held");
+    else
+        kr_fail(&e, KR_TOO_LARGE, "the request is too large: its %s passes %d bytes", q->path ? "body" : "path", q->path ? LIMIT_API_BODY : LIMIT_HTTP1_START_LINE);
     fail(q, &e);
 }
 
@@ -352,7 +367,8 @@ struct kube_call *kube_send(struct kube *k, const struct kube_request *r, struct
     q->kind = r->kind;
     q->deadline_us = loop_now_us(k->loop) + (r->timeout_us ? r->timeout_us : k->config.timeout_us ? k->config.timeout_us : TIMEOUT_US);
     buf_str(&q->body, r->body);
-    if (q->body.failed || !q->path)
+    q->unfenced = r->unfenced;
+    if (q->body.failed || !q->path || !may_send(q))
         loop_timer_in(k->loop, &q->again, 0);     /* told from the loop */
     else
         start(q);

@@ -24,6 +24,9 @@ void kube_free(struct kube *);                    /* open calls end with KR_CANC
 struct str kube_namespace(const struct kube *);   /* the configuration's default */
 struct loop *kube_loop(const struct kube *);
 struct str kube_server(const struct kube *);      /* for messages */
+/* From now on what is not a GET is sent only while may_write says so, else it ends with KR_PRECONDITION: a leader that was
+ * stopped and wakes up must not finish what it had in mind. */
+void kube_fence(struct kube *, bool (*may_write)(void *ctx), void *ctx);
 
 struct kube_result {
     int status;                                   /* HTTP; 0 when there was no answer */
@@ -41,6 +44,7 @@ struct kube_request {
     const char *accept;                           /* NULL: application/json */
     const char *kind;                             /* what a success must be ("Pod", "PodList"): anything else is KR_PROTOCOL; NULL: any JSON */
     int64_t timeout_us;                           /* 0: the configuration's, else 30 s */
+    bool unfenced;                                /* sent whatever kube_fence says */
 };
 struct kube_call *kube_send(struct kube *, const struct kube_request *, struct kube_user);
 void kube_cancel(struct kube_call *);             /* no further callback; NULL is fine */

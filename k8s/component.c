@@ -83,6 +83,12 @@ static bool is_ready(void *ctx, struct buf *why)
     return false;
 }
 
+static bool may_write(void *ctx)
+{
+    const struct process *p = ctx;
+    return p->lease && lease_is_held(p->lease);   /* none: it is being given up */
+}
+
 static void begin(struct process *p)
 {
     char host[256] = "localhost", name[64];
@@ -95,6 +101,7 @@ static void begin(struct process *p)
     struct lease_config lc = { .ns = o.lease_ns.n ? o.lease_ns : kube_namespace(p->c.kube), .name = str_of(name),
                                .holder = o.identity.n ? o.identity : str_of(host), .won = won, .lost = lost, .trouble = lease_trouble, .ctx = p };
     p->lease = lease_new(p->c.kube, &lc, &p->c.rnd);
+    kube_fence(p->c.kube, may_write, p);
 }
 
 static int run_loop(struct process *p, struct kr_err *e)

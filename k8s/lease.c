@@ -16,8 +16,8 @@ struct lease {
     struct kube_call *call;
     struct timer again, expiry;
     bool held;
-    int64_t sent_us, seen_us;                     /* renewal under way; when the other's record last changed */
-    struct buf version, seen;                     /* of the object; the other's holder and renewTime */
+    int64_t sent_us, seen_us, until_us;           /* renewal under way; when the other's record last changed; held until then */
+    struct buf version, seen;                     /* of the object; the other's holder and its version (clocks may repeat themselves) */
     int64_t transitions;
     void (*over)(void *);
     void *over_ctx;
@@ -52,6 +52,17 @@ static void expired(struct loop *loop, struct timer *t)
     lose(l, &e);
 }
 
+bool lease_is_held(const struct lease *l) { return l->held && loop_now_us(l->loop) < l->until_us; }
+
+/* An attempt that hangs must leave time for another one. */
+static struct kube_call *send(struct lease *l, const char *method, bool by_name, struct str body, const char *type, struct kube_user user)
+{
+    AUTO_BUF struct buf p = { .max = 4096 };
+    kube_path(&p, &kube_leases, str_of(l->ns), by_name ? str_of(l->name) : (struct str){ 0 }, NULL);
+    return kube_send(l->k, &(struct kube_request){ .method = method, .path = buf_view(&p), .body = body, .content_type = type, .kind = "Lease",
+                                                   .timeout_us = l->c.duration_us / 5, .unfenced = true }, user);
+}
+
 static void write_spec(struct lease *l, struct buf *b, bool release)
 {
     char now[TIME_TEXT];
@@ -82,7 +93,8 @@ static void written(void *ctx, const struct kube_result *r)
     }
     buf_clear(&l->version);
     buf_str(&l->version, json_str_of(json_find_path(r->body, path, 2), &a));
-    loop_timer_at(l->loop, &l->expiry, l->sent_us + l->c.duration_us / 3 * 2);
+    l->until_us = l->sent_us + l->c.duration_us / 3 * 2;
+    loop_timer_at(l->loop, &l->expiry, l->until_us);
     wait(l, l->c.renew_us);
     if (!l->held) {
         l->held = true;
@@ -107,15 +119,14 @@ static void take(struct lease *l, bool create)
     jw_end(&b, '}');
     l->sent_us = loop_now_us(l->loop);
     struct kube_user user = { written, l };
-    l->call = create ? kube_create(l->k, &kube_leases, str_of(l->ns), buf_view(&b), user)
-                     : kube_merge_patch(l->k, &kube_leases, str_of(l->ns), str_of(l->name), NULL, buf_view(&b), user);
+    l->call = create ? send(l, "POST", false, buf_view(&b), NULL, user) : send(l, "PATCH", true, buf_view(&b), "application/merge-patch+json", user);
 }
 
 static void looked(void *ctx, const struct kube_result *r)
 {
     struct lease *l = ctx;
     static const char *const rv[] = { "metadata", "resourceVersion" }, *const holder[] = { "spec", "holderIdentity" },
-                      *const renew[] = { "spec", "renewTime" }, *const transitions[] = { "spec", "leaseTransitions" },
+                      *const transitions[] = { "spec", "leaseTransitions" },
                       *const duration[] = { "spec", "leaseDurationSeconds" };
     AUTO_ARENA struct arena a = { .limit = 4096 };
     int64_t seconds = l->c.duration_us / 1000000;
@@ -128,7 +139,7 @@ static void looked(void *ctx, const struct kube_result *r)
         trouble(l, r->error);
         return;
     }
-    struct str who = json_str_of(json_find_path(r->body, holder, 2), &a), when = json_str_of(json_find_path(r->body, renew, 2), &a);
+    struct str who = json_str_of(json_find_path(r->body, holder, 2), &a);
     buf_clear(&l->version);
     buf_str(&l->version, json_str_of(json_find_path(r->body, rv, 2), &a));
     str_i64(json_find_path(r->body, transitions, 2), &l->transitions);
@@ -139,7 +150,7 @@ static void looked(void *ctx, const struct kube_result *r)
         return;
     }
     bool was_ours = l->held;
-    struct str record = arena_fmt(&a, "%.*s %.*s", SFMT(who), SFMT(when));
+    struct str record = arena_fmt(&a, "%.*s %.*s", SFMT(who), SFMT(buf_view(&l->version)));
     if (!str_eq(record, buf_view(&l->seen))) {
         buf_clear(&l->seen);
         buf_str(&l->seen, record);
@@ -159,7 +170,7 @@ static void looked(void *ctx, const struct kube_result *r)
     }
 }
 
-static void look(struct lease *l) { l->call = kube_get(l->k, &kube_leases, str_of(l->ns), str_of(l->name), (struct kube_user){ looked, l }); }
+static void look(struct lease *l) { l->call = send(l, "GET", true, (struct str){ 0 }, NULL, (struct kube_user){ looked, l }); }
 
 static void released(struct lease *l)
 {
@@ -220,7 +231,7 @@ void lease_release(struct lease *l, void (*over)(void *), void *ctx)
         write_spec(l, &b, true);
         jw_end(&b, '}');
         l->held = false;
-        l->call = kube_merge_patch(l->k, &kube_leases, str_of(l->ns), str_of(l->name), NULL, buf_view(&b), (struct kube_user){ release_answered, l });
+        l->call = send(l, "PATCH", true, buf_view(&b), "application/merge-patch+json", (struct kube_user){ release_answered, l });
         loop_timer_in(l->loop, &l->again, 1000000);
     } else {
         loop_timer_in(l->loop, &l->again, 0);

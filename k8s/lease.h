@@ -17,6 +17,9 @@ struct lease_config {
     void *ctx;
 };
 struct lease *lease_new(struct kube *, const struct lease_config *, struct rnd *);
+/* Renewed less than two thirds of the duration ago, by our own monotonic clock: only then may its holder act (for kube_fence;
+ * `lost` comes from the loop, which may have been stopped until now). */
+bool lease_is_held(const struct lease *);
 /* Gives it up so that another may take it at once; frees when the server has answered or after a second, then `over`. */
 void lease_release(struct lease *, void (*over)(void *ctx), void *ctx);
 void lease_free(struct lease *);                  /* no release, no callback; may be called in any of the callbacks */

@@ -3,6 +3,7 @@
 #include "k8s/lease.h"
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
+#include <stdio.h>
 
 struct candidate { struct here *h; struct kube *k; struct lease *l; int won, lost, trouble; bool over; enum kr_code why; bool free_on_lost; };
 
@@ -126,6 +127,77 @@ TEST(a_lease_somebody_else_wrote_is_lost_and_may_be_freed_in_that_call)
     here_until_is(&h, &a.lost, 1);
     CHECK_INT(a.why, KR_CONFLICT);
     CHECK(!a.l);
+    here_answer_free(&r);
+    here_done(&h);
+}
+
+/* A record whose version changes is alive, whatever its holder's clock says, and one that stays is dead. */
+TEST(row39_clocks_of_others_are_not_believed)
+{
+    struct here h;
+    struct candidate b;
+    struct here_answer r = { 0 };
+    AUTO_ARENA struct arena arena = { .limit = 4096 };
+    struct str holder;
+    here_init(&h);
+    kube_create(h.kube, &kube_leases, S("default"), S("{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{\"name\":\"leader\"},"
+                "\"spec\":{\"holderIdentity\":\"a\",\"leaseDurationSeconds\":15,\"renewTime\":\"2026-01-01T00:00:00.000000Z\",\"leaseTransitions\":0}}"), here_into(&r));
+    here_until(&h, &r.over);
+    CHECK_INT(r.status, 201);
+    stand(&b, &h, h.kube, S("b"));
+    for (int i = 0; i < 6; i++) {                 /* 36 s: its clock stands still, or goes back an hour */
+        char patch[120];
+        snprintf(patch, sizeof patch, "{\"spec\":{\"renewTime\":\"2026-01-01T0%d:00:00.000000Z\",\"acquireTime\":\"2026-01-01T00:00:0%d.000000Z\"}}", i == 3 ? 0 : 1, i);
+        kube_merge_patch(h.kube, &kube_leases, S("default"), S("leader"), NULL, str_of(patch), here_into(&r));
+        here_until(&h, &r.over);
+        spec_number(&h, "leaseTransitions", &holder, &arena);
+        here_skip(&h, 6000000);
+        here_run(&h, 20000);
+    }
+    CHECK_INT(b.won, 0);
+    for (int i = 0; i < 3; i++) {
+        here_skip(&h, 6000000);
+        here_run(&h, 20000);
+    }
+    here_until_is(&h, &b.won, 1);
+    lease_free(b.l);
+    here_answer_free(&r);
+    here_done(&h);
+}
+
+static bool holds(void *ctx) { return lease_is_held(((struct candidate *)ctx)->l); }
+
+TEST(row39_who_was_stopped_for_a_minute_writes_nothing_more)
+{
+    struct here h;
+    struct candidate a;
+    struct here_answer r = { 0 };
+    here_init(&h);
+    struct kube *k = here_client(&h, h.port);
+    stand(&a, &h, k, S("a"));
+    here_until_is(&h, &a.won, 1);
+    kube_fence(k, holds, &a);
+    CHECK(lease_is_held(a.l));
+    struct str map = S("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"m\"}}");
+    kube_create(k, &kube_configmaps, S("default"), map, here_into(&r));
+    here_until(&h, &r.over);
+    CHECK_INT(r.status, 201);
+    here_skip(&h, 60000000);                      /* SIGSTOP, SIGCONT: the loop wakes with a late plan in its hands */
+    here_turn(&h);
+    CHECK(!lease_is_held(a.l));
+    CHECK_INT(a.lost, 1);
+    kube_delete(k, &kube_configmaps, S("default"), S("m"), S(""), -1, here_into(&r));
+    here_until(&h, &r.over);
+    CHECK_INT(r.code, KR_PRECONDITION);
+    kube_get(k, &kube_configmaps, S("default"), S("m"), here_into(&r));
+    here_until(&h, &r.over);
+    CHECK_INT(r.status, 200);                     /* reading is free, and it was not deleted */
+    here_until_is(&h, &a.won, 2);                 /* nobody else wanted it */
+    kube_delete(k, &kube_configmaps, S("default"), S("m"), S(""), -1, here_into(&r));
+    here_until(&h, &r.over);
+    CHECK_INT(r.status, 200);
+    lease_free(a.l);
+    kube_free(k);
     here_answer_free(&r);
     here_done(&h);
 }
