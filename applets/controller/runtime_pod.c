@@ -7,6 +7,9 @@
 
 #define BINARY "/kruntimes/bin/kruntimes"
 #define SECRET "/kruntimes/secret/secret"
+/* In containers of our own image, where /kruntimes is the program. */
+#define OUR_SECRETS "/var/lib/kruntimes/secret"
+#define OUR_COPY "/var/lib/kruntimes/bin"
 enum { NOBODY = 65532, GRACE_S = 3600 };
 
 struct making {
@@ -227,7 +230,7 @@ static struct str image_of(struct making *m) { return m->r->spec.daemon_image.n 
 static struct json *sidecar(struct making *m, int64_t uid, int64_t grace)
 {
     struct json *c = parse_z(m->a,
-        "{\"name\":\"runtimed\",\"restartPolicy\":\"Always\",\"command\":[\"/kruntimes\",\"runtimed\"],"
+        "{\"name\":\"runtimed\",\"restartPolicy\":\"Always\",\"command\":[\"/kruntimes\",\"runtimed\",\"--secret-file\",\"" OUR_SECRETS "/secret\"],"
         "\"ports\":[{\"name\":\"kr-pages\",\"containerPort\":9094}],"
         "\"readinessProbe\":{\"httpGet\":{\"path\":\"/readyz\",\"port\":9094},\"periodSeconds\":2},"
         "\"livenessProbe\":{\"httpGet\":{\"path\":\"/healthz\",\"port\":9094},\"periodSeconds\":10,\"failureThreshold\":6},"
@@ -244,7 +247,7 @@ static struct json *sidecar(struct making *m, int64_t uid, int64_t grace)
     set_store(m, c, env);
     set(m, c, "env", env);
     put_mount(m, c, "workspace", "/workspace", false);
-    put_mount(m, c, "kruntimes-secret", "/kruntimes/secret", false);
+    put_mount(m, c, "kruntimes-secret", OUR_SECRETS, false);
     put_mount(m, c, "kruntimes-state", "/var/lib/kruntimes/runtimed", false);
     put_mount(m, c, "kruntimes-token", "/var/run/secrets/kubernetes.io/serviceaccount", true);
     set_security(m, c, uid);
@@ -254,11 +257,11 @@ static struct json *sidecar(struct making *m, int64_t uid, int64_t grace)
 
 static void set_injected(struct making *m, struct json *inits, int64_t uid)
 {
-    struct json *copy = parse_z(m->a, "{\"name\":\"kruntimes-copy\",\"command\":[\"/kruntimes\",\"install\",\"/kruntimes/bin\"],"
+    struct json *copy = parse_z(m->a, "{\"name\":\"kruntimes-copy\",\"command\":[\"/kruntimes\",\"install\",\"" OUR_COPY "\"],"
                                          "\"terminationMessagePolicy\":\"FallbackToLogsOnError\"}");
     struct json *command = parse_z(m->a, "[\"" BINARY "\",\"runtime-server\",\"--secret-file\",\"" SECRET "\"]");
     set(m, copy, "image", text(m, image_of(m)));
-    put_mount(m, copy, "kruntimes-bin", "/kruntimes/bin", false);
+    put_mount(m, copy, "kruntimes-bin", OUR_COPY, false);
     set_security(m, copy, uid);
     put_item(m, inits, copy, true, "spec.initContainers[kruntimes-copy]");
     json_append(command, text(m, S("--port")));

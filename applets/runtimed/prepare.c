@@ -60,7 +60,8 @@ static int count_entries(int fd, int most)
     return n;
 }
 
-static bool is_as_made(const struct stat *st) { return S_ISDIR(st->st_mode) && (st->st_mode & 07777) == 0700; }
+/* A volume with an fsGroup hands its group down to what is made in it. */
+static bool is_as_made(const struct stat *st) { return S_ISDIR(st->st_mode) && (st->st_mode & (07777 & ~S_ISGID)) == 0700; }
 
 /* Has the folder this many entries, and no more, and the mode we gave it? */
 static bool has_entries(const struct runtimed *d, struct str uid, const char *sub, int want)
@@ -208,6 +209,6 @@ int read_outputs(struct task *t, struct kr_err *e)
 bool has_artifacts(const struct task *t)
 {
     char name[UID_MAX + 32];
-    return faccessat(t->d->workspace_fd, below(t->uid, "out/artifacts", name), F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
-           !has_entries(t->d, t->uid, "out/artifacts", 0);
+    AUTO_CLOSE int fd = openat(t->d->workspace_fd, below(t->uid, "out/artifacts", name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && count_entries(fd, 0) > 0;
 }

@@ -30,6 +30,14 @@ def pods(i):
 with instance() as i:
     s.equal('parts are visible as processes', [len(i.pids(a)) for a in ('apiserver', 'controller', 'scheduler', 'node', 'runtimed', 'runtime-server')], [1, 1, 1, 1, 2, 2])
 
+    # a volume that hands its group down, as one with an fsGroup does
+    for base, folders, _ in os.walk(i.state):
+        if 'workspace' in folders:
+            os.chmod(os.path.join(base, 'workspace'), 0o2775)
+    i.api.call('POST', RUNS, run_object('group', ['echo k=v >>$KRUNTIME_OUTPUTS']))
+    until(lambda: status(i, 'group').get('phase') in TERMINAL)
+    s.equal('its folders are no artifacts', (status(i, 'group')['phase'], status(i, 'group').get('outputs')), ('Succeeded', {'k': 'v'}))
+
     # a pod is deleted under a Run: it may end within the grace
     i.api.call('POST', RUNS, run_object('short', ['sleep 1; echo done']))
     until(lambda: status(i, 'short').get('phase') == 'Running')
