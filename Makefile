@@ -7,6 +7,7 @@
 #   make unit       unit tests in the dev flavour (build/dev/unit NAME runs some)
 #   make bench      the figures of README.md, measured here
 #   make test       set-up, both flavours, every test suite, one line of totals
+#   make test-cluster   the same on a Kubernetes of one node
 #   make lint       rules of the tree; make generate: what is generated, anew
 #   make demo       set-up, build, and a Run on this machine
 #   make deps       third-party libraries only (also done by need)
@@ -144,6 +145,10 @@ test: test-build
 	@tests/run
 test-long: test-build
 	@tests/run --long
+# On a Kubernetes of one node that comes and goes with it (docs/development.md); skipped where that can't be had.
+test-cluster: setup
+	@$(MAKE) --no-print-directory build/kruntimes
+	@tests/cluster/run
 lint:
 	@tests/lint/selftest.py
 	@tests/lint/run -v
@@ -177,5 +182,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all dev unit unit-musl bench arm64 size deps deps-all setup setup-image setup-test demo test-build test test-long lint \
+.PHONY: all dev unit unit-musl bench arm64 size deps deps-all setup setup-image setup-test demo test-build test test-long test-cluster lint \
         generate golden install image clean FORCE

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# packages.sh build|test|image-ARCH: what this machine must have, beyond make. Root gets it
+# packages.sh build|test|image-ARCH|cluster: what this machine must have, beyond make. Root gets it
 # installed; anybody else gets the line to run. Where everything is there
 # (looked for by command or file, so any distribution will do) it says nothing.
 set -eu
@@ -10,7 +10,7 @@ need=''
 has() {   # package, command or /file
     case $2 in
     /*) [ -e "$2" ] ;;
-    *)  command -v "$2" >/dev/null ;;
+    *)  PATH=$PATH:/usr/sbin:/sbin command -v "$2" >/dev/null ;;
     esac || need="$need $1"
 }
 
@@ -40,7 +40,15 @@ for what do
         has python3 python3
         has openssl openssl
         has procps ps ;;
-    *)  echo "packages.sh: build, test, image-amd64 or image-arm64, not \"$what\"" >&2; exit 2 ;;
+    cluster)
+        has containerd containerd
+        has runc runc
+        has containernetworking-plugins /usr/lib/cni/bridge
+        has iptables iptables
+        has iproute2 ip
+        has openssl openssl
+        has busybox-static busybox ;;
+    *)  echo "packages.sh: build, test, image-amd64, image-arm64 or cluster, not \"$what\"" >&2; exit 2 ;;
     esac
 done
 [ -n "$need" ] || exit 0
