@@ -63,15 +63,6 @@ static int count_entries(int fd, int most)
 /* A volume with an fsGroup hands its group down to what is made in it. */
 static bool is_as_made(const struct stat *st) { return S_ISDIR(st->st_mode) && (st->st_mode & (07777 & ~S_ISGID)) == 0700; }
 
-/* Has the folder this many entries, and no more, and the mode we gave it? */
-static bool has_entries(const struct runtimed *d, struct str uid, const char *sub, int want)
-{
-    char name[UID_MAX + 32];
-    struct stat st;
-    AUTO_CLOSE int fd = openat(d->workspace_fd, below(uid, sub, name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd >= 0 && fstat(fd, &st) == 0 && is_as_made(&st) && count_entries(fd, want) == want;
-}
-
 /* A change in the very tick of the clock in which a folder was looked through would leave its ctime as it is; so the mark of
  * one changed in that tick, or on a file system that keeps coarse times, is not made: tv_nsec 0. */
 static struct timespec mark_of(const struct stat *st, const struct timespec *now)
