@@ -322,7 +322,7 @@ struct hcall *httpc_call(struct httpc *h, const struct httpc_request *q, struct 
         bytes += q->fields.v[i].name.n + q->fields.v[i].value.n + 2;
     struct hcall *k = xmalloc(sizeof *k + q->fields.n * sizeof *q->fields.v + bytes);
     *k = (struct hcall){ .h = h, .user = user, .fields = (struct http_field *)(k + 1), .nfields = q->fields.n,
-                         .out = { .max = LIMIT_HTTP_OUT }, .more = q->more, .finished = !q->more, .upgrade = q->upgrade };
+                         .out = { .max = LIMIT_HTTP_OUT }, .more = q->more, .finished = !q->more, .upgrade = q->upgrade, .length = q->length };
     char *at = (char *)(k->fields + q->fields.n);
     k->method = put(&at, q->method);
     k->path = put(&at, q->path);

@@ -24,6 +24,7 @@ struct hcall {
     uint64_t number;                      /* in order of queueing */
     int64_t queued_us;
     size_t held;
+    uint64_t length;                      /* of the body, where it is known before it is written */
     struct timer deadline;
     bool more, finished, upgrade, head_seen, answered, paused, over, want_writable, upgraded, sent;
 };

@@ -96,7 +96,9 @@ bool h1_call_send(struct cconn *c, struct hcall *k)
         http1_put_field(&c->out, k->fields[i].name, k->fields[i].value);
     for (size_t i = 0; i < more.n; i++)
         http1_put_field(&c->out, more.v[i].name, more.v[i].value);
-    if (k->more && !k->upgrade)
+    if (k->more && k->length)
+        buf_fmt(&c->out, "content-length: %llu\r\n", (unsigned long long)k->length);
+    else if (k->more && !k->upgrade)
         http1_put_field(&c->out, S("transfer-encoding"), S("chunked"));
     else if (k->out.n || str_is(k->method, "POST") || str_is(k->method, "PUT") || str_is(k->method, "PATCH"))
         buf_fmt(&c->out, "content-length: %zu\r\n", k->out.n);
@@ -110,7 +112,7 @@ bool h1_call_send(struct cconn *c, struct hcall *k)
 void h1_call_body(struct hcall *k)
 {
     struct buf *out = &k->c->out;
-    if (k->upgrade || !k->more) {
+    if (k->upgrade || !k->more || k->length) {
         buf_str(out, buf_view(&k->out));
     } else {
         http1_put_chunk(out, buf_view(&k->out));

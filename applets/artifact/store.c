@@ -110,9 +110,10 @@ void depot_put_location(struct buf *b, const struct artifact_store *s, struct st
 
 struct depot *depot_open(const struct artifact_store *s, struct str place, struct str spool, struct kr_err *e)
 {
-    (void)spool;
     if (str_is(s->driver, "filesystem"))
         return fs_depot_open(place, e);
+    if (str_is(s->driver, "s3") && s->has_s3)
+        return s3_depot_open(&s->s3, place, spool, e);
     kr_fail(e, KR_UNSUPPORTED, "artifact stores of the kind \"%.*s\" are not offered", SFMT(s->driver));
     return NULL;
 }

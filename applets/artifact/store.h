@@ -61,6 +61,7 @@ int depot_check_key(struct str key, struct kr_err *);
 void depot_put_location(struct buf *, const struct artifact_store *, struct str key);
 
 struct depot *fs_depot_open(struct str root, struct kr_err *);
+struct depot *s3_depot_open(const struct store_s3 *, struct str place, struct str spool, struct kr_err *);
 
 /* ---- collecting -------------------------------------------------------------------------------------------------- */
 struct collect_limits { uint64_t bytes; };

@@ -6,6 +6,7 @@
  *   node_deploy.c   Deployments → Pod objects
  *   node_pod.c      Pod objects → processes: runtimed and runtime-server, on a loopback address of the pod's own
  *   node_job.c      the controller's clean-up Jobs → processes
+ *   node_secret.c   Secrets as files
  *
  * Images are not run here: a pod whose `runtime` container isn't our runtime-server stays Pending and says so.
  */
@@ -41,6 +42,9 @@ struct deploy {
     char told[240];                               /* status last written */
 };
 
+/* A Secret on its way into a folder; embedded where it is needed, n NULL: none is. */
+struct mounting { struct node *n; char *ns, *name, *dir; struct kube_call *call; struct timer again; void (*done)(struct mounting *); };
+
 struct child_proc { struct child child; struct npod *p; const char *what; bool running; int restarts; int64_t started_us, wait_us; struct timer again; };
 struct npod {
     struct node *n;
@@ -49,6 +53,7 @@ struct npod {
     char uid[64], owner[64], hash[12], ip[20];
     struct buf json;
     struct child_proc runtimed, server;
+    struct mounting secret;
     struct httpc *probe; struct hcall *probing;
     struct timer probe_timer, kill_timer;
     struct kube_call *write;
@@ -77,6 +82,10 @@ void inherit(struct words *env, struct arena *);
 bool words_after(struct words *, struct json *container, const char *applet, struct arena *);
 /* The folder of a volume that is a PersistentVolumeClaim; made where it is missing. NULL: the pod has no such volume. */
 const char *claim_dir(const struct node *, struct str ns, struct json *pod, const char *volume, struct arena *, struct kr_err *);
+/* node_secret.c */
+struct str secret_of(struct json *pod, const char *volume);      /* its name; empty: the volume is none */
+void mount_secret(struct node *, struct mounting *, struct str ns, struct str name, const char *dir, void (*done)(struct mounting *));
+void mounting_end(struct mounting *);
 /* node_job.c */
 struct njob;
 void njob_set(void *node, struct str key, struct str json);

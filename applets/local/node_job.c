@@ -4,6 +4,7 @@
  * with waits that double, up to its backoffLimit; how it ended is written to its status as a Job controller would.
  */
 #include "applets/local/node.h"
+#include "core/fs.h"
 #include "core/log.h"
 #include "core/proc.h"
 #include <signal.h>
@@ -21,6 +22,7 @@ struct njob {
     struct kube_call *write;
     int64_t failed, wait_us;
     bool running, told;
+    struct mounting secret;
 };
 
 static void start(struct njob *j);
@@ -92,6 +94,8 @@ static bool command(struct njob *j, struct words *argv, struct words *env, struc
         word(argv, "--artifacts");
         word(argv, claim);
     }
+    word(argv, "--store-credentials");
+    word(argv, arena_fmt(a, "%s/%s/store-credentials", j->n->dir, j->uid).p);
     inherit(env, a);
     for (struct json *x = json_first(json_get(box, "env")); x; x = json_next(x))
         word(env, arena_fmt(a, "%.*s=%.*s", SFMT(json_string(json_get(x, "name"))), SFMT(json_string(json_get(x, "value")))).p);
@@ -120,12 +124,31 @@ static void start(struct njob *j)
     j->running = true;
 }
 
+static void mounted(struct mounting *m) { start(container_of(m, struct njob, secret)); }
+
+/* Its Secret first, where it wants one. */
+static void prepare(struct njob *j)
+{
+    static const char *const pod_path[] = { "spec", "template" };
+    AUTO_ARENA struct arena a = { .limit = 16 << 20 };
+    struct kr_err e = { 0 };
+    struct str secret = secret_of(json_get_path(json_parse(&a, buf_view(&j->json), &e), pod_path, 2), "artifact-store");
+    if (secret.n)
+        mount_secret(j->n, &j->secret, j->ns, secret, arena_fmt(&a, "%s/%s/store-credentials", j->n->dir, j->uid).p, mounted);
+    else
+        start(j);
+}
+
 /* ---- objects ----------------------------------------------------------------------------------------------------- */
 
 void njob_free(struct njob *j)
 {
     struct node *n = j->n;
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    struct kr_err ignored = { 0 };
     map_del(&n->jobs_by_key, str_of(j->key));
+    mounting_end(&j->secret);
+    fs_remove_tree(arena_fmt(&a, "%s/%s", n->dir, j->uid).p, &ignored);
     loop_timer_stop(n->loop, &j->again);
     kube_cancel(j->write);
     if (j->running) {
@@ -166,5 +189,5 @@ void njob_set(void *ctx, struct str key, struct str json)
     snprintf(j->uid, sizeof j->uid, "%.*s", SFMT(uid));
     buf_str(&j->json, json);
     map_put(&n->jobs_by_key, str_of(j->key), j);
-    start(j);
+    prepare(j);
 }

@@ -123,6 +123,8 @@ static bool command_of(struct child_proc *c, struct words *argv, struct words *e
             word(argv, "--artifacts");
             word(argv, claim);
         }
+        word(argv, "--store-credentials");
+        word(argv, below(p, a, "store-credentials"));
         word(argv, "--server-host");
         word(argv, p->ip);
         word(argv, "--pages-bind");
@@ -352,9 +354,25 @@ static void choose_address(struct npod *p)
     }
 }
 
+static void start_children(struct npod *p)
+{
+    start_child(&p->runtimed);
+    if (!p->unrunnable)
+        start_child(&p->server);
+    if (!p->unrunnable)
+        loop_timer_in(p->n->loop, &p->probe_timer, PROBE_FAST_US);
+}
+
+static void mounted(struct mounting *m)
+{
+    struct npod *p = container_of(m, struct npod, secret);
+    if (!p->going)
+        start_children(p);
+}
+
 static void start(struct npod *p)
 {
-    AUTO_ARENA struct arena a = { .limit = 65536 };
+    AUTO_ARENA struct arena a = { .limit = 16 << 20 };
     struct kr_err e = { 0 };
     p->started = true;
     choose_address(p);
@@ -363,11 +381,12 @@ static void start(struct npod *p)
         return;
     }
     p->probe = httpc_new(p->n->loop, &(struct httpc_config){ .target = { .host = str_of(p->ip), .port = 9094 }, .version = HTTP_11 });
-    start_child(&p->runtimed);
-    if (!p->unrunnable)
-        start_child(&p->server);
-    if (!p->unrunnable)
-        loop_timer_in(p->n->loop, &p->probe_timer, PROBE_FAST_US);
+    struct json *pod = json_parse(&a, buf_view(&p->json), &e);
+    struct str secret = pod ? secret_of(pod, "artifact-store") : S("");
+    if (secret.n)
+        mount_secret(p->n, &p->secret, p->ns, secret, below(p, &a, "store-credentials"), mounted);
+    else
+        start_children(p);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
@@ -483,6 +502,7 @@ void npod_free(struct npod *p)
     }
     loop_timer_stop(n->loop, &p->probe_timer);
     loop_timer_stop(n->loop, &p->kill_timer);
+    mounting_end(&p->secret);
     hcall_cancel(p->probing);
     httpc_free(p->probe);
     kube_cancel(p->write);

@@ -8,4 +8,5 @@ package tools
 
 import (
 	_ "github.com/summerwind/h2spec/cmd/h2spec"
+	_ "github.com/versity/versitygw/cmd/versitygw"
 )

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "applets/artifact/s3.h"
+#include "tests/kit/test.h"
+
+static const struct s3_keys keys = { S("AKIAIOSFODNN7EXAMPLE"), S("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), S("") };
+#define EMPTY S("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+
+static void check(struct sigv4 q, const char *signature)
+{
+    AUTO_BUF struct buf b = { .max = 4096 };
+    q.host = S("examplebucket.s3.amazonaws.com");
+    q.region = S("us-east-1");
+    q.service = S("s3");
+    q.keys = &keys;
+    q.date = "20130524T000000Z";
+    sigv4_authorization(&q, &b);
+    CHECK(str_ends(buf_view(&b), str_of(signature)));
+    CHECK(str_starts(buf_view(&b), S("AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,SignedHeaders=")));
+}
+
+/* The examples of "Signature Calculations for the Authorization Header", Amazon S3 API Reference. */
+TEST(signatures_of_the_reference)
+{
+    struct http_field get[] = { { S("range"), S("bytes=0-9") }, { S("x-amz-content-sha256"), EMPTY }, { S("x-amz-date"), S("20130524T000000Z") } };
+    check((struct sigv4){ .method = S("GET"), .path = S("/test.txt"), .query = S(""), .fields = get, .n = 3, .payload = EMPTY },
+          "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41");
+    struct str sum = S("44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072");
+    struct http_field put[] = { { S("date"), S("Fri, 24 May 2013 00:00:00 GMT") }, { S("x-amz-content-sha256"), sum }, { S("x-amz-date"), S("20130524T000000Z") },
+                                { S("x-amz-storage-class"), S("REDUCED_REDUNDANCY") } };
+    check((struct sigv4){ .method = S("PUT"), .path = S("/test%24file.text"), .query = S(""), .fields = put, .n = 4, .payload = sum },
+          "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd");
+    struct http_field list[] = { { S("x-amz-date"), S("20130524T000000Z") }, { S("x-amz-content-sha256"), EMPTY } };
+    check((struct sigv4){ .method = S("GET"), .path = S("/"), .query = S("max-keys=2&prefix=J"), .fields = list, .n = 2, .payload = EMPTY },
+          "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7");
+    char date[SIGV4_DATE];
+    sigv4_date(date, INT64_C(1369353600000000));
+    CHECK_Z(date, "20130524T000000Z");
+}
+
+TEST(xml_is_looked_up_and_never_expanded)
+{
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    struct str doc = S("<?xml version=\"1.0\"?><!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><L xmlns=\"u\"><Key>a&amp;b&#x41;&#228;&lt;</Key>"
+                       "<Key>&b;&b;</Key><Key/><Key>open"), text;
+    size_t at = 0;
+    CHECK(xml_find(doc, &at, "Key", &a, &text));
+    CHECK_STR(text, S("a&bA\xc3\xa4<"));
+    CHECK(xml_find(doc, &at, "Key", &a, &text));
+    CHECK_STR(text, S("&b;&b;"));
+    CHECK(!xml_find(doc, &at, "Key", &a, &text));
+    CHECK_STR(xml_first(doc, "Code", &a), S(""));
+    struct str odd = S("<K>&#0;&#xd800;&#x110000;&#99999999;&;&amp</K>");
+    CHECK_STR(xml_first(odd, "K", &a), S("&#0;&#xd800;&#x110000;&#99999999;&;&amp"));
+}
