@@ -4,9 +4,8 @@
  * has reached that attempt; a Run that ended at once shows both with its end. Done when it is terminal and all was read.
  */
 #include "crds/follow.h"
-#include "grpc/grpc.h"
 #include "grpc/proto/logs.pb.h"
-#include "k8s/portforward.h"
+#include "k8s/pod_way.h"
 
 enum { LOGS_PORT = 9093, TAIL_US = INT64_C(86400000000), AGAIN_US = 100000, TRIES = 5 };
 
@@ -23,12 +22,10 @@ struct follow {
     int64_t next;                                 /* attempt to be read next */
     int tries;
     bool any_output;                              /* of the attempt being read: it is not read twice */
-    struct kube_forward *forward;
-    struct grpc_client *client;
+    struct pod_way *way;                          /* to the pod the Run is on, shared with whoever else reads from it */
     struct grpc_call *tail;
     struct timer again;
     struct defer turn;
-    struct kr_err e;
 };
 
 int run_exit_status(const struct run *r)
@@ -67,8 +64,7 @@ static void finish(struct follow *f, const struct kr_err *e)
 static void close_tail(struct follow *f)
 {
     grpc_cancel(TAKE(f->tail));
-    grpc_client_free(TAKE(f->client));
-    kube_forward_close(TAKE(f->forward));
+    pod_way_close(TAKE(f->way));
 }
 
 static void on_chunk(void *ctx, struct str bytes)
@@ -112,41 +108,36 @@ static void tail_done(void *ctx, int status, struct str text)
         attempt_read(f);
         return;
     }
-    kr_fail(&e, grpc_code(status), "the logs of attempt %lld: %.*s", (long long)f->next, SFMT(text));
+    const struct kr_err *why = pod_way_error(f->way);     /* the call fails with its socket; this says why */
+    if (why->code)
+        kr_fail(&e, why->code, "the logs of attempt %lld: %s", (long long)f->next, why->msg);
+    else
+        kr_fail(&e, grpc_code(status), "the logs of attempt %lld: %.*s", (long long)f->next, SFMT(text));
     tail_trouble(f, &e);
-}
-
-static void forward_failed(void *ctx, const struct kr_err *e)
-{
-    struct follow *f = ctx;
-    if (!f->e.code)
-        f->e = *e;                                /* the call fails with the socket; this says why */
 }
 
 static void again(struct loop *loop, struct timer *t)
 {
     (void)loop;
-    struct follow *f = container_of(t, struct follow, again);
-    close_tail(f);
-    wake(f);
+    wake(container_of(t, struct follow, again));
 }
 
 static void open_tail(struct follow *f)
 {
-    int fd;
     AUTO_BUF struct buf b = { .max = 1024 };
     AUTO_ARENA struct arena a = { .limit = 4096 };
     struct kr_err e = { 0 };
     kruntimes_logs_v1_TailRequest q = { .run_uid = arena_z(&a, f->run->metadata.uid), .attempt = (int32_t)f->next, .follow = f->c.until_end,
                                         .tail_lines = f->c.tail_lines > 0 ? f->c.tail_lines : -1, .since_unix_nano = f->c.since_us * 1000 };
     struct http_field key[] = { { S("kruntimes-access-key"), f->run->status.access_key } };
-    f->e = (struct kr_err){ 0 };
-    close_tail(f);
-    f->forward = kube_forward_open(f->k, str_of(f->ns), f->run->status.assigned_pod, LOGS_PORT, f->rnd, &fd, forward_failed, f);
-    f->client = grpc_client_over(kube_loop(f->k), fd);
+    struct str pod = f->run->status.assigned_pod;
+    if (!f->way || !pod_way_is(f->way, str_of(f->ns), pod)) {
+        close_tail(f);
+        f->way = pod_way_open(f->k, str_of(f->ns), pod, LOGS_PORT, f->rnd);
+    }
     if (pb_to_bytes(kruntimes_logs_v1_TailRequest_fields, &q, &b, &e) < 0)
         return;
-    f->tail = grpc_call(f->client, "/kruntimes.logs.v1.Logs/Tail", buf_view(&b),
+    f->tail = grpc_call(pod_way_client(f->way), "/kruntimes.logs.v1.Logs/Tail", buf_view(&b),
                         &(struct grpc_options){ .metadata = { key, 1 }, .timeout_us = TAIL_US }, (struct grpc_user){ on_chunk, tail_done, f });
 }
 

@@ -23,6 +23,7 @@ struct grpc_call;
 struct grpc_client *grpc_client_new(struct loop *, struct str host, uint16_t port);
 /* Over a connected socket, which is taken over; when it closes there is no other. */
 struct grpc_client *grpc_client_over(struct loop *, int fd);
+bool grpc_client_is_spent(const struct grpc_client *);     /* of a socket that was taken over: it has ended, every call will fail */
 void grpc_client_free(struct grpc_client *);               /* open calls end with CANCELLED */
 struct grpc_user {
     void (*message)(void *ctx, struct str bytes);          /* each response message; may be NULL */

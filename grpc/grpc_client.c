@@ -35,6 +35,8 @@ struct grpc_client *grpc_client_over(struct loop *loop, int fd)
     return c;
 }
 
+bool grpc_client_is_spent(const struct grpc_client *c) { return httpc_is_spent(c->http); }
+
 void grpc_client_free(struct grpc_client *c)
 {
     if (!c)

@@ -95,6 +95,7 @@ struct httpc_config {
  * also a GET or HEAD without an answer on a connection that had answered before; the others under way fail. */
 struct httpc *httpc_new(struct loop *, const struct httpc_config *);
 void httpc_free(struct httpc *);                         /* open calls get `failed` (CANCELLED); may be called in any callback */
+bool httpc_is_spent(const struct httpc *);               /* the one socket it was given has ended, or takes no calls any more */
 /* Nothing is sent, what comes waits; the time does not count against deadlines. */
 void httpc_hold(struct httpc *, bool on);
 void httpc_refuse(struct httpc *, const struct kr_err *);    /* the calls that wait now get `failed` */

@@ -272,6 +272,14 @@ void httpc_free(struct httpc *h)
     httpc_leave(h);
 }
 
+bool httpc_is_spent(const struct httpc *h)
+{
+    bool any = h->config.target.fd >= 0;
+    for (const struct cconn *c = h->conns; c; c = c->next)
+        any |= !c->dead && !c->retiring;
+    return !any;
+}
+
 void httpc_hold(struct httpc *h, bool on)
 {
     if (h->on_hold == on)

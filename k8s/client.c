@@ -191,6 +191,22 @@ static size_t common_fields(struct kube *k, struct http_field *f, const char *ac
 
 /* ---- errors ------------------------------------------------------------------------------------------------------ */
 
+/* The first line of what is neither a Status nor a page: a proxy's or load balancer's own words, when they are plain. */
+static struct str plain_words(struct str body)
+{
+    struct str line = str_trim(str_cut(&body, '\n'));
+    line.n = str_utf8_prefix((struct str){ line.p, line.n < 200 ? line.n : 200 });
+    for (size_t i = 0; i < line.n; i++)
+        if ((unsigned char)line.p[i] < ' ' || line.p[i] == '<' || line.p[i] == 0x7f)
+            return S("");
+    return line.n ? line : S("");
+}
+
+static void explain(struct kr_err *e, enum kr_code code, int status, struct str words)
+{
+    kr_fail(e, code, "the API server answered %d %s%s%.*s", status, http_reason(status), words.n ? ": " : "", SFMT(words));
+}
+
 void kube_status_error(int status, struct str body, struct kr_err *e, bool *causes)
 {
     AUTO_ARENA struct arena a = { .limit = 262144 };
@@ -216,7 +232,7 @@ void kube_status_error(int status, struct str body, struct kr_err *e, bool *caus
     if (message.n)
         kr_fail(e, code, "%.*s", (int)str_utf8_prefix((struct str){ message.p, message.n < 460 ? message.n : 460 }), message.p);
     else
-        kr_fail(e, code, "the API server answered %d %s", status, http_reason(status));
+        explain(e, code, status, is_json ? S("") : plain_words(body));
 }
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */

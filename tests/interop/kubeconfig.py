@@ -28,7 +28,7 @@ def pump(a, b):
 
 
 class Proxy:
-    """CONNECT and SOCKS5 on one port; names are the proxy's to look up: `api.behind` is the instance."""
+    """CONNECT and SOCKS5 on one port; names are the proxy's to look up: `api.behind.example` is the instance."""
     def __init__(self, target, password=None):
         self.target, self.password, self.asked = target, password, []
         self.listener = socket.create_server(('127.0.0.1', 0))
@@ -126,19 +126,19 @@ with instance() as i:
         return i.cli(*args, env=dict(i.env, **({'KUBECONFIG': path} if path else {}), **env))
 
     # proxies; the server's name is known behind them only
-    behind = 'https://api.behind:6443'
+    behind = 'https://api.behind.example:6443'
     proxy, locked = Proxy(where), Proxy(where, 'me:w@rd')
     for kind, url in ('http', 'http://127.0.0.1:%d' % proxy.port), ('socks5', 'socks5://127.0.0.1:%d' % proxy.port), \
                      ('with a password', 'http://me:w%%40rd@127.0.0.1:%d' % locked.port):
         p = file('proxied', config(behind, ca, me, proxy_url=url, tls_server_name=name))
         r = go('run', 'submit', '--runtime', 'bash', '--name', 'by-' + kind.split()[-1], '--wait', '--follow', '--', 'echo', 'through ' + kind, path=p)
         s.equal('a Run and its logs through a proxy, ' + kind, (r.returncode, r.stdout.splitlines()[-1:]), (0, ['through ' + kind]))
-    s.equal('the proxy looks names up', set(proxy.asked + locked.asked), {'api.behind:6443'})
+    s.equal('the proxy looks names up', set(proxy.asked + locked.asked), {'api.behind.example:6443'})
     p = file('direct', config(behind, ca, me, tls_server_name=name))
     r = go('run', 'list', path=p, HTTPS_PROXY='http://127.0.0.1:%d' % proxy.port)
     s.equal('the proxy of the environment', r.returncode, 0)
     before = len(proxy.asked)
-    r = go('run', 'list', path=p, HTTPS_PROXY='http://127.0.0.1:%d' % proxy.port, NO_PROXY='.behind')
+    r = go('run', 'list', path=p, HTTPS_PROXY='http://127.0.0.1:%d' % proxy.port, NO_PROXY='.example')
     s.check('NO_PROXY', r.returncode != 0 and len(proxy.asked) == before, r.stderr)
     r = go('run', 'list', '--proxy-url', 'http://127.0.0.1:%d' % locked.port, path=p)
     s.check('a proxy that wants a password says so', r.returncode != 0 and 'wants a user and password' in r.stderr, r.stderr)

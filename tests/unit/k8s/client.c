@@ -160,6 +160,11 @@ TEST(a_400_is_never_taken_for_our_command_line)
     CHECK_INT(e.code, KR_BAD_REQUEST);
     kube_status_error(400, S("no Status at all"), &e, NULL);
     CHECK_INT(e.code, KR_BAD_REQUEST);
+    CHECK_Z(e.msg, "the API server answered 400 Bad Request: no Status at all");
+    kube_status_error(502, S("<html>\nno words\n"), &e, NULL);
+    CHECK_Z(e.msg, "the API server answered 502 Bad Gateway");
+    kube_status_error(502, S("\33[31mred"), &e, NULL);
+    CHECK_Z(e.msg, "the API server answered 502 Bad Gateway");
 }
 
 static void nonsense(struct script *s, struct hreq *r) { (void)s; hreq_respond(r, 200, NONE, S("<html>hello</html>")); }
