@@ -5,6 +5,7 @@
  */
 #include "crds/follow.h"
 #include "grpc/proto/logs.pb.h"
+#include "core/uri.h"
 #include "k8s/pod_way.h"
 
 enum { LOGS_PORT = 9093, TAIL_US = INT64_C(86400000000), AGAIN_US = 100000, TRIES = 5 };
@@ -26,6 +27,8 @@ struct follow {
     struct grpc_call *tail;
     struct timer again;
     struct defer turn;
+    char *other;                                  /* a pod that is asked instead of the Run's own, which is gone */
+    struct kube_call *asking;
 };
 
 int run_exit_status(const struct run *r)
@@ -76,7 +79,10 @@ static void on_chunk(void *ctx, struct str bytes)
     if (pb_from_bytes(kruntimes_logs_v1_TailChunk_fields, &chunk, bytes, &a, &e) < 0)
         return;
     f->any_output = true;
-    f->c.output(f->c.ctx, chunk.stream, pb_view(chunk.data));
+    if (f->c.output_at)
+        f->c.output_at(f->c.ctx, chunk.stream, pb_view(chunk.data), chunk.unix_nano / 1000, chunk.attempt);
+    else
+        f->c.output(f->c.ctx, chunk.stream, pb_view(chunk.data));
 }
 
 static void attempt_read(struct follow *f)
@@ -87,9 +93,48 @@ static void attempt_read(struct follow *f)
     wake(f);
 }
 
+static void pods_came(void *ctx, const struct kube_result *r)
+{
+    static const char *const conditions[] = { "status", "conditions" };
+    struct follow *f = ctx;
+    AUTO_ARENA struct arena a = { .limit = LIMIT_KUBE_ANSWER };
+    struct kr_err e = { 0 };
+    f->asking = NULL;
+    struct json *list = r->error ? NULL : json_parse(&a, r->body, &e);
+    for (struct json *i = json_first(json_get(list, "items")); i && !f->other; i = json_next(i))
+        for (struct json *c = json_first(json_get_path(i, conditions, 2)); c; c = json_next(c))
+            if (str_is(json_string(json_get(c, "type")), "Ready") && str_is(json_string(json_get(c, "status")), "True")) {
+                struct str name = json_string(json_get(json_get(i, "metadata"), "name"));
+                f->other = xstrndup(name.p, name.n);
+                break;
+            }
+    if (!f->other) {
+        kr_fail(&e, KR_NOT_FOUND, "the logs of attempt %lld: its pod is gone, and no other pod of the Runtime is there to look into the store", (long long)f->next);
+        if (f->c.trouble)
+            f->c.trouble(f->c.ctx, &e);
+        attempt_read(f);
+        return;
+    }
+    wake(f);
+}
+
+static void ask_for_pods(struct follow *f)
+{
+    AUTO_BUF struct buf path = { .max = 4096 }, labels = { .max = 256 };
+    buf_fmt(&labels, "kruntimes.io/runtime=%.*s", SFMT(f->run->spec.runtime));
+    kube_path(&path, &kube_pods, str_of(f->ns), S(""), NULL);
+    uri_put_param(&path, "labelSelector", buf_view(&labels));
+    close_tail(f);
+    f->asking = kube_send(f->k, &(struct kube_request){ .method = "GET", .path = buf_view(&path) }, (struct kube_user){ pods_came, f });
+}
+
 /* The way to the pod may not be there yet, or no longer. What was printed is not printed twice. */
 static void tail_trouble(struct follow *f, const struct kr_err *e)
 {
+    if (f->way && pod_way_error(f->way)->code == KR_NOT_FOUND && !f->other && !f->any_output) {
+        ask_for_pods(f);                          /* its pod is gone: another may read the store */
+        return;
+    }
     if (++f->tries < TRIES && !f->any_output && e->code != KR_FORBIDDEN) {
         loop_timer_in(kube_loop(f->k), &f->again, AGAIN_US * f->tries);
         return;
@@ -129,8 +174,8 @@ static void open_tail(struct follow *f)
     struct kr_err e = { 0 };
     kruntimes_logs_v1_TailRequest q = { .run_uid = arena_z(&a, f->run->metadata.uid), .attempt = (int32_t)f->next, .follow = f->c.until_end,
                                         .tail_lines = f->c.tail_lines > 0 ? f->c.tail_lines : -1, .since_unix_nano = f->c.since_us * 1000 };
-    struct http_field key[] = { { S("kruntimes-access-key"), f->run->status.access_key } };
-    struct str pod = f->run->status.assigned_pod;
+    struct http_field key[] = { { S("kruntimes-access-key"), f->run->status.access_key }, { S("kruntimes-run"), str_of(f->name) } };
+    struct str pod = f->other ? str_of(f->other) : f->run->status.assigned_pod;
     if (!f->way || !pod_way_is(f->way, str_of(f->ns), pod)) {
         close_tail(f);
         f->way = pod_way_open(f->k, str_of(f->ns), pod, LOGS_PORT, f->rnd);
@@ -138,7 +183,7 @@ static void open_tail(struct follow *f)
     if (pb_to_bytes(kruntimes_logs_v1_TailRequest_fields, &q, &b, &e) < 0)
         return;
     f->tail = grpc_call(pod_way_client(f->way), "/kruntimes.logs.v1.Logs/Tail", buf_view(&b),
-                        &(struct grpc_options){ .metadata = { key, 1 }, .timeout_us = TAIL_US }, (struct grpc_user){ on_chunk, tail_done, f });
+                        &(struct grpc_options){ .metadata = { key, 2 }, .timeout_us = TAIL_US }, (struct grpc_user){ on_chunk, tail_done, f });
 }
 
 /* ---- one look ---------------------------------------------------------------------------------------------------- */
@@ -159,7 +204,7 @@ static void turn(struct loop *loop, struct defer *d)
     (void)loop;
     struct follow *f = container_of(d, struct follow, turn);
     struct kr_err e = { 0 };
-    if (f->is_done || f->tail || timer_is_set(&f->again))
+    if (f->is_done || f->tail || f->asking || timer_is_set(&f->again))
         return;
     if (!f->run) {
         if (informer_is_synced(f->watch)) {
@@ -249,6 +294,8 @@ void follow_stop(struct follow *f)
     loop_defer_cancel(kube_loop(f->k), &f->turn);
     buf_free(&f->json);
     arena_reset(&f->arena);
+    kube_cancel(f->asking);
+    free(f->other);
     free(f->ns);
     free(f->name);
     free(f);

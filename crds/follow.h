@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * follow: one Run from now to its end: its changes, and what it writes, as it writes it. Logs come from the runtimed of the
- * Run's pod through pods/portforward, attempt after attempt.
+ * Run's pod through pods/portforward, attempt after attempt; when that pod is gone, out of the Runtime's store through another
+ * of its pods.
  */
 #ifndef CRDS_FOLLOW_H
 #define CRDS_FOLLOW_H
@@ -17,6 +18,7 @@ struct follow_config {
     int64_t tail_lines, since_us;                 /* lines from the end, 0: all; wall clock moment, 0: all */
     void (*changed)(void *ctx, const struct run *);                       /* may be NULL */
     void (*output)(void *ctx, int stream, struct str bytes);              /* 1 stdout, 2 stderr */
+    void (*output_at)(void *ctx, int stream, struct str bytes, int64_t unix_us, int64_t attempt);      /* in its place; may be NULL */
     void (*trouble)(void *ctx, const struct kr_err *);                    /* something is missing, it goes on; may be NULL */
     /* Once: run is the last state (NULL: it is gone), error tells what kept it from being followed. */
     void (*done)(void *ctx, const struct run *, const struct kr_err *error);

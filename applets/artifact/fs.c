@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct fs_depot { struct depot s; int root; unsigned temps; };
+struct fs_depot { struct depot s; int root; };
 enum { DIR_MODE = 0770, FILE_MODE = 0660, PATH = 1100 };
 
 static struct str dir_of(struct str key)
@@ -59,10 +59,17 @@ static int fill(int fd, const struct item *item, struct stored *r, struct kr_err
     return fsync(fd) < 0 ? kr_fail_sys(e, KR_UNAVAILABLE, errno, "sync \"%.*s\" in the store", SFMT(item->name)) : 0;
 }
 
+/* One for each folder of objects, so that what a kill left is found again. */
+static void temp_name(struct str dir, char out[PATH + 8])
+{
+    struct str run = dir_of(dir);
+    snprintf(out, PATH + 8, ".new-%.*s", SFMT(str_from(dir, run.n ? run.n + 1 : 0)));
+}
+
 static int put(struct depot *store, struct str key, const struct item *item, struct stored *r, struct kr_err *e)
 {
     struct fs_depot *s = container_of(store, struct fs_depot, s);
-    char temp[64], name[PATH];
+    char temp[PATH + 8], name[PATH];
     struct str dir = dir_of(key), run = dir_of(dir);
     AUTO_CLOSE int to = make_dirs(s, dir, e);
     if (to < 0)
@@ -70,7 +77,8 @@ static int put(struct depot *store, struct str key, const struct item *item, str
     AUTO_CLOSE int beside = make_dirs(s, run, e);
     if (beside < 0)
         return -1;
-    snprintf(temp, sizeof temp, ".new-%ld-%u", (long)getpid(), s->temps++);
+    temp_name(dir, temp);
+    unlinkat(beside, temp, 0);                    /* of a process before us that was killed */
     AUTO_CLOSE int fd = openat(beside, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
     if (fd < 0)
         return kr_fail_sys(e, KR_UNAVAILABLE, errno, "make a file in the store");
@@ -110,12 +118,14 @@ static int get(struct depot *store, struct str key, uint64_t offset, int out, st
 static int fs_remove(struct depot *store, struct str key, struct kr_err *e)
 {
     struct fs_depot *s = container_of(store, struct fs_depot, s);
-    char path[PATH], name[PATH];
+    char path[PATH], name[PATH], temp[PATH + 8];
     struct str dir = dir_of(key);
     z(str_from(key, dir.n ? dir.n + 1 : 0), name);
+    temp_name(key, temp);
     AUTO_CLOSE int at = dir.n ? fs_open_beneath(s->root, z(dir, path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0) : fcntl(s->root, F_DUPFD_CLOEXEC, 3);
     if (at < 0)
         return errno == ENOENT ? 0 : kr_fail_sys(e, KR_UNAVAILABLE, errno, "open \"%s\" in the store", path);
+    unlinkat(at, temp, 0);
     if (fs_remove_tree_at(at, name, e) == 0)
         return 0;
     e->code = KR_UNAVAILABLE;

@@ -3,7 +3,8 @@
  * artifact-helper: one order, as JSON on stdin, and one answer. runtimed starts it (core/helper.h); it has no right that
  * runtimed hasn't, and nobody else speaks to it.
  *
- *   collect   {store, place, spool, prefix, maxBytes, again}, the folder is descriptor 3 → {"refs":[…]} or {"reason", "message"}
+ *   collect   {store, place, spool, prefix, maxBytes, again, folder, logs, logsPrefix}; with folder 1 the artifacts are in descriptor
+ *             3, logs is runtimed's folder of the Run → {"refs":[…], "logsError"} or {"reason", "message"}
  *   get       {store, place, key, offset} → the bytes
  *   remove    {store, place, prefix}
  *
@@ -111,14 +112,16 @@ static int run_collect(struct applet_call *c, struct kr_err *e)
 {
     struct order o;
     AUTO_BUF struct buf answer = { .max = ORDER_MAX };
-    struct kr_err why = { 0 };
+    struct kr_err why = { 0 }, logs = { 0 };
     (void)c;
     jw_begin(&answer, '{');
     jw_kbegin(&answer, "refs", '[');
     int rc = order_read(&o, &why);
-    if (rc == 0)
+    if (rc == 0 && number(&o, "folder"))
         rc = collect_and_store(&o, &answer, &why);
     jw_end(&answer, ']');
+    if (rc == 0 && word(&o, "logs").n && store_logs(o.store, word(&o, "logs"), word(&o, "logsPrefix"), word(&o, "spool"), &o.a, &logs) < 0)
+        jw_kstr(&answer, "logsError", str_of(logs.msg));
     if (rc < 0) {
         bool theirs = why.code == KR_INVALID || why.code == KR_TOO_LARGE;
         buf_clear(&answer);

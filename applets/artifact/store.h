@@ -4,8 +4,9 @@
  * `kruntimes artifact-clean`), so it may block.
  *
  *   store.c    a store by its driver                     collect.c  what a Run left → items
+ *   logs.c     what attempts wrote → objects
  *   fs.c       a folder                                  tar.c      a folder → tar.gz, always the same bytes
- *   s3.c       a bucket (s3_*.c, sigv4.c below it)       untar.c    and back, where nothing can leave its folder
+ *   s3.c       a bucket (s3_*.c, sigv4.c below it)       clean.c    the clean-up Job
  *   main.c     the helper: orders on stdin, answers on stdout
  *
  * Keys are paths of plain names: NAMESPACE/RUN-UID/ATTEMPT-POD/ARTIFACT; a store puts its own prefix in front.
@@ -72,11 +73,12 @@ struct collection { struct collected *v; size_t n; };
 int collect(int dir, const struct collect_limits *, struct collection *, struct arena *, struct kr_err *);
 void collection_close(struct collection *);
 
+/* Each attempt's log of runtimed's folder of a Run, as PREFIX/ATTEMPT. No such folder: nothing was written. */
+int store_logs(struct depot *, struct str folder, struct str prefix, struct str spool, struct arena *, struct kr_err *);
+
 /* ---- archives ---------------------------------------------------------------------------------------------------- */
 /* tar (POSIX.1-2001 pax where ustar has no room) in gzip: sorted, owner 0, time 0, modes 0644, 0755. */
 int tar_write(int dir, struct str name, struct sink *, struct kr_err *);
-/* Unpacks into the open folder `into`. max_bytes and max_files bound what comes out. */
-int untar(int in, int into, uint64_t max_bytes, uint64_t max_files, struct kr_err *);
 
 /* Names of an open folder without "." and "..", sorted by bytes. KR_TOO_LARGE beyond max. */
 struct names { struct str *v; size_t n; };

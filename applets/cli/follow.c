@@ -2,19 +2,25 @@
 /* follow: waiting for a Run as a command: `run submit --wait|--follow`, `run logs --follow`. */
 #include "applets/cli/run.h"
 #include "core/fs.h"
+#include "core/terminal.h"
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
-struct watching { struct cli *c; struct str name; const char *prog; bool done, interrupted, output; int exit; char told[128], phase[16]; };
+struct watching { struct cli *c; struct str name; const char *prog; bool done, interrupted, output; struct terminal terminal[3]; int exit; char told[128], phase[16]; };
 
 struct str cli_ns(const struct cli *c) { return str_of(c->own_ns); }
 
 static void on_output(void *ctx, int stream, struct str bytes)
 {
     struct kr_err e = { 0 };
-    (void)ctx;
-    fs_write_fd(stream == 2 ? 2 : 1, bytes, stream == 2 ? "stderr" : "stdout", &e);
+    AUTO_BUF struct buf shown = { .max = 8 * bytes.n + 256 };
+    int fd = stream == 2 ? 2 : 1;
+    if (isatty(fd)) {
+        terminal_put(&((struct watching *)ctx)->terminal[fd], bytes, &shown);
+        bytes = buf_view(&shown);
+    }
+    fs_write_fd(fd, bytes, stream == 2 ? "stderr" : "stdout", &e);
 }
 
 /* Why it waits is worth a line anywhere; progress only where somebody looks. */

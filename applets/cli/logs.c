@@ -1,25 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* logs: what a Run wrote, from the runtimed of its pod. */
+/*
+ * logs: what a Run wrote, from the runtimed of its pod or out of the Runtime's store. On a terminal its escape sequences are
+ * shown, not obeyed (core/terminal.h). Tests: tests/local/logs.py
+ */
 #include "applets/cli/run.h"
+#include "core/clock.h"
 #include "core/fs.h"
+#include "core/terminal.h"
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
-static struct { int64_t attempt, tail, since_us; bool follow; } o;
+static struct { int64_t attempt, tail, since_us; bool follow, timestamps; } o;
 static const struct opt opts[] = {
     { "follow", 'f', OPT_FLAG, &o.follow, NULL, "until its end; waits for its beginning too" },
     { "attempt", 0, OPT_INT, &o.attempt, "N", "of this attempt (default: the last; with --follow each)", .lo = 0, .hi = INT32_MAX },
     { "tail", 0, OPT_INT, &o.tail, "N", "only about the last N lines", .lo = 0, .hi = 1000000000 },
+    { "timestamps", 0, OPT_FLAG, &o.timestamps, NULL, "the time in front of each line, and with several attempts the attempt" },
     { "since", 0, OPT_DURATION, &o.since_us, "TIME", "only what came in this last time", .lo = 0, .hi = INT64_C(31536000000000) },
     { 0 } };
 
-struct reading { bool done, any, interrupted, failed; struct kr_err e; char note[300]; };
+struct reading { bool done, any, interrupted, failed, inside[3]; char last; int64_t attempt; struct terminal terminal[3]; struct kr_err e; char note[300]; };
 
-static void on_output(void *ctx, int stream, struct str bytes)
+static void put(struct reading *r, int stream, struct str bytes)
 {
     struct kr_err e = { 0 };
-    ((struct reading *)ctx)->any = true;
-    fs_write_fd(stream == 2 ? 2 : 1, bytes, stream == 2 ? "stderr" : "stdout", &e);
+    int fd = stream == 2 ? 2 : 1;
+    AUTO_BUF struct buf shown = { .max = 8 * bytes.n + 256 };
+    if (isatty(fd)) {
+        terminal_put(&r->terminal[stream], bytes, &shown);
+        bytes = buf_view(&shown);
+    }
+    fs_write_fd(fd, bytes, stream == 2 ? "stderr" : "stdout", &e);
+    if (bytes.n)
+        r->last = bytes.p[bytes.n - 1];
+}
+
+/* Each line gets the time at which it began. */
+static void put_dated(struct reading *r, int stream, struct str bytes, int64_t unix_us, int64_t attempt)
+{
+    AUTO_BUF struct buf b = { .max = 64 * bytes.n + 256 };
+    char time[TIME_TEXT];
+    time_print_micro(time, unix_us);
+    while (bytes.n) {
+        ptrdiff_t end = str_chr(bytes, '\n');
+        size_t n = end >= 0 ? (size_t)end + 1 : bytes.n;
+        if (!r->inside[stream])
+            buf_fmt(&b, attempt > 1 ? "%s [%lld] " : "%s ", time, (long long)attempt);
+        buf_add(&b, bytes.p, n);
+        r->inside[stream] = end < 0;
+        bytes = str_from(bytes, n);
+    }
+    put(r, stream, buf_view(&b));
+}
+
+static void on_output(void *ctx, int stream, struct str bytes, int64_t unix_us, int64_t attempt)
+{
+    struct reading *r = ctx;
+    r->any = true;
+    stream = stream == 2 ? 2 : 1;
+    if (o.timestamps)
+        put_dated(r, stream, bytes, unix_us, attempt);
+    else
+        put(r, stream, bytes);
 }
 
 static void on_trouble(void *ctx, const struct kr_err *e)
@@ -63,12 +106,14 @@ static int run(struct applet_call *call, struct kr_err *e)
         return -1;
     loop_signals(c.loop, signals, LEN(signals), on_signal, &r);
     struct follow_config fc = { .ns = cli_ns(&c), .name = call->args[0], .logs = true, .until_end = o.follow, .attempt = o.attempt, .tail_lines = o.tail,
-                                .since_us = o.since_us ? loop_wall_us(c.loop) - o.since_us : 0, .output = on_output, .trouble = on_trouble,
+                                .since_us = o.since_us ? loop_wall_us(c.loop) - o.since_us : 0, .output_at = on_output, .trouble = on_trouble,
                                 .done = on_done, .ctx = &r };
     struct follow *f = follow_run(c.kube, &fc, &c.rnd);
     loop_run_until(c.loop, is_over, &r, INT64_MAX);
     follow_stop(f);
     cli_close(&c);
+    if (r.any && r.last != '\n' && isatty(1))
+        put(&r, 1, S("\n"));                      /* the prompt is not glued to it */
     if (r.note[0])
         fprintf(stderr, "%s\n", r.note);
     if (r.failed)
@@ -78,7 +123,8 @@ static int run(struct applet_call *call, struct kr_err *e)
 
 const struct applet run_logs = {
     .name = "logs", .brief = "what it wrote: stdout to stdout, stderr to stderr", .args = "NAME", .min_args = 1, .max_args = 1,
-    .help = "Read through the API server's port-forward from the pod that executed the Run, so the pod must still be there.",
+    .help = "Read through the API server's port-forward from the pod that executed the Run; when that is gone, out of the Runtime's artifact store, where "
+            "output is kept beside artifacts, and of every Run when the Runtime is annotated kruntimes.io/keep-logs=true.",
     .examples = "run logs hello\nrun logs hello --follow\nrun logs hello --attempt 1 --tail 20", .opts = opts,
     .shared = (const struct opt *const[]){ cli_opts, NULL }, .main = run,
 };

@@ -194,6 +194,8 @@ static void set_store(struct making *m, struct json *sidecar, struct json *env)
         return;
     model_encode(runtime_artifact_store, &m->r->spec.artifact_store, &b);
     put_env(m, env, "KRUNTIMES_ARTIFACT_STORE", buf_view(&b));
+    if (str_is(str_map_get(m->r->metadata.annotations, S("kruntimes.io/keep-logs")), "true"))
+        put_env(m, env, "KRUNTIMES_KEEP_LOGS", S("true"));
     if (m->r->spec.artifact_store.has_filesystem)
         put_mount(m, sidecar, "artifact-store", "/var/lib/kruntimes/artifacts", false);
     else if (has_store_secret(m))
@@ -245,6 +247,8 @@ static struct json *sidecar(struct making *m, int64_t uid, int64_t grace)
     put_env(m, env, "KRUNTIMES_CAPACITY", capacity_list(m));
     put_env(m, env, "KRUNTIMES_DRAIN_GRACE", arena_fmt(m->a, "%llds", (long long)grace));
     set_store(m, c, env);
+    if (str_is(str_map_get(m->r->metadata.annotations, S("kruntimes.io/print-output")), "true"))
+        put_env(m, env, "KRUNTIMES_PRINT_OUTPUT", S("true"));
     set(m, c, "env", env);
     put_mount(m, c, "workspace", "/workspace", false);
     put_mount(m, c, "kruntimes-secret", OUR_SECRETS, false);

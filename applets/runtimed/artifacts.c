@@ -37,6 +37,12 @@ struct str artifacts_prefix(const struct task *t, struct arena *a)
     return arena_fmt(a, "%.*s/%.*s/%lld-%.*s", SFMT(t->ns), SFMT(t->uid), (long long)t->attempt, (int)(t->d->pod_uid.n < 8 ? t->d->pod_uid.n : 8), t->d->pod_uid.p);
 }
 
+bool artifacts_wanted(const struct task *t)
+{
+    bool wrote = t->rec->log && (log_total(t->rec->log, 1) || log_total(t->rec->log, 2));
+    return artifacts_has_store(t->d) && (has_artifacts(t) || (t->d->artifacts.keep_logs && wrote));
+}
+
 /* ---- helpers ----------------------------------------------------------------------------------------------------- */
 
 void artifacts_order(const struct runtimed *d, struct buf *b)
@@ -136,9 +142,13 @@ static void uploaded(void *ctx, const struct helper_end *end)
     char text[48];
     s->helper = NULL;
     struct str refs = end->status == 0 && json_scan(end->out, &e) == 0 ? json_find(end->out, "refs") : (struct str){ 0 };
+    struct str logs = refs.p ? json_str_of(json_find(end->out, "logsError"), &a) : (struct str){ 0 };
+    if (logs.n)
+        log_warn(&log_std, "the output of a Run can't be stored", LOG_STR("run", s->t->name), LOG_STR("error", logs));
     if (refs.p) {
         s->t->refs = (struct buf){ .max = ANSWER_MAX };
-        buf_str(&s->t->refs, refs);
+        if (!str_is(refs, "[]"))
+            buf_str(&s->t->refs, refs);
         over(s, NULL, S(""));
     } else if (end->status == 0 && !e.code) {
         struct str reason = json_str_of(json_find(end->out, "reason"), &a);
@@ -158,8 +168,9 @@ void artifacts_snapshot_written(struct task *t)
     AUTO_ARENA struct arena a = { .limit = 65536 };
     AUTO_BUF struct buf order = { .max = 0 };
     struct kr_err e = { 0 };
-    AUTO_CLOSE int dir = fs_open_beneath(t->d->workspace_fd, arena_fmt(&a, "%.*s/out/artifacts", SFMT(t->uid)).p, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-    if (dir < 0) {
+    bool some = has_artifacts(t);
+    AUTO_CLOSE int dir = !some ? -1 : fs_open_beneath(t->d->workspace_fd, arena_fmt(&a, "%.*s/out/artifacts", SFMT(t->uid)).p, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+    if (some && dir < 0) {
         kr_fail_sys(&e, KR_INVALID, errno, "open $KRUNTIME_ARTIFACTS_DIR");
         over(s, "ArtifactInvalid", str_of(e.msg));
         return;
@@ -168,9 +179,12 @@ void artifacts_snapshot_written(struct task *t)
     jw_kstr(&order, "prefix", artifacts_prefix(t, &a));
     jw_kint(&order, "maxBytes", t->d->artifacts.bytes);
     jw_kint(&order, "again", 1);                  /* a process before us may have begun */
+    jw_kint(&order, "folder", some);
+    jw_kstr(&order, "logs", arena_fmt(&a, "%s/logs/%.*s", t->d->state, SFMT(t->uid)));
+    jw_kstr(&order, "logsPrefix", arena_fmt(&a, "%.*s/%.*s/logs", SFMT(t->ns), SFMT(t->uid)));
     jw_end(&order, '}');
     int64_t left = s->until_us - loop_now_us(t->d->loop);
-    struct helper_spec spec = { .argv = argv, .envp = artifacts_environment(&a), .input = buf_view(&order), .fds = (struct proc_fd[]){ { dir, 3 } }, .nfds = 1,
+    struct helper_spec spec = { .argv = argv, .envp = artifacts_environment(&a), .input = buf_view(&order), .fds = (struct proc_fd[]){ { dir, 3 } }, .nfds = some,
                                 .max_out = ANSWER_MAX, .timeout_us = left > 0 ? left : 0, .memory = LIMIT_ARTIFACT_HELPER };
     s->helper = helper_start(t->d->loop, &spec, (struct helper_user){ .ended = uploaded, .ctx = s }, &e);
     s->uploading = true;

@@ -13,9 +13,12 @@ struct artifacts_config {
     struct str store;                             /* status.artifactStore as JSON; empty: there is none */
     struct str place, spool;                      /* where the helper finds it (applets/artifact/store.h) */
     int64_t bytes;                                /* of all artifacts of a Run */
+    bool keep_logs;                               /* of Runs without artifacts, too */
 };
 bool artifacts_has_store(const struct runtimed *);
-/* The outcome is known and there are some: task_stored comes, or the task is dropped. */
+/* The outcome is known: is there something for the store? Logs go with artifacts, and alone where they are to be kept. */
+bool artifacts_wanted(const struct task *);
+/* task_stored comes, or the task is dropped. */
 void artifacts_begin(struct task *);
 void artifacts_snapshot_written(struct task *);   /* WRITE_STORE was accepted */
 void artifacts_abandon(struct task *);            /* what it stored, or is storing, goes again */
@@ -25,6 +28,14 @@ struct str artifacts_prefix(const struct task *, struct arena *);
 /* The order for a helper: store and place are in it, more may follow; and its environment. */
 void artifacts_order(const struct runtimed *, struct buf *);
 const char *const *artifacts_environment(struct arena *);
+
+/* stored.c: an attempt's log out of the store, asked for by the Run's name and UID. `got` comes once, with a reader (its to free)
+ * or with a gRPC status that says why not; attempt 0: the last. */
+struct stored_log;
+struct log_reader;
+struct stored_log *stored_fetch(struct runtimed *, struct str run, struct str uid, int64_t attempt, struct str key,
+                                void (*got)(void *ctx, struct log_reader *, int64_t attempt, int status, struct str text), void *ctx);
+void stored_stop(struct stored_log *);            /* also from inside `got`; NULL is fine */
 
 extern const struct grpc_method download_methods[];
 #endif

@@ -139,6 +139,7 @@ static void take_output(struct task *t, int stream, struct str bytes)
     if (!bytes.n)
         return;
     t->seen[stream] += bytes.n;
+    print_output(t, stream, bytes);
     if (t->rec->log)
         log_append(t->rec->log, stream, bytes, loop_wall_us(t->d->loop));
 }

@@ -245,6 +245,13 @@ struct log_reader *log_read(const char *state, struct str uid, int64_t attempt)
     return NULL;
 }
 
+struct log_reader *log_read_fd(int fd)
+{
+    struct log_reader *r = xcalloc(1, sizeof *r);
+    r->fd = fd;
+    return r;
+}
+
 /* The lowest piece behind the one being read: of the later ones some may be gone. 0: there is none. */
 static unsigned next_number(const struct log_reader *r)
 {
@@ -267,7 +274,7 @@ static unsigned next_number(const struct log_reader *r)
 static bool enter_next(struct log_reader *r)
 {
     struct stat st;
-    if (fstat(r->fd, &st) < 0 || (uint64_t)st.st_size < (r->piece ? LIMIT_LOG_TAIL / 2 : LIMIT_LOG_HEAD) / 2)
+    if (!r->base || fstat(r->fd, &st) < 0 || (uint64_t)st.st_size < (r->piece ? LIMIT_LOG_TAIL / 2 : LIMIT_LOG_HEAD) / 2)
         return false;                             /* it isn't full: nothing can be behind it */
     unsigned piece = next_number(r);
     int fd = piece ? open_piece(r->base, piece, O_RDONLY) : -1;

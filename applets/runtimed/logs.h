@@ -25,6 +25,7 @@ uint64_t log_total(const struct log *, int stream);       /* bytes of the stream
 
 /* Reads from the beginning. `more` is called when a log that is open for writing has grown. */
 struct log_reader *log_read(const char *state, struct str uid, int64_t attempt);      /* NULL: there is none */
+struct log_reader *log_read_fd(int fd);           /* a whole log in one file, which is taken over */
 /* True: the next record; its data is valid until the next call. False: none now. */
 bool log_next(struct log_reader *, struct log_record *);
 void log_reader_free(struct log_reader *);

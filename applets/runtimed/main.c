@@ -20,7 +20,7 @@ static struct {
     struct str kubeconfig, pod, pod_uid, ns, runtime, capacity, workspace, state, secret_file, server_host, bind, pages;
     struct str artifact_store, artifacts, store_credentials;
     int64_t server_port, port, drain_grace_us, artifact_bytes;
-    bool drain;
+    bool drain, keep_logs, print_output;
 } o = { .artifacts = S("/var/lib/kruntimes/artifacts"), .store_credentials = S("/kruntimes/store-credentials"), .artifact_bytes = INT64_C(10737418240),
         .workspace = S("/workspace"), .state = S("/var/lib/kruntimes/runtimed"), .secret_file = S("/kruntimes/secret/secret"), .server_host = S("127.0.0.1"), .bind = S("127.0.0.1"),
         .pages = S(":9094"), .server_port = 9091, .port = 9093, .drain_grace_us = INT64_C(3600000000) };
@@ -45,6 +45,9 @@ static const struct opt opts[] = {
     { "store-credentials", 0, OPT_STR, &o.store_credentials, "DIR", "where the Secret of an S3 store is mounted" },
     { "artifact-bytes", 0, OPT_INT, &o.artifact_bytes, "N", "bytes that the artifacts of a Run may have in all", .lo = 1, .hi = INT64_MAX,
       .env = "KRUNTIMES_ARTIFACT_BYTES" },
+    { "keep-logs", 0, OPT_FLAG, &o.keep_logs, NULL, "store the output of every Run that wrote some, not only beside artifacts", .env = "KRUNTIMES_KEEP_LOGS" },
+    { "print-output", 0, OPT_FLAG, &o.print_output, NULL, "print what Runs write, as lines of JSON, for the cluster's log collectors",
+      .env = "KRUNTIMES_PRINT_OUTPUT" },
     { "drain", 0, OPT_FLAG, &o.drain, NULL, "ask the runtimed of this pod to drain, and end" },
     { 0 } };
 static const struct opt *const shared[] = { log_opts, NULL };
@@ -211,7 +214,7 @@ static int take_store(struct runtimed *d, struct kr_err *e)
     if (!s)
         return kr_wrap(e, "--artifact-store");
     d->artifacts = (struct artifacts_config){ .store = o.artifact_store, .place = str_is(s->driver, "s3") ? o.store_credentials : o.artifacts,
-                                              .spool = o.workspace, .bytes = o.artifact_bytes };
+                                              .spool = o.workspace, .bytes = o.artifact_bytes, .keep_logs = o.keep_logs };
     return 0;
 }
 
@@ -286,6 +289,7 @@ static int run(struct applet_call *call, struct kr_err *e)
         return kr_fail_sys(e, KR_SYSTEM, errno, "open \"%s\"", o.workspace.p);
     }
     p.d.state = o.state.p;
+    p.d.print_output = o.print_output;
     p.d.secret_file = o.secret_file.p;
     p.d.drain_grace_us = o.drain_grace_us;
     p.d.drained = drained;

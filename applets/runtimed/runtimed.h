@@ -38,6 +38,7 @@ struct runtimed {
     struct str pod, pod_uid, ns, runtime;
     const char *workspace, *state, *secret_file;
     struct artifacts_config artifacts;
+    bool print_output;                            /* as lines of JSON on stdout */
     int spares; struct timespec spare_seen[WORKSPACE_SPARES][WORKSPACE_FOLDERS];    /* workspaces for later Runs; as seen_empty */
     int workspace_fd;                             /* the directory workspace, open */
     struct amount capacity[CAPACITY_MAX]; size_t ncapacity;
@@ -110,6 +111,7 @@ struct task {
     char end_message[1024];
     struct outputs outputs; struct buf outputs_text;
     bool with_exit_code;
+    struct buf unprinted[3];                      /* of each stream the line that isn't whole yet (print.c) */
     struct storing *storing;                      /* its artifacts are being stored; NULL: they are not */
     struct buf refs;                              /* status.artifactRefs as JSON: stored by this attempt */
     int64_t next_attempt_us;                      /* wall clock, with WRITE_RETRY and WRITE_PENDING */

@@ -11,6 +11,11 @@ void server_stop(struct runtimed *);
 void server_trouble(struct runtimed *);           /* a call failed: look at its health now */
 struct http_fields server_metadata(const struct runtimed *, struct http_field store[1]);
 
+/* print.c: output of a task as it comes; and what is left of it at its end. */
+struct task;
+void print_output(struct task *, int stream, struct str bytes);
+void print_rest(struct task *);
+
 /* tail.c */
 extern const struct grpc_method tail_methods[];
 #endif

@@ -16,6 +16,8 @@ struct tail {
     struct log *log;                              /* followed; NULL: no longer */
     int64_t attempt, since_us;
     struct str rec_uid;                           /* on the request's arena */
+    int64_t tail_lines;
+    struct stored_log *stored;                    /* on its way from the store */
 };
 
 static bool may_read(const struct record *rec, struct str key)
@@ -78,12 +80,43 @@ static void grown(struct log_follower *f, bool closed)
     push(t);
 }
 
+/* ---- from the store, when it isn't here -------------------------------------------------------------------------- */
+
+static void stored_came(void *ctx, struct log_reader *reader, int64_t attempt, int status, struct str text)
+{
+    struct tail *t = ctx;
+    if (!reader) {
+        grpc_end(t->r, status, text);             /* `gone` stops what fetched it */
+        return;
+    }
+    t->attempt = attempt;
+    t->reader = reader;
+    if (t->tail_lines > 0)
+        log_skip_to_tail(reader, t->tail_lines);
+    push(t);
+}
+
+/* False: there is no store, or the client doesn't say of which Run. */
+static bool from_store(struct grpc_request *r, const kruntimes_logs_v1_TailRequest *q, struct str uid)
+{
+    struct runtimed *d = grpc_service_ctx(r);
+    struct str run = http_get(grpc_metadata(r), "kruntimes-run"), key = http_get(grpc_metadata(r), "kruntimes-access-key");
+    if (!artifacts_has_store(d) || !run.n || !uid.n)
+        return false;
+    struct tail *t = xcalloc(1, sizeof *t);
+    *t = (struct tail){ .follower = { .grown = grown }, .r = r, .attempt = q->attempt, .since_us = q->since_unix_nano / 1000, .tail_lines = q->tail_lines };
+    grpc_set_user(r, t);
+    t->stored = stored_fetch(d, run, arena_str(grpc_arena(r), uid), q->attempt, key, stored_came, t);
+    return true;
+}
+
 static struct record *find(struct grpc_request *r, const kruntimes_logs_v1_TailRequest *q)
 {
     struct runtimed *d = grpc_service_ctx(r);
     struct record *rec = record_of_uid(d, pb_str(q->run_uid));
     if (!rec) {
-        grpc_end(r, GRPC_NOT_FOUND, S("no such Run on this pod"));
+        if (!from_store(r, q, pb_str(q->run_uid)))
+            grpc_end(r, GRPC_NOT_FOUND, S("no such Run on this pod"));
         return NULL;
     }
     if (!may_read(rec, http_get(grpc_metadata(r), "kruntimes-access-key"))) {
@@ -103,6 +136,8 @@ static void tail(struct grpc_request *r, struct str bytes)
     int64_t attempt = q->attempt ? q->attempt : rec->attempt;
     struct log_reader *reader = log_read(d->state, str_of(rec->uid), attempt);
     bool live = q->follow && rec->log && attempt == rec->attempt;
+    if (!reader && !live && q->attempt && q->attempt < rec->attempt && from_store(r, q, str_of(rec->uid)))
+        return;                                   /* that attempt was on another pod */
     if (!reader && !live) {
         grpc_end(r, q->attempt && q->attempt > rec->attempt ? GRPC_NOT_FOUND : GRPC_OK, q->attempt > rec->attempt ? S("there was no such attempt here") : S(""));
         return;
@@ -132,6 +167,7 @@ static void gone(struct grpc_request *r)
     if (!t)
         return;
     stop_following(t);
+    stored_stop(t->stored);
     log_reader_free(t->reader);
     grpc_set_user(r, NULL);
     free(t);

@@ -103,6 +103,7 @@ void task_free(struct task *t)
     shared_ended(d, t->rec);
     record_left(d, t->rec);
     artifacts_free(t);
+    print_rest(t);
     buf_free(&t->json);
     buf_free(&t->outputs_text);
     arena_reset(&t->arena);
@@ -417,7 +418,8 @@ static void decide(struct task *t)
         return;
     }
     set_outcome(t);
-    if (!may_retry(t) && began && t->stop != STOP_CANCEL && t->stop != STOP_DRAIN && artifacts_has_store(t->d) && has_artifacts(t))
+    print_rest(t);
+    if (!may_retry(t) && began && t->stop != STOP_CANCEL && t->stop != STOP_DRAIN && artifacts_wanted(t))
         artifacts_begin(t);
     else
         tell_outcome(t);

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Output of Runs: times, streams, terminals; kept in the store so that it outlives its pod; as lines of JSON (row 51)."""
+import os, pty, re, select, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+from local import *
+
+s = Suite()
+
+
+def until(what, seconds=30):
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:
+        time.sleep(0.02)
+    return what()
+
+
+def on_terminal(i, *args):
+    """What a terminal gets of a command, until it ends."""
+    pid, fd = pty.fork()
+    if not pid:
+        os.execve(BINARY, [BINARY, *args], i.env)
+    seen = b''
+    while True:
+        ready, _, _ = select.select([fd], [], [], DEADLINE)
+        try:
+            data = os.read(fd, 65536) if ready else b''
+        except OSError:
+            data = b''
+        if not data:
+            break
+        seen += data
+    os.waitpid(pid, 0)
+    os.close(fd)
+    return seen
+
+
+with instance() as i:
+    def execute(name, script, **spec):
+        status, answer = i.api.call('POST', RUNS, run_object(name, [script], **spec))
+        assert status == 201, answer
+        return i.wait({name})[name]
+
+    logs = lambda *args: i.cli('run', 'logs', *args)
+    ns = 'no kubeconfig: using the local instance (%s/kubeconfig)\n' % i.state
+    pods = '/api/v1/namespaces/default/pods'
+
+    # times and attempts
+    execute('timed', 'printf "one\\ntwo"; echo err >&2; echo; echo three')
+    r = logs('timed', '--timestamps')
+    line = re.compile(r'^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) (.*)$')
+    s.equal('timestamps: one a line', [line.match(l).group(2) if line.match(l) else l for l in r.stdout.splitlines()], ['one', 'two', 'three'])
+    s.check('timestamps: stderr too', line.match(r.stderr.replace(ns, '').rstrip('\n')), r.stderr)
+    execute('twice', 'echo attempt $KRUNTIME_ATTEMPT; [ $KRUNTIME_ATTEMPT = 2 ]', retryPolicy={'maxAttempts': 2, 'backoff': '10ms'})
+    r = logs('twice', '--follow', '--timestamps')
+    s.equal('timestamps: the attempt', [l.split(' ', 1)[1] for l in r.stdout.splitlines()], ['attempt 1', '[2] attempt 2'])
+    execute('lines', 'seq 1000')
+    s.equal('tail', logs('lines', '--tail', '3').stdout.splitlines()[-3:], ['998', '999', '1000'])
+    s.equal('since', logs('lines', '--since', '1h').stdout.count('\n'), 1000)
+
+    # row 51: on a terminal nothing is obeyed, in a pipe bytes are as they were
+    evil = '\033]0;owned\007\033[2J\033[1mbold\033[0m\033]52;c;YQ==\007'
+    execute('evil', "printf '%%b' '%s'; printf '\\033['; printf '5n no newline'" % evil.replace('\033', '\\033').replace('\007', '\\007'))
+    s.equal('row 51: a pipe gets the bytes', logs('evil').stdout, evil + '\033[5n no newline')
+    seen = on_terminal(i, 'run', 'logs', 'evil')
+    s.check('row 51: a terminal gets no escapes but colours', b'\033[1mbold\033[0m' in seen and b'^[]0;owned^G' in seen and not re.search(rb'\033(?!\[[\d;]*m)', seen), str(seen))
+    s.check('row 51: the prompt is not glued on', seen.endswith(b'no newline\r\n'), str(seen))
+    execute('flood', 'head -c 30000000 /dev/zero | tr "\\0" x; echo; echo end')
+    r = logs('flood')
+    s.check('row 51: a line of 30 MB', len(r.stdout) == 30000005 and r.stdout.endswith('x\nend\n'), str(len(r.stdout)))
+    execute('binary', "printf '\\377\\376\\000ok'")
+    got = subprocess.run([BINARY, 'run', 'logs', 'binary'], capture_output=True, env=i.env).stdout
+    s.equal('row 51: bytes as they are', got, b'\xff\xfe\x00ok')
+
+    # output goes with the artifacts and outlives the pod
+    run = execute('kept', 'echo attempt $KRUNTIME_ATTEMPT; echo oops >&2; seq 100000; echo 1 > $KRUNTIME_ARTIFACTS_DIR/x; [ $KRUNTIME_ATTEMPT = 2 ]',
+                  retryPolicy={'maxAttempts': 2, 'backoff': '10ms'})
+    run_lost = execute('lost', 'echo alone')
+    live = {n: logs('kept', '--attempt', n) for n in ('1', '2')}
+    s.check('live', live['2'].stdout.startswith('attempt 2\n1\n2\n') and live['2'].stdout.endswith('\n100000\n'), live['2'].stdout[:100])
+    stored = lambda r: '%s/volumes/default/artifacts/default/%s/logs' % (i.state, r['metadata']['uid'])
+    s.equal('stored: each attempt', sorted(os.listdir(stored(run))), ['1', '2'])
+    s.check('without artifacts it is not', not os.path.exists(stored(run_lost)))
+    for name in {run['status']['assignedPod'], run_lost['status']['assignedPod']}:
+        i.api.call('DELETE', pods + '/' + name)
+        s.check('the pod goes', until(lambda: i.api.call('GET', pods + '/' + name)[0] == 404))
+    for n in ('1', '2'):
+        r = logs('kept', '--attempt', n)
+        s.check('from the store it reads the same: attempt ' + n, (r.stdout, r.stderr, r.returncode) == (live[n].stdout, live[n].stderr, 0), '%r %r' % (r.stdout[:80], r.stderr))
+    s.equal('the last attempt', logs('kept').stdout, live['2'].stdout)
+    s.equal('followed: all attempts', logs('kept', '-f').stdout, live['1'].stdout + live['2'].stdout)
+    s.equal('tail of what is stored', logs('kept', '--tail', '2').stdout.splitlines()[-2:], ['99999', '100000'])
+    r = logs('lost')
+    s.check('what was not stored is told', r.returncode == 3 and 'neither on a pod nor in the store' in r.stderr, r.stderr)
+    r = logs('kept', '--attempt', '7')
+    s.check('no such attempt', r.stdout == '', r.stdout[:100])
+    key = run['status']['accessKey']
+    i.api.call('PATCH', RUNS + '/kept/status', {'status': {'accessKey': '0' * 32}}, 'application/merge-patch+json')
+    forged = i.api.call('GET', RUNS + '/kept')[1]['status']['accessKey']
+    s.equal('who may read the Run may read its output', (forged, logs('kept').returncode), ('0' * 32, 0))
+
+    # every Run's, where the Runtime says so; and as lines of JSON
+    def ready_with(*names):
+        ok = lambda p: any(c['type'] == 'Ready' and c['status'] == 'True' for c in p.get('status', {}).get('conditions', []))
+        env = lambda p: {e['name'] for e in p['spec']['initContainers'][0]['env']} if 'kruntimes-copy' != p['spec']['initContainers'][0]['name'] else {e['name'] for e in p['spec']['initContainers'][1]['env']}
+        alive = [p for p in i.api.call('GET', pods)[1]['items'] if 'deletionTimestamp' not in p['metadata']]
+        return len(alive) == 2 and all(ok(p) and set(names) <= env(p) for p in alive)
+    i.api.call('PATCH', RUNTIMES + '/bash', {'metadata': {'annotations': {'kruntimes.io/keep-logs': 'true', 'kruntimes.io/print-output': 'true'}}}, 'application/merge-patch+json')
+    s.check('the pool follows', until(lambda: ready_with('KRUNTIMES_KEEP_LOGS', 'KRUNTIMES_PRINT_OUTPUT')))
+    run = execute('all', 'echo hello; printf "no end" >&2')
+    s.equal('stored without artifacts', (os.listdir(stored(run)), run['status'].get('artifactRefs')), (['1'], None))
+    text = open('%s/pods/%s/runtimed.log' % (i.state, run['status']['assignedPodUID'])).read()
+    lines = [json.loads(l) for l in text.splitlines() if l.startswith('{"time"')]
+    s.equal('lines of JSON', sorted((l['run'], l['attempt'], l['stream'], l['text']) for l in lines), [('all', 1, 'stderr', 'no end'), ('all', 1, 'stdout', 'hello')])
+    i.api.call('DELETE', pods + '/' + run['status']['assignedPod'])
+    until(lambda: i.api.call('GET', pods + '/' + run['status']['assignedPod'])[0] == 404)
+    r = logs('all')
+    s.equal('and read', (r.stdout, r.stderr.replace(ns, '')), ('hello\n', 'no end'))
+    i.cli('run', 'delete', 'all')
+    s.check('it goes with its Run', until(lambda: not os.path.exists(os.path.dirname(stored(run)))))
+    if s.failed:
+        print(i.logs())
+s.end()
