@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "applets/artifact/store.h"
+#include "core/fs.h"
+#include "tests/kit/test.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *path(const char *name)
+{
+    static char out[4][400];
+    static int at;
+    char *p = out[at++ % 4];
+    snprintf(p, sizeof out[0], "%s/%s", test_tmpdir(), name);
+    return p;
+}
+
+static int folder(const char *name)
+{
+    struct kr_err e = { 0 };
+    fs_make_dir(path(name), 0700, &e);
+    return open(path(name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void file(const char *name, struct str content)
+{
+    struct kr_err e = { 0 };
+    CHECK_INT(fs_write(path(name), content, 0600, false, &e), 0);
+}
+
+/* Everything a sink got. */
+struct kept { struct sink s; struct buf b; };
+static int keep(struct sink *s, struct str bytes, struct kr_err *e)
+{
+    (void)e;
+    buf_str(&container_of(s, struct kept, s)->b, bytes);
+    return 0;
+}
+
+TEST(the_size_of_a_file_is_pinned)
+{
+    struct kr_err e = { 0 };
+    file("grows", S("12345 and what came later"));
+    AUTO_CLOSE int fd = open(path("grows"), O_RDONLY);
+    struct kept k = { .b = { .max = 100 } };
+    sink_begin(&k.s, -1);
+    k.s.write = keep;
+    CHECK_INT(item_write(&(struct item){ .name = S("grows"), .fd = fd, .size = 5 }, &k.s, &e), 0);
+    CHECK_STR(buf_view(&k.b), S("12345"));
+    CHECK_INT(item_write(&(struct item){ .name = S("shrank"), .fd = fd, .size = 500 }, &k.s, &e), -1);
+    CHECK_INT(e.code, KR_INVALID);
+    CHECK(str_find(str_of(e.msg), S("became shorter")) >= 0);
+    buf_free(&k.b);
+}
+
+TEST(keys_are_plain_names)
+{
+    static const struct { struct str key; bool ok; } rows[] = {
+        { S("ns/uid/1-abc/a b+c"), true }, { S("a"), true }, { S(""), false }, { S("/a"), false }, { S("a/"), false }, { S("a//b"), false }, { S("a/../b"), false },
+        { S(".."), false }, { S("a/./b"), false }, { S("a\0b"), false }, { S("a\xff"), false } };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct kr_err e = { 0 };
+        CHECK_INT(depot_check_key(rows[i].key, &e) == 0, rows[i].ok);
+    }
+}
+
+TEST(a_store_is_walked_without_symlinks)
+{
+    struct kr_err e = { 0 };
+    struct stored r;
+    close(folder("store"));
+    close(folder("outside"));
+    file("in", S("content"));
+    AUTO_CLOSE int fd = open(path("in"), O_RDONLY), out = open(path("out"), O_RDWR | O_CREAT, 0600);
+    struct item item = { .name = S("in"), .fd = fd, .size = 7 };
+    struct depot *d = fs_depot_open(str_of(path("store")), &e);
+    CHECK_OR(d);
+    CHECK_INT(d->driver->put(d, S("ns/u/1/in"), &item, &r, &e), 0);
+    CHECK_INT(r.size, 7);
+    CHECK_INT(d->driver->put(d, S("ns/u/1/in"), &item, &r, &e), 0);        /* again: in its place */
+    CHECK_INT(d->driver->get(d, S("ns/u/1/in"), 3, out, &e), 0);
+    CHECK_INT(lseek(out, 0, SEEK_END), 4);
+    CHECK_INT(symlink(path("outside"), path("store/ns/link")), 0);
+    CHECK_INT(d->driver->put(d, S("ns/link/1/in"), &item, &r, &e), -1);
+    CHECK_INT(e.code, KR_UNAVAILABLE);
+    CHECK_INT(symlink(path("in"), path("store/ns/u/1/l")), 0);
+    CHECK_INT(d->driver->get(d, S("ns/u/1/l"), 0, out, &e), -1);
+    CHECK_INT(d->driver->get(d, S("ns/u/1/none"), 0, out, &e), -1);
+    CHECK_INT(e.code, KR_NOT_FOUND);
+    e = (struct kr_err){ 0 };
+    CHECK_INT(d->driver->remove(d, S("ns/link"), &e), 0);                  /* the link, not what it names */
+    CHECK(fs_exists(path("outside")) && !fs_exists(path("store/ns/link")));
+    CHECK_INT(d->driver->remove(d, S("ns/u"), &e), 0);
+    CHECK_INT(d->driver->remove(d, S("ns/u"), &e), 0);
+    CHECK_INT(d->driver->remove(d, S("never/was"), &e), 0);
+    CHECK(!fs_exists(path("store/ns/u")));
+    depot_close(d);
+    CHECK_INT(symlink(path("store"), path("moved")), 0);
+    CHECK(!fs_depot_open(str_of(path("moved")), &e));
+}
+
+static void archive(const char *name, struct buf *out)
+{
+    struct kr_err e = { 0 };
+    AUTO_CLOSE int fd = folder(name);
+    struct kept k = { .b = { .max = 1 << 20 } };
+    sink_begin(&k.s, -1);
+    k.s.write = keep;
+    CHECK_INT(tar_write(fd, S("x"), &k.s, &e), 0);
+    *out = k.b;
+}
+
+TEST(an_archive_depends_on_names_and_content_alone)
+{
+    AUTO_BUF struct buf a = { 0 }, b = { 0 }, c = { 0 };
+    close(folder("one/sub"));
+    file("one/b", S("2"));
+    file("one/a", S("1"));
+    file("one/sub/c", S("3"));
+    close(folder("two/sub"));
+    file("two/sub/c", S("3"));
+    file("two/a", S("1"));
+    file("two/b", S("2"));
+    CHECK_INT(chmod(path("two/b"), 0640), 0);
+    archive("one", &a);
+    archive("two", &b);
+    CHECK_STR(buf_view(&a), buf_view(&b));
+    CHECK_INT(chmod(path("two/b"), 0700), 0);
+    archive("two", &c);
+    CHECK(!str_eq(buf_view(&b), buf_view(&c)));
+}
+
+TEST(collecting_refuses_before_anything_is_read)
+{
+    struct kr_err e = { 0 };
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    struct collection all;
+    AUTO_CLOSE int fd = folder("left");
+    file("left/a", S("12345"));
+    file("left/b", S("12345"));
+    CHECK_INT(collect(fd, &(struct collect_limits){ 9 }, &all, &a, &e), -1);
+    CHECK_INT(e.code, KR_TOO_LARGE);
+    e = (struct kr_err){ 0 };
+    CHECK_INT(collect(fd, &(struct collect_limits){ 10 }, &all, &a, &e), 0);
+    CHECK_INT(all.n, 2);
+    CHECK_STR(all.v[1].item.name, S("b"));
+    collection_close(&all);
+    CHECK_INT(mkfifo(path("left/c"), 0600), 0);
+    CHECK_INT(collect(fd, &(struct collect_limits){ 100 }, &all, &a, &e), -1);         /* and it didn't hang */
+    CHECK_INT(e.code, KR_INVALID);
+}
