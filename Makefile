@@ -6,6 +6,7 @@
 #   make dev        build/dev/kruntimes   host C library with ASan and UBSan
 #   make unit       unit tests in the dev flavour (build/dev/unit NAME runs some)
 #   make bench      the figures of README.md, measured here
+#   make bench-api  the API server's, beside a kube-apiserver's with etcd
 #   make test       set-up, both flavours, every test suite, one line of totals
 #   make test-cluster   the same on a Kubernetes of one node
 #   make lint       rules of the tree; make generate: what is generated, anew
@@ -39,7 +40,7 @@ $(foreach f,musl dev arm64,$(eval $(call deps-env,$f)))
 
 # Only the flavours that a goal needs are looked up: "make dev" asks for nothing of musl, "make lint" for nothing.
 goals := $(or $(MAKECMDGOALS),all)
-use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/image/amd64,$(goals))
+use-musl  := $(filter all unit-musl bench bench-api build/bench size deps install build/kruntimes build/unit build/musl/% build/image/amd64,$(goals))
 use-dev   := $(filter dev unit build/dev/%,$(goals))
 use-arm64 := $(filter arm64 build/arm64/% build/image/arm64,$(goals))
 $(foreach f,musl dev arm64,$(if $(use-$f),$(eval include build/$f/deps.mk)))
@@ -118,6 +119,8 @@ build/bench: $(BENCH_musl) $(LIB_musl)
 -include $(BENCH_musl:.o=.d)
 bench: build/kruntimes build/bench
 	@tests/bench/run
+bench-api: build/kruntimes build/bench
+	@tests/bench/api
 arm64: build/arm64/kruntimes
 size: build/kruntimes
 	@stat -c '%s bytes  %n' $<
@@ -182,5 +185,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all dev unit unit-musl bench arm64 size deps deps-all setup setup-image setup-test demo test-build test test-long test-cluster lint \
+.PHONY: all dev unit unit-musl bench bench-api arm64 size deps deps-all setup setup-image setup-test demo test-build test test-long test-cluster lint \
         generate golden install image clean FORCE

@@ -16,6 +16,7 @@ int bench_latency(struct bench *);
 int bench_echo(struct bench *);
 int bench_slots(struct bench *);
 int bench_capacity(struct bench *);               /* sets $CAPACITY slots per pod, and waits for the new pods */
+int bench_api(struct bench *);                    /* api.c: any API server, ours or another */
 int bench_memory(struct bench *);                 /* processes.c */
 void bench_cpu(struct bench *, const char *applet, double *seconds, size_t *count);
 size_t bench_rss(struct bench *, const char *applet, size_t *count);      /* bytes, of the largest */
