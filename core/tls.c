@@ -139,6 +139,13 @@ static const int suites[] = {
     MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
     MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, 0 };
 
+/* PKCS #1 v1.5 before PSS: TLS 1.3 knows RSA by PSS only, and TLS 1.2 of this library by PKCS #1 only; Go's servers take the
+ * first they can. (A server of TLS 1.2 alone that insists on an order of its own with PSS first can't be talked to.) */
+static const uint16_t signatures[] = {
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256, MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384, MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256, MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384, MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256, MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384, MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512, MBEDTLS_TLS1_3_SIG_NONE };
+
 static struct tls_core *core_new(const struct tls_config *config, bool server, struct kr_err *e)
 {
     struct tls_core *c = xcalloc(1, sizeof *c);
@@ -158,6 +165,7 @@ static struct tls_core *core_new(const struct tls_config *config, bool server, s
     mbedtls_ssl_conf_rng(&c->conf, mbedtls_ctr_drbg_random, rng);
     mbedtls_ssl_conf_min_tls_version(&c->conf, MBEDTLS_SSL_VERSION_TLS1_2);
     mbedtls_ssl_conf_ciphersuites(&c->conf, suites);
+    mbedtls_ssl_conf_sig_algs(&c->conf, signatures);
     for (size_t i = 0; config->alpn && config->alpn[i] && i < LEN(c->alpn) - 1; i++)
         c->alpn[i] = config->alpn[i];
     if (c->alpn[0] && (rc = mbedtls_ssl_conf_alpn_protocols(&c->conf, c->alpn)) != 0) {

@@ -137,7 +137,7 @@ int bench_api(struct bench *b)
     struct kube_config kc;
     struct kr_err e = { 0 };
     const char *pid = getenv("API_PID");
-    if (!pid || kube_config_find(&kc, S(""), S(""), &e) < 0)
+    if (!pid || kube_config_find(&kc, &(struct kube_flags){ 0 }, &e) < 0)
         return fprintf(stderr, "bench: API_PID is to be set\n"), 1;
     for (size_t i = 0; i < CLIENTS; i++) {
         r.clients[i].r = &r;

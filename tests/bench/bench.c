@@ -66,7 +66,7 @@ int main(int argc, char **argv)
     struct bench b = { .state = getenv("KRUNTIMES_STATE_DIR") };
     if (argc == 2 && !strcmp(argv[1], "scheduler"))
         return bench_scheduler();
-    if (kube_config_find(&kc, S(""), S(""), &e) < 0) {
+    if (kube_config_find(&kc, &(struct kube_flags){ 0 }, &e) < 0) {
         fprintf(stderr, "bench: %s\n", e.msg);
         return 1;
     }
