@@ -7,6 +7,7 @@
 #include "applets/apiserver/backup.h"
 #include "core/uri.h"
 #include <stdio.h>
+#include <unistd.h>
 
 void api_reply_free(struct api_reply *r)
 {
@@ -14,6 +15,10 @@ void api_reply_free(struct api_reply *r)
     buf_free(&r->warnings);
     free(r->own_token);
     r->own_token = NULL;
+    if (r->follow && r->follow->fd >= 0)
+        close(r->follow->fd);
+    free(r->follow);
+    r->follow = NULL;
     if (r->watch)
         filter_free(&r->start.filter);
 }

@@ -9,6 +9,7 @@
 #ifndef APISERVER_API_H
 #define APISERVER_API_H
 #include "applets/apiserver/authz.h"
+#include "applets/apiserver/follow.h"
 #include "applets/apiserver/store.h"
 #include "applets/apiserver/watch.h"
 
@@ -32,6 +33,7 @@ struct api_request {
     const struct api_user *user;                  /* NULL: the server itself */
     struct str body;
 };
+struct api_follow { int fd; int64_t at; struct log_view view; };       /* a log that is read on */
 struct api_reply {
     int status;
     struct buf body;
@@ -40,6 +42,7 @@ struct api_reply {
     struct buf warnings;                          /* one a line */
     uint64_t wait_for;                            /* refused as this revision isn't reached: may be asked again when it is */
     struct str next_token; char *own_token;       /* of a Status: continue with this (an expired continue token) */
+    struct api_follow *follow;                    /* body holds what is there; owned, its fd too (-1: taken) */
     bool watch;                                   /* body holds the first lines; the stream goes on by `start` */
     enum api_form form;                           /* of a watch's objects */
     struct watch_start start;                     /* all but user */

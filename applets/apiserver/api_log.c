@@ -4,10 +4,10 @@
  * UID/runtime-server.log. The node and this process share a machine, so the file is read where it lies; a Run can write
  * in its pod's folder, hence no symlink and nothing but a plain file is followed.
  *
- * Not here, and refused: follow, previous, timestamps and times. The files are what the processes wrote: they hold no
- * time per line, and a process that is started again goes on in the same file.
+ * Not here, and refused: previous. A process that is started again goes on in the same file, so what was before is in it.
  */
 #include "applets/apiserver/api.h"
+#include "applets/apiserver/follow.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -19,18 +19,6 @@ static bool has_container(const struct json *spec, const char *list, struct str 
         if (str_eq(json_string(json_get(m, "name")), name))
             return true;
     return false;
-}
-
-static int refuse_unoffered(struct api_call *c)
-{
-    static const char *const flags[] = { "follow", "previous", "timestamps" }, *const times[] = { "sinceSeconds", "sinceTime" };
-    for (size_t i = 0; i < LEN(flags); i++)
-        if (api_query_bool(c, flags[i]))
-            return kr_fail(&c->e, KR_BAD_REQUEST, "%s is not offered for the logs of this server's pods", flags[i]);
-    for (size_t i = 0; i < LEN(times); i++)
-        if (api_query(c, times[i]).n)
-            return kr_fail(&c->e, KR_BAD_REQUEST, "%s is not offered for the logs of this server's pods", times[i]);
-    return 0;
 }
 
 /* The number of that name, -1 when it isn't asked for. */
@@ -79,7 +67,7 @@ static int open_log(struct api_call *c, const struct json *pod, struct str conta
 }
 
 /* Appends the file's end, whole lines, as many bytes as an answer may have. */
-static int read_end(struct api_call *c, int fd, struct buf *out)
+static int read_end(struct api_call *c, int fd, struct buf *out, struct stat *ret)
 {
     struct stat st;
     char chunk[16384];
@@ -99,6 +87,8 @@ static int read_end(struct api_call *c, int fd, struct buf *out)
         buf_str(out, (struct str){ chunk, (size_t)n });
         at += n;
     }
+    st.st_size = at;
+    *ret = st;
     struct str text = buf_view(out);
     if (cut) {
         str_cut(&text, '\n');
@@ -122,27 +112,51 @@ static struct str last_lines(struct str text, int64_t lines)
     return str_from(text, at);
 }
 
+/* What is asked for of the text. */
+static int read_view(struct api_call *c, struct log_view *v, int64_t *lines)
+{
+    struct str since = api_query(c, "sinceTime");
+    int64_t seconds;
+    *v = (struct log_view){ .stamps = api_query_bool(c, "timestamps") };
+    if (api_query_bool(c, "previous"))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "previous is not offered for the logs of this server's pods: a process that is started again goes on in the same log");
+    if (number(c, "tailLines", 0, lines) < 0 || number(c, "limitBytes", 1, &v->limit) < 0 || number(c, "sinceSeconds", 1, &seconds) < 0)
+        return -1;
+    if (since.n && seconds >= 0)
+        return kr_fail(&c->e, KR_BAD_REQUEST, "at most one of `sinceTime` or `sinceSeconds` may be specified");
+    if (since.n && !time_parse(since, &v->since_us))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "sinceTime: Invalid value: \"%.*s\": a time as 2026-01-02T03:04:05Z was expected", SFMT(since));
+    if (seconds >= 0)
+        v->since_us = loop_wall_us(c->api->loop) - seconds * 1000000;
+    return 0;
+}
+
 int api_log(struct api_call *c)
 {
     struct store_value v;
+    struct log_view view;
+    struct stat st;
     struct str container = { 0 };
-    int64_t lines, bytes;
+    int64_t lines;
     int rc = store_get(c->api->store, resource_key(c->path.r, c->path.ns, c->path.name, &c->arena), &v, &c->e);
     if (rc <= 0)
         return rc < 0 ? -1 : api_fail_not_found(c, c->path.name);
     struct json *pod = json_parse(&c->arena, arena_str(&c->arena, v.json), &c->e);
-    if (!pod || refuse_unoffered(c) < 0 || number(c, "tailLines", 0, &lines) < 0 || number(c, "limitBytes", 1, &bytes) < 0 ||
-        choose(c, pod, &container) < 0)
+    if (!pod || read_view(c, &view, &lines) < 0 || choose(c, pod, &container) < 0)
         return -1;
     AUTO_CLOSE int fd = open_log(c, pod, container);
     AUTO_BUF struct buf whole = { .max = 2 * LIMIT_OBJECT_BYTES };
-    if (fd < 0 || read_end(c, fd, &whole) < 0)
+    if (fd < 0 || read_end(c, fd, &whole, &st) < 0)
         return -1;
+    bool follow = api_query_bool(c, "follow");
     struct str text = last_lines(buf_view(&whole), lines);
-    if (bytes >= 0 && text.n > (size_t)bytes)
-        text.n = (size_t)bytes;
-    buf_str(&c->reply->body, text);
+    view.at_us = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
+    size_t taken = log_view_feed(&view, text, !follow, &c->reply->body);
     c->reply->status = 200;
     c->reply->content_type = "text/plain";
+    if (!follow || log_view_over(&view))
+        return 0;
+    c->reply->follow = xcalloc(1, sizeof *c->reply->follow);
+    *c->reply->follow = (struct api_follow){ TAKE_FD(fd), (int64_t)st.st_size - (int64_t)(text.n - taken), view };
     return 0;
 }

@@ -23,6 +23,7 @@ struct held {                                     /* a request from its head to 
     bool write, waited;
     int64_t until_us;                             /* while it waits for reply.wait_for */
     struct portforward *forward;
+    struct follow *follow;
     struct arena arena;                           /* of the user */
     struct api_user user;
 };
@@ -42,6 +43,7 @@ static void held_free(struct held *h)
 {
     watch_remove(h->watcher);
     portforward_free(h->forward);
+    follow_free(h->follow);
     api_reply_free(&h->reply);
     arena_reset(&h->arena);
     free(h);
@@ -94,6 +96,20 @@ static void start_watch(struct held *h)
     hreq_finish(h->r, (struct http_fields){ 0 });
 }
 
+static void start_follow(struct held *h)
+{
+    struct api_reply *r = &h->reply;
+    struct kr_err e = { 0 };
+    struct http_field f[] = { { S("content-type"), str_of(r->content_type) }, { S("cache-control"), S("no-cache, private") } };
+    hreq_start(h->r, 200, (struct http_fields){ f, LEN(f) });
+    hreq_write(h->r, buf_view(&r->body));
+    buf_free(&r->body);
+    h->follow = follow_start(h->s->api->loop, TAKE_FD(r->follow->fd), r->follow->at, &r->follow->view,
+                             (struct follow_user){ watch_write, watch_queued, watch_close, h }, &e);
+    if (!h->follow)
+        hreq_finish(h->r, (struct http_fields){ 0 });
+}
+
 static void send_reply(struct held *h)
 {
     struct api_reply *r = &h->reply;
@@ -107,6 +123,10 @@ static void send_reply(struct held *h)
         metric_add(METRIC_API_WRITES, 0, 1);
     if (r->watch) {
         start_watch(h);
+        return;
+    }
+    if (r->follow) {
+        start_follow(h);
         return;
     }
     f[n++] = (struct http_field){ S("content-type"), str_of(r->content_type) };
@@ -287,6 +307,8 @@ static void writable(struct hreq *r)
     struct held *h = hreq_user(r);
     if (h->forward)
         portforward_writable(h->forward);
+    if (h->follow)
+        follow_writable(h->follow);
 }
 
 static void gone(struct hreq *r)
@@ -294,6 +316,7 @@ static void gone(struct hreq *r)
     struct held *h = hreq_user(r);
     watch_remove(TAKE(h->watcher));
     portforward_free(TAKE(h->forward));
+    follow_free(TAKE(h->follow));
     h->r = NULL;
     if (h->next == h)                             /* in no queue */
         held_free(h);

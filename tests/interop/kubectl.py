@@ -153,6 +153,18 @@ with instance() as i:
     pod = k('get', 'pods', '-l', 'kruntimes.io/runtime=bash', '-o', 'name').stdout.split()[0]
     says('logs', pod, '-c', 'runtimed', out=has('runtimed is ready'))
     says('logs', pod, '-c', 'runtime', '--tail=1', out=has(r'^.*\n$'))
+    says('logs', pod, '-c', 'runtimed', '--timestamps', '--since=1h', '--limit-bytes=70', out=has(r'^(\S+Z) \1'))
+    says('logs', pod, '-c', 'runtimed', '--since-time=2100-01-01T00:00:00Z', out='')
+    says('logs', pod, '-c', 'runtimed', '--previous', code=1, out='', err=has('previous is not offered'))
+    follower = subprocess.Popen([KUBECTL, 'logs', '-f', '--tail=1', '-c', 'runtimed', pod], stdout=subprocess.PIPE, text=True, env=env)
+    told = []
+    reader = threading.Thread(target=lambda: [told.append(line) for line in follower.stdout], daemon=True)
+    reader.start()
+    until(lambda: told)
+    k('delete', '--wait=false', pod)                      # its log ends with it
+    reader.join(60)
+    s.check('logs -f', not reader.is_alive() and len(told) > 1 and follower.wait(30) == 0, str(told)[-500:])
+    pod = until(lambda: (k('get', 'pods', '-l', 'kruntimes.io/runtime=bash', '--field-selector=status.phase=Running', '-o', 'name').stdout.split() or [None])[0])
     says('logs', pod, '-c', 'none', code=1, out='', err=has('container none is not valid for pod'))
 
     # who may

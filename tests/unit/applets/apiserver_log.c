@@ -56,13 +56,68 @@ TEST(log_of_a_pod_whole_and_in_part)
     end(k);
 }
 
+TEST(log_of_a_pod_by_the_times_in_it)
+{
+    struct kit_api *k = begin();
+    struct kr_err e = { 0 };
+    CHECK_INT(fs_write(file, S("2026-01-01T00:00:01.000000Z one\n  more\n2026-01-01T00:00:02.500000Z two\nend"), 0600, false, &e), 0);
+    CHECK_STR(log_of(k, "?sinceTime=2026-01-01T00:00:02Z", 200), S("2026-01-01T00:00:02.500000Z two\nend"));
+    CHECK_STR(log_of(k, "?timestamps=true&tailLines=2", 200),
+              S("2026-01-01T00:00:02.500000Z 2026-01-01T00:00:02.500000Z two\n2026-01-01T00:00:02.500000Z end"));
+    CHECK_STR(log_of(k, "?timestamps=true&tailLines=2&limitBytes=30", 200), S("2026-01-01T00:00:02.500000Z 20"));
+    end(k);
+}
+
+/* What a reader of the end is told, by and by. */
+struct reader { struct buf got; bool ended; };
+static void reader_write(void *ctx, struct str bytes) { buf_str(&((struct reader *)ctx)->got, bytes); }
+static size_t reader_queued(void *ctx) { return (void)ctx, 0; }
+static void reader_end(void *ctx) { ((struct reader *)ctx)->ended = true; }
+static bool reader_has(void *ctx)
+{
+    struct reader *r = ctx;
+    return r->ended || (r->got.n && r->got.p[r->got.n - 1] == '.');
+}
+
+TEST(log_of_a_pod_is_followed_until_it_goes)
+{
+    struct kit_api *k = begin();
+    struct loop *loop = loop_new(&clock_system);
+    struct reader r = { .got = { .max = 65536 } };
+    struct kr_err e = { 0 };
+    CHECK_INT(kit_call(k, "GET", LOG "?follow=true&tailLines=1", NULL, NULL), 200);
+    CHECK_STR(buf_view(&k->reply.body), S("three\n"));
+    struct api_follow *from = k->reply.follow;
+    if (!CHECK(from != NULL))
+        return;
+    struct follow *f = follow_start(loop, TAKE_FD(from->fd), from->at, &from->view, (struct follow_user){ reader_write, reader_queued, reader_end, &r }, &e);
+    FILE *w = fopen(file, "a");
+    fputs("four.", w);
+    fflush(w);
+    CHECK_INT(loop_run_until(loop, reader_has, &r, loop_now_us(loop) + 20000000), 0);
+    CHECK_STR(buf_view(&r.got), S("four."));
+    fputs(" five", w);
+    fclose(w);
+    CHECK_INT(unlink(file), 0);
+    buf_clear(&r.got);
+    loop_run_until(loop, reader_has, &r, loop_now_us(loop) + 20000000);
+    CHECK(r.ended);
+    CHECK_STR(buf_view(&r.got), S(" five"));
+    follow_free(f);
+    buf_free(&r.got);
+    loop_free(loop);
+    end(k);
+}
+
 TEST(log_of_a_pod_refusals)
 {
     struct kit_api *k = begin();
     CHECK_STR(log_of(k, "?container=x", 400), S("container x is not valid for pod p"));
     CHECK_STR(log_of(k, "?container=runtimed", 400), S("container \"runtimed\" in pod \"p\" is waiting to start"));
-    CHECK_STR(log_of(k, "?follow=true", 400), S("follow is not offered for the logs of this server's pods"));
-    CHECK_STR(log_of(k, "?sinceSeconds=5", 400), S("sinceSeconds is not offered for the logs of this server's pods"));
+    CHECK(str_starts(log_of(k, "?previous=true", 400), S("previous is not offered for the logs of this server's pods")));
+    CHECK_STR(log_of(k, "?sinceSeconds=0", 400), S("sinceSeconds: Invalid value: \"0\": must be greater than or equal to 1"));
+    CHECK_STR(log_of(k, "?sinceSeconds=5&sinceTime=2026-01-01T00:00:00Z", 400), S("at most one of `sinceTime` or `sinceSeconds` may be specified"));
+    CHECK(str_starts(log_of(k, "?sinceTime=soon", 400), S("sinceTime: Invalid value: \"soon\"")));
     CHECK_STR(log_of(k, "?tailLines=-1", 400), S("tailLines: Invalid value: \"-1\": must be greater than or equal to 0"));
     CHECK_INT(kit_call(k, "GET", PODS "/q/log", NULL, NULL), 404);
     CHECK_INT(kit_call(k, "DELETE", LOG, NULL, NULL), 405);
