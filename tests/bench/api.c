@@ -5,6 +5,7 @@
  * for tests/bench/api, which divides one server's by the other's.
  */
 #include "tests/bench/bench.h"
+#include "core/fs.h"
 #include "core/json.h"
 #include <stdio.h>
 
@@ -119,15 +120,19 @@ static void crowd(struct bench *b, struct round *r)
 
 static double own_memory(const char *pid)
 {
-    char path[64], line[256];
-    long kib = 0;
-    snprintf(path, sizeof path, "/proc/%s/status", pid);
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "VmRSS: %ld", &kib) == 1)
-            break;
-    if (f)
-        fclose(f);
+    char path[64];
+    int64_t kib = 0;
+    struct kr_err ignored = { 0 };
+    AUTO_BUF struct buf text = { .max = 65536 };
+    snprintf(path, sizeof path, "/proc/%.20s/status", pid);
+    if (fs_read(path, &text, &ignored) == 0) {
+        struct str rest = buf_view(&text);
+        ptrdiff_t at = str_find(rest, S("VmRSS:"));
+        if (at >= 0) {
+            rest = str_trim(str_from(rest, (size_t)at + 6));
+            str_i64(str_cut(&rest, ' '), &kib);
+        }
+    }
     return (double)kib / 1024;
 }
 
