@@ -7,17 +7,25 @@
 #include "core/applet.h"
 #include "core/version.h"
 #include "k8s/meta.h"
+#include <signal.h>
 #include <stdio.h>
 
 enum { OUTPUT_MAX = 1 << 20 };
 
-static struct { struct install in; struct str part; } o = { .in = { .ns = S("kruntimes-system"), .replicas = 2, .only = S("") } };
+static struct { struct install in; struct str part, kubeconfig, context; bool uninstall, dry_run, keep; int64_t timeout_us; } o = {
+    .in = { .ns = S("kruntimes-system"), .replicas = 2, .only = S("") }, .timeout_us = INT64_C(4200000000) };
 static const struct opt opts[] = {
     { "image", 0, OPT_STR, &o.in.image, "IMAGE", "the image to run, and to put into Runtime Pods; else localhost/kruntimes with the version of this binary" },
     { "namespace", 'n', OPT_STR, &o.in.ns, "NAME", "where controller and scheduler run" },
     { "only-namespace", 0, OPT_STR, &o.in.only, "NAME", "work in this namespace only, with rights in it alone; else in all" },
     { "replicas", 0, OPT_INT, &o.in.replicas, "N", "of controller and scheduler each: one leads, the others stand by", .lo = 1, .hi = 9 },
     { "part", 0, OPT_STR, &o.part, "NAME", "print one part: namespace, crds, access, roles, admission, priority, network, controller or scheduler" },
+    { "uninstall", 0, OPT_FLAG, &o.uninstall, NULL, "print nothing, and take the installation away: Workflows, Runtimes and Runs, then the kinds, then the rest" },
+    { "keep-control-plane", 0, OPT_FLAG, &o.keep, NULL, "with --uninstall: only Workflows, Runtimes and Runs (before helm uninstall)" },
+    { "dry-run", 0, OPT_FLAG, &o.dry_run, NULL, "with --uninstall: say what would be deleted, delete nothing" },
+    { "timeout", 0, OPT_DURATION, &o.timeout_us, "TIME", "with --uninstall: how long Runtimes may take to drain", .hi = INT64_C(604800000000) },
+    { "kubeconfig", 0, OPT_STR, &o.kubeconfig, "FILE", "with --uninstall: which API server, and as whom", .env = "KUBECONFIG" },
+    { "context", 0, OPT_STR, &o.context, "NAME", "with --uninstall: context of the kubeconfig" },
     { 0 } };
 
 /* As far as it matters here: nothing that YAML, or a reference to an image, reads otherwise. */
@@ -60,6 +68,33 @@ static int print(struct kr_err *e)
     return applet_print(buf_view(&out), e);
 }
 
+static void on_signal(struct loop *loop, int sig, void *ctx)
+{
+    (void)sig;
+    (void)ctx;
+    loop_stop(loop);
+}
+
+static int uninstall(struct kr_err *e)
+{
+    static const int signals[] = { SIGINT, SIGTERM };
+    struct kube_config kc;
+    char agent[80];
+    if (kube_config_find(&kc, o.kubeconfig, o.context, e) < 0)
+        return -1;
+    struct loop *loop = loop_new(&clock_system);
+    snprintf(agent, sizeof agent, "kruntimes-manifests/%s", kr_version);
+    struct kube *k = kube_new(loop, &kc, agent, e);
+    struct uninstall u = { o.in, o.dry_run, o.keep, o.timeout_us };
+    loop_signals(loop, signals, LEN(signals), on_signal, NULL);
+    setvbuf(stdout, NULL, _IOLBF, 0);             /* a drain may take long: each line as it comes */
+    int rc = k ? uninstall_run(k, &u, e) : -1;
+    kube_free(k);
+    loop_free(loop);
+    kube_config_free(&kc);
+    return rc;
+}
+
 static int run(struct applet_call *c, struct kr_err *e)
 {
     char image[80];
@@ -67,13 +102,17 @@ static int run(struct applet_call *c, struct kr_err *e)
     snprintf(image, sizeof image, "localhost/kruntimes:%s", kr_version);
     if (!o.in.image.n)
         o.in.image = str_of(image);
-    return check(e) < 0 ? -1 : print(e);
+    if (check(e) < 0)
+        return -1;
+    if (!o.uninstall && (o.dry_run || o.keep))
+        return kr_fail(e, KR_USAGE, "--dry-run and --keep-control-plane belong to --uninstall");
+    return o.uninstall ? uninstall(e) : print(e);
 }
 
 const struct applet applet_manifests = {
     .name = "manifests", .group = APPLET_TOOL, .brief = "print what an installation on a cluster is made of",
     .help = "YAML for `kubectl apply -f -`: kinds, namespace, accounts and their rights, roles for people, admission policy, controller and "
             "scheduler. The same as `kubectl apply -k manifests/` with other values.",
-    .examples = "manifests | kubectl apply -f -\nmanifests --image registry.example.com/kruntimes:0.1.0 | kubectl apply -f -",
+    .examples = "manifests | kubectl apply -f -\nmanifests --image registry.example.com/kruntimes:0.1.0 | kubectl apply -f -\nmanifests --uninstall --dry-run",
     .opts = opts, .main = run,
 };

@@ -4,11 +4,11 @@
  * the values of this installation in their places.
  *
  *   texts.c    Deployments, Services, policies    roles.c    accounts and roles, from crds/access.def
- *   main.c     options
+ *   uninstall.c    the way back                   main.c     options
  */
 #ifndef APPLETS_MANIFESTS_MANIFESTS_H
 #define APPLETS_MANIFESTS_MANIFESTS_H
-#include "core/kr.h"
+#include "k8s/client.h"
 
 struct install {
     struct str ns;                                /* of the installation */
@@ -24,4 +24,10 @@ void install_put_text(const struct install *, const char *text, const char *comp
 void install_put_access(const struct install *, struct buf *);   /* accounts of the control plane, and what they may */
 void install_put_people(const struct install *, struct buf *);   /* roles to bind people to */
 
+
+/* ---- uninstall.c ------------------------------------------------------------------------------------------------- */
+struct uninstall { struct install what; bool dry_run, keep_control_plane; int64_t timeout_us; };
+/* Deletes Workflows, then Runtimes (the controller drains their pods), then Runs, and waits for each to be gone; then what the
+ * install_parts print, kinds first, the control plane and its namespace last. Each step is told on stdout. KR_DEADLINE when something is still there at the end of the time. */
+int uninstall_run(struct kube *, const struct uninstall *, struct kr_err *);
 #endif

@@ -40,7 +40,7 @@ static void put_rules(enum access_role role, struct buf *b)
 
 static void put_head(const char *kind, const char *name, struct str ns, struct buf *b)
 {
-    buf_fmt(b, "---\napiVersion: " RBAC "/v1\nkind: %s\nmetadata:\n  name: %s\n", kind, name);
+    buf_fmt(b, "apiVersion: " RBAC "/v1\nkind: %s\nmetadata:\n  name: %s\n", kind, name);
     if (ns.n)
         buf_fmt(b, "  namespace: %.*s\n", SFMT(ns));
     buf_lit(b, "  labels:\n    app.kubernetes.io/name: kruntimes\n    app.kubernetes.io/part-of: kruntimes\n");
@@ -48,7 +48,7 @@ static void put_head(const char *kind, const char *name, struct str ns, struct b
 
 static void put_binding(const struct install *in, const char *kind, const char *name, const char *account, struct str ns, struct buf *b)
 {
-    buf_fmt(b, "---\napiVersion: " RBAC "/v1\nkind: %sBinding\nmetadata:\n  name: %s\n", kind, name);
+    buf_fmt(b, "apiVersion: " RBAC "/v1\nkind: %sBinding\nmetadata:\n  name: %s\n", kind, name);
     if (ns.n)
         buf_fmt(b, "  namespace: %.*s\n", SFMT(ns));
     buf_lit(b, "  labels:\n    app.kubernetes.io/name: kruntimes\n    app.kubernetes.io/part-of: kruntimes\n");
@@ -58,7 +58,7 @@ static void put_binding(const struct install *in, const char *kind, const char *
 
 static void put_account(const struct install *in, const char *component, struct buf *b)
 {
-    install_put_text(in, "---\napiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: kruntimes-$NAME\n  namespace: $NAMESPACE\n  labels:\n"
+    install_put_text(in, "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: kruntimes-$NAME\n  namespace: $NAMESPACE\n  labels:\n"
                          "    app.kubernetes.io/name: kruntimes\n    app.kubernetes.io/component: $NAME\n    app.kubernetes.io/part-of: kruntimes\n", component, b);
 }
 
@@ -66,6 +66,7 @@ void install_put_access(const struct install *in, struct buf *b)
 {
     buf_lit(b, "# Accounts of the control plane, and what they may. Each rule is a call in the code (crds/access.def).\n");
     put_account(in, "controller", b);
+    buf_lit(b, "---\n");
     put_account(in, "scheduler", b);
     for (int i = 0; i < ACCESS_ROLES; i++) {
         const struct access_role_def *d = &access_roles[i];
@@ -77,8 +78,10 @@ void install_put_access(const struct install *in, struct buf *b)
         if (d->where == ACCESS_GIVEN || d->where == ACCESS_PEOPLE)
             continue;
         buf_fmt(&name, "%s%s", d->name, d->where == ACCESS_HOME ? "-lease" : "");
+        buf_lit(b, "---\n");
         put_head(cluster ? "ClusterRole" : "Role", name.p, ns, b);
         put_rules((enum access_role)i, b);
+        buf_lit(b, "---\n");
         put_binding(in, cluster ? "ClusterRole" : "Role", name.p, account, ns, b);
     }
 }
@@ -88,10 +91,13 @@ void install_put_people(const struct install *in, struct buf *b)
     (void)in;
     buf_lit(b, "# Roles for people: bind them by a RoleBinding in a namespace, or a ClusterRoleBinding for all. The cluster's own view, edit\n"
                "# and admin get the same rules by the label.\n");
+    const char *between = "";
     for (int i = 0; i < ACCESS_ROLES; i++) {
         const struct access_role_def *d = &access_roles[i];
         if (d->where != ACCESS_PEOPLE)
             continue;
+        buf_lit(b, between);
+        between = "---\n";
         put_head("ClusterRole", d->name, S(""), b);
         buf_fmt(b, "    rbac.authorization.k8s.io/aggregate-to-%s: \"true\"\n", d->aggregate);
         buf_fmt(b, "  annotations:\n    kubernetes.io/description: %s\n", d->brief);
