@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * probes: three pages and a hook. /healthz says only that the loop turns, so that a broken API never restarts a container.
+ * probes: three pages and a hook. /livez (and /healthz, its older name) says only that the loop turns, so that a broken API never
+ * restarts a container.
  * Deliberately not here: TLS and who may ask; what these pages tell is no secret. Tests: tests/unit/grpc/probes.c.
  */
 #include "grpc/probes.h"
@@ -22,7 +23,7 @@ static void begin(struct hreq *r, void *ctx)
     if (!str_is(hreq_method(r), "GET") && !str_is(hreq_method(r), "HEAD")) {
         struct http_field f[] = { { S("allow"), S("GET, HEAD") }, { S("content-type"), S("text/plain; charset=utf-8") } };
         hreq_respond(r, 405, (struct http_fields){ f, LEN(f) }, S("these pages are read-only\n"));
-    } else if (str_is(path, "/healthz")) {
+    } else if (str_is(path, "/livez") || str_is(path, "/healthz")) {
         answer(r, 200, "text/plain; charset=utf-8", S("ok\n"));
     } else if (str_is(path, "/readyz")) {
         AUTO_BUF struct buf why = { .max = 1024 };
@@ -35,7 +36,7 @@ static void begin(struct hreq *r, void *ctx)
     } else if (p->user.page && p->user.page(p->user.ctx, r, whole)) {
         hreq_set_user(r, p);
     } else {
-        answer(r, 404, "text/plain; charset=utf-8", S("there are /healthz, /readyz and /metrics\n"));
+        answer(r, 404, "text/plain; charset=utf-8", S("there are /livez, /readyz, /healthz and /metrics\n"));
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * probes: a plain HTTP server for /healthz (the loop turns), /readyz and /metrics of a process.
+ * probes: a plain HTTP server for /livez and /healthz (the loop turns), /readyz and /metrics of a process.
  */
 #ifndef GRPC_PROBES_H
 #define GRPC_PROBES_H

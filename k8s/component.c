@@ -26,7 +26,7 @@ const struct opt component_opts[] = {
     { "lease-namespace", 0, OPT_STR, &o.lease_ns, "NAME", "where the Lease is; else the own namespace", .env = "KRUNTIMES_NAMESPACE" },
     { "identity", 0, OPT_STR, &o.identity, "NAME", "holder of the Lease; else the host's name", .env = "KRUNTIMES_POD_NAME" },
     { "metrics-bind", 0, OPT_STR, &o.metrics, "ADDR", "where /metrics listens, or off" },
-    { "probes-bind", 0, OPT_STR, &o.probes, "ADDR", "where /healthz and /readyz listen, or off" },
+    { "probes-bind", 0, OPT_STR, &o.probes, "ADDR", "where /livez, /readyz and /healthz listen, or off" },
     { 0 } };
 
 struct process {
@@ -77,10 +77,7 @@ static bool is_ready(void *ctx, struct buf *why)
     struct process *p = ctx;
     if (!p->started)
         return true;                              /* a stand-by is as ready as it can be */
-    if (p->config->ready(p->config->ctx))
-        return true;
-    buf_lit(why, "the picture of the cluster is not complete\n");
-    return false;
+    return p->config->ready(p->config->ctx, why);
 }
 
 static bool may_write(void *ctx)

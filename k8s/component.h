@@ -20,7 +20,7 @@ struct component_config {
     enum metric_group metrics;
     void (*start)(struct component *, void *ctx); /* it leads (or needs not to): work begins */
     void (*stop)(void *ctx);                      /* once, before the process ends; NULL-safe state of yours is freed here */
-    bool (*ready)(void *ctx);                     /* for /readyz, once started */
+    bool (*ready)(void *ctx, struct buf *why);    /* for /readyz, once started; `why`: a line for each cause */
     void *ctx;
 };
 extern const struct opt component_opts[];         /* put it into the applet's `shared` */

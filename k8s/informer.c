@@ -381,4 +381,10 @@ void informer_free(struct informer *inf)
 
 bool informer_is_synced(const struct informer *inf) { return inf->synced; }
 bool informer_is_live(const struct informer *inf) { return inf->synced && inf->live; }
+bool informer_ready(const struct informer *inf, struct buf *why)
+{
+    if (!informer_is_live(inf))
+        buf_fmt(why, inf->synced ? "%s: the watch is interrupted\n" : "%s: no list of them is complete yet\n", inf->r->plural);
+    return informer_is_live(inf);
+}
 int64_t informer_listed_at(const struct informer *inf) { return inf->listed_at_us; }

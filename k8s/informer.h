@@ -31,5 +31,6 @@ struct informer *informer_new(struct kube *, const struct informer_config *, str
 void informer_free(struct informer *);                            /* no further callback; NULL is fine */
 bool informer_is_synced(const struct informer *);                 /* a first list is complete */
 bool informer_is_live(const struct informer *);                   /* and the watch is open now */
+bool informer_ready(const struct informer *, struct buf *why);    /* live; else a line of `why` says what is missing */
 int64_t informer_listed_at(const struct informer *);              /* monotonic µs at which the last complete list began */
 #endif

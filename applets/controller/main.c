@@ -223,9 +223,17 @@ static void trouble(void *ctx, const struct kr_err *e)
 
 /* ---- work -------------------------------------------------------------------------------------------------------- */
 
-static bool is_ready(void *ctx)
+static bool is_ready(void *ctx, struct buf *why)
 {
     struct controller *c = ctx;
+    bool ready = true;
+    for (int i = 0; i < STORES; i++)
+        ready &= informer_ready(c->stores[i].informer, why);
+    return ready;
+}
+
+static bool is_synced(const struct controller *c)
+{
     for (int i = 0; i < STORES; i++)
         if (!informer_is_synced(c->stores[i].informer))
             return false;
@@ -484,7 +492,7 @@ static void work(void *ctx, struct str key)
     struct kr_err e = { 0 };
     struct str rest = key, what = str_cut(&rest, '/');
     int rc = 0;
-    if (!is_ready(c)) {
+    if (!is_synced(c)) {
         workqueue_done(c->queue, key, true);      /* comes back: the first lists take a moment */
         return;
     }

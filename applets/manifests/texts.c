@@ -89,7 +89,7 @@ static const char component_rest_text[] =
     "          periodSeconds: 5\n"
     "        livenessProbe:                   # the loop turns; an API that is down restarts nothing\n"
     "          httpGet:\n"
-    "            path: /healthz\n"
+    "            path: /livez\n"
     "            port: probes\n"
     "          periodSeconds: 10\n"
     "          timeoutSeconds: 5\n"

@@ -175,9 +175,15 @@ static void found(void *ctx, struct str ns, struct str runtime, struct str works
     wake(s);
 }
 
-static bool is_ready(void *ctx)
+static bool is_ready(void *ctx, struct buf *why)
 {
     struct scheduler *s = ctx;
+    bool runs = informer_ready(s->runs, why), runtimes = informer_ready(s->runtimes, why), pods = informer_ready(s->pods, why);
+    return runs && runtimes && pods;
+}
+
+static bool is_synced(const struct scheduler *s)
+{
     return informer_is_synced(s->runs) && informer_is_synced(s->runtimes) && informer_is_synced(s->pods);
 }
 
@@ -186,7 +192,7 @@ static void pass(struct loop *loop, struct defer *d)
     struct scheduler *s = container_of(d, struct scheduler, pass);
     static struct sched_decision out[BATCH];
     size_t n = BATCH;
-    if (!is_ready(s))
+    if (!is_synced(s))
         return;
     while (n == BATCH && s->in_flight + BATCH <= IN_FLIGHT) {
         n = sched_pass(s->sched, now(s), out, BATCH);

@@ -5,6 +5,7 @@ ends in order under load, and the other takes over. No Run is lost, none is exec
 """
 import os, signal, socket, subprocess, sys, tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+import exposition
 from local import *
 
 LEASES = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kruntimes-'
@@ -52,6 +53,7 @@ class Cluster:
         c.sock.connect(os.path.join(self.dir, '%s.%s' % (name, kind)))
         c.request('GET', path)
         answer = c.getresponse()
+        self.type = answer.getheader('content-type')
         return answer.status, answer.read().decode()
 
     def submit(self, prefix, n):
@@ -113,6 +115,10 @@ def main():
                 lead = c.holder(x)
                 c.until('who leads is ready', lambda: c.page(lead, '/readyz')[0] == 200)
                 s.equal('a stand-by is ready', c.page(other(lead), '/readyz')[0], 200)
+                s.equal('both are alive', [c.page(n, path)[0] for n in (lead, other(lead)) for path in ('/livez', '/healthz')], [200] * 4)
+                status, text = c.page(lead, '/metrics', 'metrics')
+                s.equal('%s: a scraper reads its metrics' % x, (status, exposition.faults(text)), (200, []))
+                s.check('and there are some', text.count('# TYPE') > 5 and c.type.startswith(('text/plain; version=0.0.4', 'application/openmetrics-text')), c.type)
             s.equal('a Runtime', c.api.call('POST', RUNTIMES, {
                 'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': 'bash'},
                 'spec': {'replicas': 2, 'server': 'Injected', 'capacity': {'resources': {'runs': 4}},
@@ -136,6 +142,11 @@ def main():
 
             before = hand_over(c, 'kill', signal.SIGKILL)
             forbidden = [n for n in c.parts if 'is forbidden' in open(os.path.join(folder, n + '.log'), errors='replace').read()]
+            lead = {x: c.holder(x) for x in COMPONENTS}
+            c.parts['apiserver'].kill()
+            for x, cause in (('controller', 'nodes: the watch is interrupted'), ('scheduler', 'runs: the watch is interrupted')):
+                c.until('%s without an API is not ready, and says why' % x, lambda: (lambda status, why: status == 503 and cause in why)(*c.page(lead[x], '/readyz')))
+                s.equal('%s without an API is alive' % x, c.page(lead[x], '/livez')[0], 200)
             s.equal('nothing was asked for that an installation does not grant', forbidden, [])
         finally:
             c.stop()

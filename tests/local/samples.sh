@@ -24,5 +24,17 @@ check retry $'attempt 1\nattempt 2\nattempt 3'
 for f in manifests/samples/*.yaml; do
     case $f in */hello.yaml|*/files.yaml|*/retry.yaml) ;; *) failed=$((failed + 1)); echo "FAIL $f: no test runs it" ;; esac
 done
+# Runtimes: each is taken as it stands (under a name of its own, as bash is there already); Python's executes a Run.
+for f in manifests/samples/runtimes/*.yaml; do
+    name=sample-$(basename "$f" .yaml)
+    sed "s/^  name: .*/  name: $name/" "$f" >build/test/sample.yaml
+    want="runtime/$name created"
+    if [ "$name" = sample-python ]; then
+        printf -- '---\napiVersion: kruntimes.io/v1alpha1\nkind: Run\nmetadata: {name: sum}\nspec: {runtime: %s, args: ["print(20 + 22)"]}\n' "$name" >>build/test/sample.yaml
+        want=$'42\n'$want
+    fi
+    out=$(build/kruntimes local run -f build/test/sample.yaml 2>&1 | grep -v '^run/')
+    if [ "$out" = "$want" ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAIL $f: printed \"$out\""; fi
+done
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

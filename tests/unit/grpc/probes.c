@@ -92,6 +92,7 @@ static void pages_by(enum http_version version)
     CHECK_OR(p);
     struct httpc *c = httpc_new(loop, &(struct httpc_config){ .target = { .host = str_of(t.path) }, .version = version });
     CHECK_INT(ask(loop, c, "GET", "/healthz"), 200);
+    CHECK_INT(ask(loop, c, "GET", "/livez"), 200);
     CHECK_STR(buf_view(&t.body), S("ok\n"));
     CHECK_INT(ask(loop, c, "GET", "/readyz"), 503);
     CHECK_STR(buf_view(&t.body), S("no list yet\n"));
