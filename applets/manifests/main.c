@@ -12,7 +12,7 @@
 
 enum { OUTPUT_MAX = 1 << 20 };
 
-static struct { struct install in; struct str part, kubeconfig, context; bool uninstall, dry_run, keep; int64_t timeout_us; } o = {
+static struct { struct install in; struct str part; struct kube_flags kube; bool uninstall, dry_run, keep; int64_t timeout_us; } o = {
     .in = { .ns = S("kruntimes-system"), .replicas = 2, .only = S("") }, .timeout_us = INT64_C(4200000000) };
 static const struct opt opts[] = {
     { "image", 0, OPT_STR, &o.in.image, "IMAGE", "the image to run, and to put into Runtime Pods; else localhost/kruntimes with the version of this binary" },
@@ -24,9 +24,9 @@ static const struct opt opts[] = {
     { "keep-control-plane", 0, OPT_FLAG, &o.keep, NULL, "with --uninstall: only Workflows, Runtimes and Runs (before helm uninstall)" },
     { "dry-run", 0, OPT_FLAG, &o.dry_run, NULL, "with --uninstall: say what would be deleted, delete nothing" },
     { "timeout", 0, OPT_DURATION, &o.timeout_us, "TIME", "with --uninstall: how long Runtimes may take to drain", .hi = INT64_C(604800000000) },
-    { "kubeconfig", 0, OPT_STR, &o.kubeconfig, "FILE", "with --uninstall: which API server, and as whom", .env = "KUBECONFIG" },
-    { "context", 0, OPT_STR, &o.context, "NAME", "with --uninstall: context of the kubeconfig" },
     { 0 } };
+/* Which API server, and as whom: --uninstall speaks to one. */
+static const struct opt server_opts[] = { KUBE_FLAG_OPTS(o.kube), { 0 } };
 
 /* As far as it matters here: nothing that YAML, or a reference to an image, reads otherwise. */
 static bool is_image(struct str s)
@@ -80,7 +80,7 @@ static int uninstall(struct kr_err *e)
     static const int signals[] = { SIGINT, SIGTERM };
     struct kube_config kc;
     char agent[80];
-    if (kube_config_find(&kc, o.kubeconfig, o.context, e) < 0)
+    if (kube_config_find(&kc, &o.kube, e) < 0)
         return -1;
     struct loop *loop = loop_new(&clock_system);
     snprintf(agent, sizeof agent, "kruntimes-manifests/%s", kr_version);
@@ -114,5 +114,5 @@ const struct applet applet_manifests = {
     .help = "YAML for `kubectl apply -f -`: kinds, namespace, accounts and their rights, roles for people, admission policy, controller and "
             "scheduler. The same as `kubectl apply -k manifests/` with other values.",
     .examples = "manifests | kubectl apply -f -\nmanifests --image registry.example.com/kruntimes:0.1.0 | kubectl apply -f -\nmanifests --uninstall --dry-run",
-    .opts = opts, .main = run,
+    .opts = opts, .shared = (const struct opt *const[]){ server_opts, NULL }, .main = run,
 };
