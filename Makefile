@@ -6,6 +6,7 @@
 #   make dev        build/dev/kruntimes   host C library with ASan and UBSan
 #   make unit       unit tests in the dev flavour (build/dev/unit NAME runs some)
 #   make bench      the figures of README.md, measured here
+#   make fuzz       random inputs for every parser (T=target TIME=seconds)
 #   make bench-api  the API server's, beside a kube-apiserver's with etcd
 #   make test       set-up, both flavours, every test suite, one line of totals
 #   make test-cluster   the same on a Kubernetes of one node
@@ -40,8 +41,8 @@ $(foreach f,musl dev arm64,$(eval $(call deps-env,$f)))
 
 # Only the flavours that a goal needs are looked up: "make dev" asks for nothing of musl, "make lint" for nothing.
 goals := $(or $(MAKECMDGOALS),all)
-use-musl  := $(filter all unit-musl bench bench-api build/bench size deps install build/kruntimes build/unit build/musl/% build/image/amd64,$(goals))
-use-dev   := $(filter dev unit build/dev/%,$(goals))
+use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/image/amd64 bench-api,$(goals))
+use-dev   := $(filter dev unit fuzz build/dev/% build/fuzz/% build/libfuzzer/%,$(goals))
 use-arm64 := $(filter arm64 build/arm64/% build/image/arm64,$(goals))
 $(foreach f,musl dev arm64,$(if $(use-$f),$(eval include build/$f/deps.mk)))
 
@@ -65,6 +66,17 @@ CC_dev       = $(DEPS_CC_dev)
 CFLAGS_dev   = $(BASE) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
                -fno-sanitize-recover=undefined $(DEPS_CFLAGS_dev)
 LDFLAGS_dev  = -fsanitize=address,undefined
+# The dev flavour again, telling which code an input reaches: to our own driver (gcc), or to clang's libFuzzer.
+fuzz-deps      = $(foreach v,CC CFLAGS LIBS,$(eval DEPS_$v_$1 = $$(DEPS_$v_dev)))
+CC_fuzz        = $(DEPS_CC_dev)
+CFLAGS_fuzz    = $(CFLAGS_dev) $(FUZZ_COVERAGE)
+FUZZ_COVERAGE := -fsanitize-coverage=trace-pc
+LDFLAGS_fuzz   = $(LDFLAGS_dev)
+CC_libfuzzer      = clang
+CFLAGS_libfuzzer  = $(filter-out -Werror,$(CFLAGS_dev)) -w -fsanitize=fuzzer-no-link
+LDFLAGS_libfuzzer = -fsanitize=fuzzer,address,undefined
+$(call fuzz-deps,fuzz)
+$(call fuzz-deps,libfuzzer)
 
 # $(call flavour,NAME): its objects, the program and the unit tests.
 define flavour
@@ -99,7 +111,20 @@ endef
 # make V=1 prints each command.
 Q   := $(if $(V),,@)
 say  = @echo
-$(foreach f,musl dev arm64,$(eval $(call flavour,$f)))
+$(foreach f,musl dev arm64 fuzz libfuzzer,$(eval $(call flavour,$f)))
+
+# $(call fuzzer,FLAVOUR,its driver): one program with all targets (tests/fuzz/fuzz.h).
+define fuzzer
+FUZZ_$1 := $(patsubst %.c,build/$1/obj/%.o,$(filter-out tests/fuzz/driver.c tests/fuzz/libfuzzer.c,$(wildcard tests/fuzz/*.c)) tests/fuzz/$2.c tests/kit/h2_ends.c)
+build/$1/fuzz: $$(FUZZ_$1) $$(LIB_$1)
+	$$(say) link $$@
+	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS_$1) $$^ -o $$@ $$(DEPS_LIBS_$1)
+-include $$(FUZZ_$1:.o=.d)
+endef
+$(eval $(call fuzzer,fuzz,driver))
+$(eval $(call fuzzer,libfuzzer,libfuzzer))
+# The driver watches; it is not watched, nor what starts and ends each run.
+build/fuzz/obj/tests/fuzz/driver.o build/fuzz/obj/tests/kit/h2_ends.o: FUZZ_COVERAGE :=
 
 # ---------------------------------------------------------------- goals
 
@@ -143,7 +168,7 @@ demo: setup
 # Both flavours need build/deps.mk of their own, so each is a make of its own.
 test-build: setup-test
 	@$(MAKE) --no-print-directory build/kruntimes build/unit
-	@$(MAKE) --no-print-directory build/dev/kruntimes build/dev/unit
+	@$(MAKE) --no-print-directory build/dev/kruntimes build/dev/unit build/fuzz/fuzz
 test: test-build
 	@tests/run
 test-long: test-build
@@ -152,6 +177,9 @@ test-long: test-build
 test-cluster: setup
 	@$(MAKE) --no-print-directory build/kruntimes
 	@tests/cluster/run
+# make fuzz [T=target] [TIME=seconds each]: longer than the tests do; what is found stays in build/fuzz/corpus.
+fuzz: setup-test build/fuzz/fuzz
+	@tests/fuzz/run.py --seconds $(or $(TIME),60) $(T)
 lint:
 	@tests/lint/selftest.py
 	@tests/lint/run -v
@@ -185,5 +213,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all dev unit unit-musl bench bench-api arm64 size deps deps-all setup setup-image setup-test demo test-build test test-long test-cluster lint \
+.PHONY: all dev unit unit-musl fuzz bench arm64 size deps deps-all setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api \
         generate golden install image clean FORCE

@@ -18,7 +18,6 @@ CASES = [
     ('another kind', 'apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n', 'kind "Pod"'),
     ('billion laughs', 'a: &a [x,x,x,x,x,x,x,x,x,x]\n' + ''.join('%s: &%s [%s]\n' % (c, c, ','.join(['*' + p] * 10)) for p, c in zip('abcdefgh', 'bcdefghi')), 'alias'),
     ('Git, not offered yet', HEAD + 'spec: {runtime: bash, source: {repoURL: "https://example.org/x.git"}}\n', 'not offered yet'),
-    ('workspace, not offered yet', HEAD + 'spec: {runtime: bash, workspace: {name: w}}\n', 'not offered yet'),
 ]
 
 s = Suite()

@@ -80,8 +80,8 @@ spec:
     # cancel in each phase; one terminal phase only
     i.api.call('POST', RUNS, run_object('pending', ['true'], runtime='not-there'))
     i.api.call('POST', RUNS, run_object('running', ['sleep 60']))
-    phases = {}
-    for event in i.api.watch(RUNS + '?watch=true&timeoutSeconds=20'):
+    phases, asked = {}, False
+    for event in i.api.watch(RUNS + '?watch=true&timeoutSeconds=60'):
         run = event['object']
         name, phase = run['metadata']['name'], run.get('status', {}).get('phase', 'Pending')
         if name not in ('pending', 'running', 'early'):
@@ -89,7 +89,8 @@ spec:
         seen = phases.setdefault(name, [])
         if not seen or seen[-1] != phase:
             seen.append(phase)
-        if name == 'running' and phase == 'Running' and event['type'] != 'ADDED' and len(phases) == 2:
+        if not asked and phases.get('running', [None])[-1] == 'Running' and len(phases) == 2:
+            asked = True
             i.api.call('PATCH', RUNS + '/running', {'spec': {'cancelRequested': True}}, 'application/merge-patch+json')
             i.api.call('PATCH', RUNS + '/pending', {'spec': {'cancelRequested': True}}, 'application/merge-patch+json')
             i.api.call('POST', RUNS, run_object('early', ['sleep 60'], cancelRequested=True))

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Random inputs for every parser: run.py [--seconds N] [TARGET…]
+
+A target begins with what lies in tests/fuzz/corpus/TARGET and tests/fuzz/regress/TARGET (every crash stays there), with files
+of the tree that are of its kind, and with what earlier runs found (build/fuzz/corpus/TARGET). The seed is the day's, so that
+each day tries something else and a failure can be had again. One line a target; the last line is "N passed, N failed"."""
+import argparse
+import concurrent.futures
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
+PROGRAM = 'build/fuzz/fuzz'
+OWN = 'build/fuzz/corpus'
+
+
+def from_tree(target):
+    """Inputs that the tree has anyway, as bytes."""
+    def objects():
+        with open('tests/corpus/cases.jsonl', encoding='utf-8') as f:
+            for line in f:
+                for o in json.loads(line).get('objects', []):
+                    if isinstance(o, dict) and len(json.dumps(o)) < 4000:
+                        yield o
+    read = lambda *patterns: [open(p, 'rb').read()[:16000] for g in patterns for p in sorted(glob.glob(g))]
+    crds = b'\n'.join(read('crds/*.yaml')).decode()
+    if target == 'yaml':
+        return read('crds/*.yaml', 'manifests/*.yaml', 'manifests/samples/*.yaml')
+    if target == 'json':
+        return [json.dumps(o).encode() for o in objects()][::7]
+    if target == 'model':
+        kinds = ['Run', 'Runtime', 'Workflow']
+        return [bytes([kinds.index(o['kind'])]) + json.dumps(o).encode() for o in objects() if o.get('kind') in kinds][::3]
+    if target == 'expr':
+        return [r.strip().strip('\'"').encode() for r in re.findall(r'rule: (.*)', crds)]
+    if target == 'regex':
+        return [p.strip().strip('\'"').encode() + b'\nhttps://host/a.git' for p in set(re.findall(r'pattern: (.*)', crds))]
+    return []
+
+
+def run(target, seconds, seed):
+    own = os.path.join(OWN, target)
+    os.makedirs(own, exist_ok=True)
+    for i, data in enumerate(from_tree(target)):
+        with open(os.path.join(own, 'tree-%d' % i), 'wb') as f:
+            f.write(data)
+    folders = [d for d in ('tests/fuzz/regress/' + target, 'tests/fuzz/corpus/' + target, own) if os.path.isdir(d)]
+    command = [PROGRAM, target, '--seconds', str(seconds), '--seed', str(seed), '--keep', own, *folders]
+    env = dict(os.environ, ASAN_OPTIONS='hard_rss_limit_mb=4096:allocator_may_return_null=0')
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors='replace', env=env, timeout=seconds * 4 + 300)
+        said, code = (done.stdout + done.stderr).strip(), done.returncode
+    except subprocess.TimeoutExpired:
+        said, code = 'it did not end', 1
+    if code:
+        return False, 'FAIL %s (%s)\n%s' % (target, ' '.join(command[:6]), said[-4000:])
+    return True, said.split('\n')[-1]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('--seconds', type=int, default=int(os.environ.get('KR_FUZZ_SECONDS', '10')))
+    p.add_argument('--seed', type=int, default=int(time.time()) // 86400)
+    p.add_argument('targets', nargs='*')
+    o = p.parse_args()
+    known = subprocess.run([PROGRAM], capture_output=True, text=True, check=True).stdout.split()
+    unknown = [t for t in o.targets if t not in known]
+    if unknown:
+        sys.exit('there is no target %s; there are: %s' % (', '.join(unknown), ' '.join(known)))
+    passed = failed = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for ok, said in pool.map(lambda t: run(t, o.seconds, o.seed), o.targets or sorted(known)):
+            print(said, flush=True)
+            passed, failed = passed + ok, failed + (not ok)
+    print('%d passed, %d failed' % (passed, failed))
+    sys.exit(1 if failed else 0)
+
+
+main()
