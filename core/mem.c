@@ -173,8 +173,8 @@ static struct arena_block *new_block(struct arena *a, size_t n)
 {
     size_t cap = a->first ? a->first : 1024;
     if (a->head) cap = a->head->cap * 2;
-    while (cap < n && cap < SPARE_MOST) cap *= 2;
     if (cap > SPARE_MOST) cap = SPARE_MOST;
+    while (n > SPARE_LEAST && cap < n && cap < SPARE_MOST) cap *= 2;
     if (cap < n) cap = n;
     struct arena_block *b = block_get(cap);
     *b = (struct arena_block){ .next = a->head, .cap = cap };
