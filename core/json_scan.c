@@ -8,6 +8,7 @@
  */
 #include "core/json.h"
 #include "core/map.h"
+#include <endian.h>
 
 struct scan {
     const char *start, *at, *end;
@@ -29,17 +30,24 @@ static const char *skip_space(const char *p, const char *end)
 }
 static char byte(const struct scan *s) { return s->at < s->end ? *s->at : 0; }
 
+/* Eight bytes at a time. In a word of bytes looked at as one number, ((w - 0x01…) & ~w & 0x80…) has its lowest bit set in the
+ * first byte that is zero; what it says of bytes behind that one may be wrong, so only the first is asked for. */
+#define ONES UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
+static uint64_t zeros(uint64_t w) { return (w - ONES) & ~w & HIGHS; }
+static uint64_t eight(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, 8);
+    return le64toh(w);
+}
+
 /* The next byte that is a quote, a backslash, a control character or not ASCII. */
 static const char *plain_run(const char *p, const char *end)
 {
-    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-    while (end - p >= 8) {
-        uint64_t w, q, b;
-        memcpy(&w, p, 8);
-        q = w ^ ones * '"';
-        b = w ^ ones * '\\';
-        if ((w | (w - ones * 0x20) | (q - ones) | (b - ones)) & high) break;      /* may stop early, never late */
-        p += 8;
+    for (; end - p >= 8; p += 8) {
+        uint64_t w = eight(p), m = zeros(w ^ ONES * '"') | zeros(w ^ ONES * '\\') | ((w | (w - ONES * 0x20)) & HIGHS);
+        if (m) return p + __builtin_ctzll(m) / 8;
     }
     while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\') p++;
     return p;
@@ -238,20 +246,21 @@ enum json_type json_kind(const struct json_cur *c)
     }
 }
 
-/* Behind the string that starts at p. Most are short: those are done before memchr has begun. */
+/* Behind the string that starts at p, in text that the pass has seen: what a backslash stands before is a part of it. */
 static const char *string_end(const char *p, const char *end)
 {
-    const char *near = end - p > 32 ? p + 32 : end;
-    for (p++; p < near && *p != '\\'; p++)
-        if (*p == '"') return p + 1;
-    for (; p < end && *p != '"'; p++) {
-        p = memchr(p, '"', (size_t)(end - p));
-        if (!p) return end;
-        size_t back = 0;
-        while (p[-1 - (ptrdiff_t)back] == '\\') back++;              /* an odd number of them makes it a part of the string */
-        if (back % 2 == 0) break;
+    for (p++; p < end; p += 2) {
+        uint64_t m = 0;
+        for (; end - p >= 8; p += 8) {
+            uint64_t w = eight(p);
+            m = zeros(w ^ ONES * '"') | zeros(w ^ ONES * '\\');
+            if (m) break;
+        }
+        if (m) p += __builtin_ctzll(m) / 8;
+        else while (p < end && *p != '"' && *p != '\\') p++;
+        if (p < end && *p == '"') return p + 1;
     }
-    return p < end ? p + 1 : end;
+    return end;
 }
 
 void json_enter(struct json_cur *c) { c->at = skip_space(c->at + 1, c->end); }

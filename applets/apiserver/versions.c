@@ -5,20 +5,28 @@
  */
 #include "applets/apiserver/versions.h"
 
+static struct str member(struct str object, struct str name)
+{
+    char key[64];
+    if (!object.p || name.n >= sizeof key)
+        return (struct str){ 0 };
+    memcpy(key, name.p, name.n);
+    key[name.n] = '\0';
+    return json_find(object, key);
+}
+
+/* Fields of one part of the object stand side by side in r->fields, so that the part is looked for once. */
 static void read_fields(struct version *v)
 {
     const struct resource *r = v->r;
+    struct str part = { 0 }, part_json = { 0 };
     for (size_t i = 0; r->fields && r->fields[i] && i < VERSION_FIELDS; i++) {
-        struct str rest = str_of(r->fields[i]), at = v->json;
-        while (rest.n && at.p) {
-            struct str part = str_cut(&rest, '.');
-            char key[64];
-            if (part.n >= sizeof key)
-                break;
-            memcpy(key, part.p, part.n);
-            key[part.n] = '\0';
-            at = json_find(at, key);
-        }
+        struct str rest = str_of(r->fields[i]), first = str_cut(&rest, '.');
+        if (!part.p || !str_eq(first, part))
+            part_json = member(v->json, part = first);
+        struct str at = part_json;
+        while (rest.n && at.p)
+            at = member(at, str_cut(&rest, '.'));
         v->fields[i] = json_str_of(at, &v->arena);
     }
 }

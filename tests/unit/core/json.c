@@ -192,3 +192,26 @@ TEST(json_strings_end_behind_any_character)
         if (!CHECK_INT(json_scan(str_of(rows[i].text), &e), rows[i].ok ? 0 : -1)) CHECK_Z(rows[i].text, e.msg);
     }
 }
+
+/* Eight bytes are looked at in one step: what is special is found wherever in them it stands, and behind whatever. */
+TEST(json_strings_end_wherever_they_do)
+{
+    static const struct { const char *text; bool fine; } special[] = {
+        { "\\\"", true }, { "\\\\", true }, { "\\u0022", true }, { "\xC3\xA9", true }, { "\xF0\x9F\x98\x80", true }, { "!", true }, { "#", true }, { "[", true },
+        { "]", true }, { "\x7F", true }, { "\x1F", false }, { "\x01", false }, { "\xC3", false }, { "\xA0", false }, { "\\q", false } };
+    for (size_t before = 0; before < 20; before++)
+        for (size_t behind = 0; behind < 20; behind++)
+            for (size_t k = 0; k < LEN(special); k++) {
+                AUTO_BUF struct buf b = { .max = 256 };
+                struct kr_err e = { 0 };
+                buf_fmt(&b, "[\"%.*s%s%.*s\",7]", (int)before, "aaaaaaaaaaaaaaaaaaaa", special[k].text, (int)behind, "!!!!!!!!!!!!!!!!!!!!");
+                CHECK((json_scan(buf_view(&b), &e) == 0) == special[k].fine);
+                if (!special[k].fine)
+                    continue;
+                struct json_cur c = json_begin(buf_view(&b));
+                json_enter(&c);
+                CHECK_OR(json_item(&c));
+                CHECK_INT(json_raw(&c).n, b.n - 4);
+                CHECK(json_item(&c) && str_is(json_raw(&c), "7") && !json_item(&c));
+            }
+}
