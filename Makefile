@@ -167,7 +167,7 @@ demo: setup
 
 # Both flavours need build/deps.mk of their own, so each is a make of its own.
 test-build: setup-test
-	@$(MAKE) --no-print-directory build/kruntimes build/unit
+	@$(MAKE) --no-print-directory build/kruntimes build/unit build/bench
 	@$(MAKE) --no-print-directory build/dev/kruntimes build/dev/unit build/fuzz/fuzz
 test: test-build
 	@tests/run
