@@ -123,6 +123,16 @@ static int check_args(const struct applet *a, const struct opt_args *args, struc
     return 0;
 }
 
+/* Of a command line that is wrong. It may be wrong in front of the option that counts, so the words themselves are looked at. */
+static int usage_exit(const struct applet *a, int argc, char **argv)
+{
+    for (int i = 0; a->usage_exit_with && i < argc && strcmp(argv[i], "--"); i++)
+        for (const char *const *with = a->usage_exit_with; *with; with++)
+            if (!strcmp(argv[i], *with))
+                return a->usage_exit;
+    return a->usage_exit_with ? 0 : a->usage_exit;
+}
+
 static int run(const struct applet *a, const char *prog, int argc, char **argv)
 {
     struct kr_err e = { 0 };
@@ -147,6 +157,8 @@ static int run(const struct applet *a, const char *prog, int argc, char **argv)
     int rc = opt_parse(tables, argc, argv, a->raw ? OPT_STOP_AT_ARG : 0, &args, &e);
     if (rc == 0)
         rc = check_args(a, &args, &e);
+    if (rc < 0)
+        call.fail_exit = usage_exit(a, argc, argv);
     if (rc == 0) {
         call.args = args.v;
         call.nargs = args.n;

@@ -36,6 +36,8 @@ struct applet {
     enum applet_group group;
     bool hidden;                      /* helper processes: not in lists */
     bool raw;                         /* options end at the first argument (OPT_STOP_AT_ARG) */
+    int usage_exit;                   /* exit status of a command line that is wrong; 0: the code table's */
+    const char *const *usage_exit_with; /* NULL-terminated: … only where one of these options is given; NULL: always */
     size_t min_args, max_args;        /* checked before main when `args` is set; max 0: no bound */
     const char *const *aliases;       /* NULL-terminated other names ("runs", "rn"); may be NULL */
 };

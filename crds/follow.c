@@ -8,7 +8,7 @@
 #include "core/uri.h"
 #include "k8s/pod_way.h"
 
-enum { LOGS_PORT = 9093, TAIL_US = INT64_C(86400000000), AGAIN_US = 100000, TRIES = 5 };
+enum { LOGS_PORT = 9093, TAIL_US = INT64_C(86400000000), AGAIN_US = 100000, TRIES = 5, FAILURES = 6 };
 
 struct follow {
     struct kube *k;
@@ -22,6 +22,7 @@ struct follow {
     bool seen, is_gone, is_done;
     int64_t next;                                 /* attempt to be read next */
     int tries;
+    int failures;                                 /* to reach the API server before the Run was seen */
     bool any_output;                              /* of the attempt being read: it is not read twice */
     struct pod_way *way;                          /* to the pod the Run is on, shared with whoever else reads from it */
     struct grpc_call *tail;
@@ -266,8 +267,9 @@ static void synced(void *ctx) { wake(ctx); }
 static void trouble(void *ctx, const struct kr_err *e)
 {
     struct follow *f = ctx;
-    if (!f->run && e->code != KR_UNAVAILABLE && e->code != KR_TOO_MANY)
-        finish(f, e);                             /* it will not get better by waiting */
+    bool may_pass = e->code == KR_UNAVAILABLE || e->code == KR_TOO_MANY;
+    if (!f->run && (!may_pass || ++f->failures == FAILURES))
+        finish(f, e);                             /* it will not get better by waiting, or nobody was ever there */
     else if (f->c.trouble)
         f->c.trouble(f->c.ctx, e);
 }

@@ -106,9 +106,10 @@ static int wait_all(struct applet_call *call, struct kr_err *e)
     struct cli c;
     struct timer limit = { .fire = too_long };
     int status = 0;
-    call->fail_exit = EXIT_UNREACHABLE;
-    if (cli_open(&c, e) < 0)
+    if (cli_open(&c, e) < 0) {
+        call->fail_exit = failure_exit_status(e);
         return -1;
+    }
     int64_t until = wait_for.timeout_us ? loop_now_us(c.loop) + wait_for.timeout_us : INT64_MAX;
     if (wait_for.timeout_us)
         loop_timer_at(c.loop, &limit, until);
@@ -135,7 +136,7 @@ static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Runs 
 static const struct applet verb_delete = { .name = "delete", .brief = "delete Runs; what executes is ended", .args = "[NAME…]", .opts = delete_opts,
                                            .shared = plain_tables, .main = delete };
 static const struct applet verb_wait = { .name = "wait", .brief = "wait for the end; exit with the Run's exit code", .args = "NAME…", .min_args = 1,
-                                         .opts = wait_opts, .shared = plain_tables, .main = wait_all };
+                                         .opts = wait_opts, .shared = plain_tables, .main = wait_all, .usage_exit = EXIT_USAGE };
 const struct applet applet_run = {
     .name = "run", .group = APPLET_WORK, .brief = "submit Runs, and look after them", .aliases = (const char *const[]){ "runs", "rn", NULL },
     .verbs = (const struct applet *const[]){ &run_submit, &verb_get, &verb_list, &run_describe, &run_logs, &verb_wait, &verb_cancel, &verb_delete, NULL } };

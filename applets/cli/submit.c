@@ -240,4 +240,5 @@ const struct applet run_submit = {
             "it is. With --wait or --follow the exit status is the Run's own; failures of ours are 120 to 125.",
     .examples = "run submit --runtime bash -- echo hello\nrun submit --runtime bash --follow -- 'for i in 1 2 3; do echo $i; done'\nrun submit -f job.yaml --wait",
     .opts = opts, .shared = (const struct opt *const[]){ cli_opts, NULL }, .main = run,
+    .usage_exit = EXIT_USAGE, .usage_exit_with = (const char *const[]){ "--wait", "--follow", NULL },
 };

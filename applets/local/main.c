@@ -352,7 +352,8 @@ static const struct applet verb_run = {
     .name = "run", .brief = "execute Runs from files, print their output, exit with their exit code", .args = "[FILE…]",
     .help = "Uses the instance that is up; else starts one, and leaves nothing behind. Several Runs go one after the other. The exit status is the "
             "Run's own, the first that isn't 0; failures of ours are 120 to 125.",
-    .examples = "local run -f manifests/samples/hello.yaml\nlocal run a.yaml b.yaml", .opts = run_opts, .shared = shared, .main = run };
+    .examples = "local run -f manifests/samples/hello.yaml\nlocal run a.yaml b.yaml", .opts = run_opts, .shared = shared, .main = run,
+    .usage_exit = EXIT_USAGE };
 const struct applet applet_local = {
     .name = "local", .group = APPLET_WORK, .brief = "an instance on this machine, without a cluster",
     .verbs = (const struct applet *const[]){ &verb_up, &verb_down, &verb_status, &verb_run, &local_user_applet, &local_backup_applet, &local_restore_applet, NULL } };

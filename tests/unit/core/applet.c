@@ -31,8 +31,10 @@ static const struct applet submit = { .name = "submit", .brief = "create a Run",
                                               "  - with a file, from the file\n  - else from the command",
                                       .examples = "run submit hello -- echo hi\nrun submit -f run.yaml" };
 static const struct applet logs = { .name = "logs", .brief = "print what it wrote", .main = work };
+static const struct applet follow = { .name = "follow", .brief = "wait for it, or not", .main = work, .opts = opts, .hidden = true, .usage_exit = 124,
+                                      .usage_exit_with = (const char *const[]){ "--loud", NULL } };
 static const struct applet run_applet = { .name = "run", .brief = "work with Runs", .group = APPLET_WORK,
-                                          .verbs = (const struct applet *const[]){ &submit, &logs, NULL } };
+                                          .verbs = (const struct applet *const[]){ &submit, &logs, &follow, NULL } };
 static const struct applet shim = { .name = "shim", .brief = "runs another program", .group = APPLET_COMPONENT,
                                     .raw = true, .args = "COMMAND…", .opts = opts, .main = work };
 static const struct applet ghost = { .name = "ghost", .brief = "a helper process", .hidden = true, .main = work };
