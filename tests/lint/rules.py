@@ -95,6 +95,19 @@ def opening(path, text):
     return [] if len(said.split()) >= 8 or re.search(r"\bsee \S+\.h\b", said) else ["1: no opening comment that says what this file is for"]
 
 
+LIMIT_ROW = re.compile(r"^LIMIT\((\w+),", re.M)
+LIMIT_USE = re.compile(r"\bLIMIT_(\w+)\b")
+
+
+def limits(path, text, used=None):
+    """`kruntimes limits` prints what is enforced: each row is used somewhere."""
+    if path != "core/limits.def":
+        return []
+    if used is None:
+        used = {name for p in tree.files() if p.endswith((".c", ".h", ".def")) and tree.room(p) in tree.ROOMS for name in LIMIT_USE.findall(tree.read(p))}
+    return [f"{text.count(chr(10), 0, m.start()) + 1}: nobody enforces LIMIT_{m.group(1)}" for m in LIMIT_ROW.finditer(text) if m.group(1) not in used]
+
+
 # ---- what any file may say -------------------------------------------------------------------------------------
 
 SOURCE = (".c", ".h", ".def", ".py", ".sh", ".mk", ".proto", ".go")
@@ -180,4 +193,4 @@ def size(path, text):
     return found
 
 
-RULES = [layering, banned, size, typedefs, opening, spdx, later, places, hosts, spacing]
+RULES = [layering, banned, size, typedefs, limits, opening, spdx, later, places, hosts, spacing]

@@ -45,6 +45,7 @@ CASES = [
     (rules.opening, "core/a.c", TOP + "/*\n * a: does this and that for those who ask.\n */\n", 0),
     (rules.opening, "core/a.c", TOP + "/* a: see a.h. */\n", 0),
     (rules.opening, "core/a.c", TOP + "/* a */\n", 1),
+    (rules.limits, "core/limits.def", 'LIMIT(JSON_DEPTH, 64, "a", "b")\nLIMIT(OF_NO_ONE, 1, "a", "b")\n', 1),
     (rules.spdx, "core/a.c", "int x;\n", 1),
     (rules.spdx, "tests/run", "#!/bin/sh\necho\n", 1),
     (rules.spdx, "core/a.c", TOP, 0),
