@@ -67,6 +67,7 @@ void kr_closep(int *fd);
 #define AUTO_CLOSE __attribute__((cleanup(kr_closep)))    /* close() unless negative */
 #define AUTO_BUF __attribute__((cleanup(buf_free)))
 #define AUTO_ARENA __attribute__((cleanup(arena_reset)))
+#define UNFILLED __attribute__((uninitialized))           /* a large buffer that a read fills: not zeroed first, as all else is */
 #define TAKE(p) ({ __typeof__(p) take_ = (p); (p) = NULL; take_; })            /* give ownership away */
 #define TAKE_FD(fd) ({ int take_ = (fd); (fd) = -1; take_; })
 

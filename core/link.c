@@ -101,7 +101,7 @@ static void tls_flush(struct link *l)
 /* False when the socket has nothing now. */
 static bool tls_fill(struct link *l)
 {
-    char chunk[16384];
+    UNFILLED char chunk[16384];
     ptrdiff_t n;
     do
         n = recv(l->src.fd, chunk, sizeof chunk, 0);

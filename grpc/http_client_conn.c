@@ -174,7 +174,7 @@ static bool speaks_other(struct cconn *c, char first)
 
 static void read_some(struct cconn *c)
 {
-    char chunk[16384];
+    UNFILLED char chunk[16384];
     for (int i = 0; i < 32 && !c->dead; i++) {
         ptrdiff_t n = link_read(c->link, chunk, sizeof chunk);
         if (n < 0) {

@@ -262,7 +262,7 @@ static void take(struct hconn *c, struct str in)
 static void ready(struct link *l, void *ctx)
 {
     struct hconn *c = ctx;
-    char chunk[16384];
+    UNFILLED char chunk[16384];
     for (int i = 0; i < 16 && !c->dead; i++) {
         ptrdiff_t n = link_read(l, chunk, sizeof chunk);
         if (n < 0) {

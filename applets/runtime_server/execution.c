@@ -54,7 +54,7 @@ static void tell(struct execution *x, bool gone)
 /* True when there may be more. */
 static bool read_some(struct stream *st)
 {
-    char bytes[32768];
+    UNFILLED char bytes[32768];
     ssize_t n = read(st->src.fd, bytes, sizeof bytes);
     if (n > 0) output_add(&st->out, (struct str){ bytes, (size_t)n });
     if (n > 0 || (n < 0 && errno == EINTR)) return true;
