@@ -180,6 +180,9 @@ test-cluster: setup
 # make fuzz [T=target] [TIME=seconds each]: longer than the tests do; what is found stays in build/fuzz/corpus.
 fuzz: setup-test build/fuzz/fuzz
 	@tests/fuzz/run.py --seconds $(or $(TIME),60) $(T)
+bench-cluster: setup
+	@$(MAKE) --no-print-directory build/kruntimes build/bench
+	@tests/cluster/run --bench
 lint:
 	@tests/lint/selftest.py
 	@tests/lint/run -v
@@ -213,5 +216,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all dev unit unit-musl fuzz bench arm64 size deps deps-all setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api \
+.PHONY: all dev unit unit-musl fuzz bench arm64 size deps deps-all setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-cluster \
         generate golden install image clean FORCE

@@ -138,7 +138,7 @@ static void api_status_reply(struct api_call *c)
     buf_free(&r->body);
     r->body.max = LIMIT_API_BODY;
     write_status(&r->body, &c->e, c->message.n ? c->message : str_of(c->e.msg), r->next_token);
-    if (c->path.r)
+    if (c->path.r && c->e.code != KR_BAD_REQUEST)      /* what can't be understood is about no object yet */
         write_details(c, &r->body);
     r->status = kr_codes[c->e.code].http;
     jw_kint(&r->body, "code", r->status);
@@ -197,7 +197,7 @@ static int dispatch(struct api_call *c)
     if (check_sub(c) < 0)
         return -1;
     if (dry.n && !str_is(dry, "All"))
-        return kr_fail(&c->e, KR_BAD_REQUEST, "dryRun: Unsupported value: \"%.*s\": supported values: \"All\"", SFMT(dry));
+        return kr_fail(&c->e, KR_INVALID, "dryRun: Unsupported value: \"%.*s\": supported values: \"All\"", SFMT(dry));
     c->dry_run = dry.n > 0;
     if (str_is(m, "POST") && (((c->path.r->flags & RES_REVIEW) && !c->path.name.n) || str_is(c->path.sub, "token")))
         return api_review(c);

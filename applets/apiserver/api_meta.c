@@ -176,7 +176,7 @@ int meta_for_update(struct api_call *c, struct json *object, const struct json *
     if (str_is(rv, "0"))
         rv = S("");                               /* as if it weren't said */
     if (!rv.n && str_is(c->q->method, "PUT") && !str_is(c->path.sub, "scale") && needs_version(c->path.r)) {
-        static const char why[] = "Invalid value: 0x0: must be specified for an update";
+        static const char why[] = "Invalid value: 0: must be specified for an update";
         api_add_cause(c, "FieldValueInvalid", str_of(why), S("metadata.resourceVersion"));
         c->about = name;
         return kr_fail(&c->e, KR_INVALID, "%.*s \"%.*s\" is invalid: metadata.resourceVersion: %s", SFMT(api_resource_name(c->path.r, &c->arena)), SFMT(name), why);

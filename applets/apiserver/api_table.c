@@ -52,7 +52,7 @@ void table_begin(struct buf *b, const struct resource *r)
     if (r) {
         column(b, "Name", "string", "name", 0);
         for (size_t i = 0; i < r->ncolumns; i++)
-            column(b, r->columns[i].name, !strcmp(r->columns[i].type, "date") ? "string" : r->columns[i].type, "", r->columns[i].priority);
+            column(b, r->columns[i].name, !strcmp(r->columns[i].type, "date") && !r->type ? "string" : r->columns[i].type, "", r->columns[i].priority);
     }
     jw_end(b, ']');
     jw_kbegin(b, "rows", '[');
@@ -117,7 +117,7 @@ static void cell(struct buf *b, const struct resource_column *col, struct str js
         if (date)
             jw_str(b, S("<unknown>"));
         else
-            jw_str(b, S(""));
+            jw_null(b);
         return;
     }
     int64_t then;

@@ -275,7 +275,8 @@ static void sum_pods(struct controller *c, struct str runtime, struct runtime_vi
         bool ready = false;
         for (size_t q = 0; q < p->status.conditions.n; q++)
             ready |= str_is(p->status.conditions.v[q].type, "Ready") && str_is(p->status.conditions.v[q].status, "True");
-        if (str_is(p->status.phase, "Failed") || str_is(p->status.phase, "Succeeded"))
+        bool over = str_is(p->status.phase, "Failed") || str_is(p->status.phase, "Succeeded");
+        if (over && !p->metadata.deletion_timestamp.n)
             continue;                             /* evicted, or its node was shut down: it is replaced, and stays for people to see */
         v->pods++;
         if (!ready && !p->metadata.deletion_timestamp.n)

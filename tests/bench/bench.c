@@ -59,7 +59,8 @@ int bench_request(struct bench *b, const char *method, struct str path, const ch
 int main(int argc, char **argv)
 {
     static const struct { const char *name; int (*run)(struct bench *); } scenarios[] = {
-        { "throughput", bench_throughput }, { "replay", bench_replay }, { "latency", bench_latency }, { "echo", bench_echo },
+        { "throughput", bench_throughput }, { "replay", bench_replay }, { "rates", bench_rates }, { "latency", bench_latency },
+        { "echo", bench_echo },
         { "slots", bench_slots }, { "memory", bench_memory }, { "capacity", bench_capacity }, { "api", bench_api } };
     struct kube_config kc;
     struct kr_err e = { 0 };
@@ -76,6 +77,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; b.kube && argc == 2 && i < LEN(scenarios); i++)
         if (!strcmp(argv[1], scenarios[i].name))
             return scenarios[i].run(&b);
-    fprintf(stderr, "usage: bench throughput|replay|latency|echo|slots|memory|scheduler|api\n");
+    fprintf(stderr, "usage: bench throughput|replay|rates|latency|echo|slots|memory|scheduler|api\n");
     return 2;
 }

@@ -13,7 +13,22 @@
 
 extern char **environ;
 #define RUNS_PATH S("/apis/kruntimes.io/v1alpha1/namespaces/default/runs")
-enum { FEW = 1000, MANY = 2000, SUBMITTERS = 32 };
+enum { FEW = 1000, MANY = 2000, SUBMITTERS = 32, MOST_LANES = 256 };
+
+/* $KR_BENCH_RUNS of $KR_BENCH_SUBMITTERS, where another number is asked for (a cluster's figures are of 500 by 50). */
+static size_t number(const char *name, size_t otherwise)
+{
+    int64_t n;
+    return getenv(name) && str_i64(str_of(getenv(name)), &n) && n > 0 ? (size_t)n : otherwise;
+}
+
+static size_t many(void) { return number("KR_BENCH_RUNS", MANY); }
+
+static size_t submitters(void)
+{
+    size_t n = number("KR_BENCH_SUBMITTERS", SUBMITTERS);
+    return n < MOST_LANES ? n : MOST_LANES;
+}
 
 struct load {
     struct bench *b;
@@ -123,18 +138,21 @@ int bench_throughput(struct bench *b)
     static const char *const parts[] = { "apiserver", "scheduler", "controller", "runtimed", "runtime-server", "node" };
     double before[LEN(parts)], after;
     size_t count;
-    for (size_t i = 0; i < LEN(parts); i++)
+    for (size_t i = 0; b->state && i < LEN(parts); i++)
         bench_cpu(b, parts[i], &before[i], &count);
     uint64_t from = revision(b);
-    struct load l = { .b = b, .want = MANY, .width = SUBMITTERS, .prefix = "t", .spec = "\"runtime\":\"bash\",\"args\":[\"true\",\"\"]" };
-    double took = run_load(&l);
-    printf("throughput: %d Runs of true, %d submitters: %.2f s, %.0f Runs/s, %.2f API writes per Run\n", MANY, SUBMITTERS, took, MANY / took,
-           (double)(revision(b) - from) / MANY);
-    printf("RATE %f\n", MANY / took);
+    const char *prefix = getenv("KR_BENCH_PREFIX");
+    struct load l = { .b = b, .want = many(), .width = submitters(), .prefix = prefix ? prefix : "t", .spec = "\"runtime\":\"bash\",\"args\":[\"true\",\"\"]" };
+    double took = run_load(&l), n = (double)l.want;
+    printf("throughput: %zu Runs of true, %zu submitters: %.2f s, %.0f Runs/s, %.2f API writes per Run\n", l.want, l.width, took, n / took,
+           (double)(revision(b) - from) / n);
+    printf("RATE %f\n", n / took);
+    if (!b->state)
+        return l.bad != 0;                        /* not ours to see: the parts are in pods */
     printf("CPU per Run:");
     for (size_t i = 0; i < LEN(parts); i++) {
         bench_cpu(b, parts[i], &after, &count);
-        printf(" %s %.0f us", parts[i], (after - before[i]) / MANY * 1e6);
+        printf(" %s %.0f us", parts[i], (after - before[i]) / n * 1e6);
     }
     printf("\n");
     return l.bad != 0;
@@ -142,8 +160,8 @@ int bench_throughput(struct bench *b)
 
 /* ---- replay ------------------------------------------------------------------------------------------------------ */
 
-struct lane { struct replay *r; size_t n; int step; };
-struct replay { struct bench *b; size_t next, over; struct informer *watches[5]; };
+struct lane { struct replay *r; size_t n; int step, end; };      /* steps: 0 create, 1 bind, 2 end */
+struct replay { struct bench *b; size_t many, next, over; struct informer *watches[5]; };
 
 static void lane_next(struct lane *k);
 
@@ -176,16 +194,17 @@ static const char end_body[] =
 
 static void lane_next(struct lane *k)
 {
-    char name[32], body[2048];
+    char name[64], body[2048];
+    const char *prefix = getenv("KR_BENCH_PREFIX");
     struct kube_user user = { lane_done, k };
-    if (k->step == 3) {
-        k->step = 0;
+    if (k->step == k->end) {
+        k->step = k->end == 3 ? 0 : k->end - 1;
         k->r->over++;
         k->n = k->r->next++;
     }
-    if (k->n >= MANY)
+    if (k->n >= k->r->many)
         return;
-    snprintf(name, sizeof name, "p%zu", k->n);
+    snprintf(name, sizeof name, "%s%zu", prefix ? prefix : "p", k->n);
     if (k->step == 0) {
         snprintf(body, sizeof body, "{\"apiVersion\":\"kruntimes.io/v1alpha1\",\"kind\":\"Run\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"runtime\":\"bash\",\"args\":[\"true\",\"\"]}}", name);
         kube_create(k->r->b->kube, &kube_runs, S("default"), str_of(body), user);
@@ -204,7 +223,7 @@ static void nothing(void *ctx, struct str key, struct str json)
     (void)json;
 }
 
-static bool all_replayed(void *ctx) { return ((struct replay *)ctx)->over >= MANY; }
+static bool all_replayed(void *ctx) { return ((struct replay *)ctx)->over >= ((struct replay *)ctx)->many; }
 
 static bool watches_live(void *ctx)
 {
@@ -223,7 +242,7 @@ static double spawn_many(const char *const *argv, size_t n)
     int status;
     while (started < n || running) {
         pid_t pid;
-        while (started < n && running < SUBMITTERS && posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ) == 0) {
+        while (started < n && running < submitters() && posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ) == 0) {
             started++;
             running++;
         }
@@ -233,28 +252,44 @@ static double spawn_many(const char *const *argv, size_t n)
     return bench_seconds() - begin;
 }
 
+/* All steps from `first` to before `end` for each Run, as many Runs at a time as there are submitters. Seconds. */
+static double play(struct replay *r, int first, int end)
+{
+    static struct lane lanes[MOST_LANES];
+    double begin = bench_seconds();
+    r->next = r->over = 0;
+    for (size_t i = 0; i < submitters(); i++) {
+        lanes[i] = (struct lane){ .r = r, .n = r->next++, .step = first, .end = end };
+        lane_next(&lanes[i]);
+    }
+    loop_run_until(r->b->loop, all_replayed, r, INT64_MAX);
+    return bench_seconds() - begin;
+}
+
+/* What the API server can write when nobody watches: creates of Runs, then patches of their status. Nothing may act on them. */
+int bench_rates(struct bench *b)
+{
+    struct replay r = { .b = b, .many = many() };
+    double n = (double)r.many, create = n / play(&r, 0, 1), patch = n / play(&r, 1, 2);
+    printf("rates: %zu at a time: %.0f creates/s, %.0f status patches/s\nRATE %f %f\n", submitters(), create, patch, create, patch);
+    return 0;
+}
+
 /* The watches that the product has open: controller and user (all), scheduler (unfinished), two runtimeds (their own). */
 int bench_replay(struct bench *b)
 {
     static const char *const fields[] = { "", "", "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Timeout,status.phase!=Cancelled",
                                           "status.assignedPod=runtime-bash-553234-00000", "status.assignedPod=runtime-bash-553234-00001" };
-    struct replay r = { .b = b };
-    struct lane lanes[SUBMITTERS];
+    struct replay r = { .b = b, .many = many() };
     for (size_t i = 0; i < LEN(fields); i++)
         r.watches[i] = informer_new(b->kube, &(struct informer_config){ .resource = &kube_runs, .fields = str_of(fields[i]), .user = { .set = nothing, .gone = nothing } },
                                     &b->rnd);
     loop_run_until(b->loop, watches_live, &r, INT64_MAX);
-    double begin = bench_seconds();
-    for (size_t i = 0; i < SUBMITTERS; i++) {
-        lanes[i] = (struct lane){ .r = &r, .n = r.next++ };
-        lane_next(&lanes[i]);
-    }
-    loop_run_until(b->loop, all_replayed, &r, INT64_MAX);
-    double took = bench_seconds() - begin;
+    double took = play(&r, 0, 3), n = (double)r.many;
     const char *const argv[] = { "true", NULL };
-    double bare = spawn_many(argv, MANY);
-    printf("replay: the same writes and watches, nothing executed: %.2f s, %.0f Runs/s; %d bare posix_spawn of the same true: %.2f s\nRATE %f %f\n",
-           took, MANY / took, MANY, bare, MANY / took, MANY / (took + bare));
+    double bare = spawn_many(argv, r.many);
+    printf("replay: the same writes and watches, nothing executed: %.2f s, %.0f Runs/s; %zu bare posix_spawn of the same true: %.2f s\nRATE %f %f\n",
+           took, n / took, r.many, bare, n / took, n / (took + bare));
     return 0;
 }
 

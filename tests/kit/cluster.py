@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one-node Kubernetes of tests/cluster, as its suites see it: they run inside its namespaces (tests/cluster/in)."""
-import collections, json, os, re, signal, subprocess, sys, threading, time
+import collections, contextlib, json, os, re, signal, subprocess, sys, threading, time
 from local import Api, BINARY, Suite, TERMINAL, TOP, run_object
 
 CLUSTER = os.environ.get('KR_CLUSTER', '')
@@ -124,6 +124,20 @@ def install():
         kubectl('apply', '-k', os.path.join(TOP, 'manifests'))
     for c in ('controller', 'scheduler'):
         kubectl('rollout', 'status', '-n', SYSTEM, 'deployment/kruntimes-' + c, '--timeout=120s')
+
+
+@contextlib.contextmanager
+def nobody_acts():
+    """Controller and scheduler at rest, where they are installed: what a suite makes stays as it is made."""
+    there = kubectl('get', 'deployments', '-n', SYSTEM, '-o', 'name', '--ignore-not-found').split()
+    if there:
+        kubectl('scale', '-n', SYSTEM, '--replicas=0', *there)
+        kubectl('wait', '-n', SYSTEM, '--for=delete', 'pods', '--all', '--timeout=90s')
+    try:
+        yield
+    finally:
+        if there:
+            kubectl('scale', '-n', SYSTEM, '--replicas=2', *there)
 
 
 # ---- the cluster's own parts ------------------------------------------------------------------------------------------
