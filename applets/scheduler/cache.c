@@ -32,6 +32,8 @@ static bool by_load(const struct heap_node *a, const struct heap_node *b)
     return x->load != y->load ? x->load < y->load : str_cmp(x->name, y->name) < 0;
 }
 
+void sched_assign_ahead(struct sched *s, bool on) { s->ahead = on; }
+
 struct sched *sched_new(void)
 {
     struct sched *s = xcalloc(1, sizeof *s);

@@ -105,6 +105,7 @@ struct sched {
     uint64_t pass;
     int64_t notices_from_us;           /* the next batch of notices is due then */
     size_t waiting, in_flight, active;
+    bool ahead;                        /* sched_assign_ahead */
 };
 
 enum {
@@ -127,6 +128,7 @@ bool vec_eq(const struct vec *, const struct vec *);
 void pod_add_run(struct sched *, struct cpod *, struct crun *);      /* also enters the Run into space->active */
 void pod_remove_run(struct sched *, struct crun *);                  /* no-op when it counts against none */
 bool pod_fits(const struct cpod *, const struct vec *requests);
+bool pod_takes_ahead(const struct cpod *, const struct vec *requests);     /* it is full, and nobody waits on it yet */
 bool pod_could_fit(const struct vec *capacity, const struct vec *requests);
 void pod_reload(struct cpod *);                                      /* load and place in pool->ready follow its state */
 bool pod_open(const struct cpod *);                                  /* may take Runs */

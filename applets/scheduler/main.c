@@ -225,11 +225,17 @@ static struct informer *watch(struct scheduler *s, const struct kube_resource *r
     return informer_new(s->c->kube, &c, &s->c->rnd);
 }
 
+static bool assign_ahead;
+static const struct opt opts[] = {
+    { "assign-ahead", 0, OPT_FLAG, &assign_ahead, NULL, "give each full pod one Run more, which waits there for the next free slot", .env = "KRUNTIMES_ASSIGN_AHEAD" },
+    { 0 } };
+
 static void start(struct component *c, void *ctx)
 {
     struct scheduler *s = ctx;
     *s = (struct scheduler){ .c = c, .sched = sched_new(), .pass = { .run = pass }, .later = { .fire = later },
                               .asks = asks_new(c->kube, found, s) };
+    sched_assign_ahead(s->sched, assign_ahead);
     s->runtimes = watch(s, &kube_runtimes, "", "", runtime_set, runtime_gone);
     s->pods = watch(s, &kube_pods, "kruntimes.io/runtime", "", pod_set, pod_gone);
     s->runs = watch(s, &kube_runs, "", UNFINISHED, run_set, run_gone);
@@ -268,5 +274,5 @@ const struct applet applet_scheduler = {
     .name = "scheduler", .group = APPLET_COMPONENT, .brief = "assigns Runs to Runtime Pods",
     .help = "Watches Runs, Runtimes and Runtime Pods, and binds each waiting Run to a pod of its Runtime: by priority and age, capacity, "
             "affinity, and the least load.",
-    .shared = (const struct opt *const[]){ component_opts, log_opts, NULL }, .main = run,
+    .opts = opts, .shared = (const struct opt *const[]){ component_opts, log_opts, NULL }, .main = run,
 };

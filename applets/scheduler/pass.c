@@ -77,6 +77,20 @@ static struct cpod *find(struct round *r, const struct crun *c, enum fit *why)
     return best;
 }
 
+/* No pod has room: one where c may wait for the next slot, where that is wanted. */
+static struct cpod *find_ahead(struct round *r, const struct crun *c)
+{
+    struct pool *p = c->group->pool;
+    struct cpod *best = NULL;
+    for (size_t i = 0; r->s->ahead && i < p->npods; i++) {
+        struct cpod *pod = p->pods[i];
+        if (pod_open(pod) && pod->held_pass != r->s->pass && pod_takes_ahead(pod, c->group->requests) && affinity_allows(c, pod) &&
+            better(pod, -pod->load, best, best ? -best->load : 0))
+            best = pod;
+    }
+    return best;
+}
+
 /* Small Runs may not keep a big one out for ever: the first in order, once it has waited long, has a pod kept free. */
 static void hold_for(struct round *r, const struct crun *c)
 {
@@ -143,8 +157,13 @@ static bool pass_pool(struct round *r, struct pool *p)
     while (r->n < r->max && (c = first_waiting(r, p))) {
         enum fit why;
         struct cpod *pod = p->exists && !p->deleting ? find(r, c, &why) : (why = FIT_CAPACITY, NULL);
+        struct cpod *later = !pod && why == FIT_CAPACITY && p->exists && !p->deleting ? find_ahead(r, c) : NULL;
         if (pod) {
             bind_best(r, c, pod);
+        } else if (later) {
+            struct sched_decision *d = bind(r, c, later);
+            snprintf(d->message, sizeof d->message, "waits there for the next free slot, now runs %lld/%lld", (long long)later->used[0],
+                     (long long)vec_get(later->capacity, 0));
         } else if (why == FIT_AFFINITY) {
             set_aside(s, c);
         } else if (hopeless(p, c->group->requests)) {

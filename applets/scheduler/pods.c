@@ -29,6 +29,13 @@ bool pod_fits(const struct cpod *p, const struct vec *requests)
     return true;
 }
 
+bool pod_takes_ahead(const struct cpod *p, const struct vec *requests)
+{
+    for (size_t i = 0; i < p->capacity->n; i++)
+        if (p->used[i] > p->capacity->v[i].n) return false;
+    return pod_could_fit(p->capacity, requests);
+}
+
 void pod_reload(struct cpod *p)
 {
     p->load = 0;

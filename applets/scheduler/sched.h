@@ -70,6 +70,8 @@ struct sched_run {
 
 struct sched *sched_new(void);
 void sched_free(struct sched *);
+/* A pod that is full takes one Run more, which waits there for the next free slot: no write stands between two Runs. */
+void sched_assign_ahead(struct sched *, bool);
 void sched_set_runtime(struct sched *, const struct sched_runtime *);
 void sched_del_runtime(struct sched *, struct str ns, struct str name);
 void sched_set_pod(struct sched *, const struct sched_pod *);

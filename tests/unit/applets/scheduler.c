@@ -12,6 +12,7 @@
  *   run-gone NAME
  *   ok NAME v=N | fail NAME                  how the last decision about NAME ended
  *   workspace RUNTIME NAME [UID]             the answer to `ask`
+ *   ahead                                    full pods take one Run more
  *   pass [max=N]                             decisions, as text
  */
 #include "applets/scheduler/sched.h"
@@ -178,6 +179,7 @@ static void tell(struct story *t, struct str line)
     else if (str_is(verb, "run")) on_run(t, rest);
     else if (str_is(verb, "pod-gone")) sched_del_pod(t->s, rest);
     else if (str_is(verb, "ok") || str_is(verb, "fail")) on_done(t, rest, str_is(verb, "ok"));
+    else if (str_is(verb, "ahead")) sched_assign_ahead(t->s, true);
     else if (str_is(verb, "pass")) on_pass(t, rest);
     else if (str_is(verb, "workspace")) on_workspace(t, rest);
     else {
