@@ -21,7 +21,8 @@ class Cluster:
         self.start('apiserver', 'apiserver', '--state-dir', self.state, '--pods-dir', os.path.join(self.state, 'pods'), '--port', '0')
         self.until('the API server listens', lambda: os.path.exists(self.kubeconfig()))
         self.api = Api(self.kubeconfig())
-        self.start('node', 'node', '--kubeconfig', self.kubeconfig(), '--dir', os.path.join(self.state, 'pods'))
+        self.start('node', 'node', '--kubeconfig', self.kubeconfig(), '--dir', os.path.join(self.state, 'pods'),
+                   '--volumes', os.path.join(self.state, 'volumes'))
 
     def kubeconfig(self, component=''):
         return os.path.join(self.state, 'kubeconfig' + ('-' + component if component else ''))
