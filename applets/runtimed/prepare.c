@@ -201,5 +201,7 @@ bool has_artifacts(const struct task *t)
 {
     char name[UID_MAX + 32];
     AUTO_CLOSE int fd = openat(t->d->workspace_fd, below(t->uid, "out/artifacts", name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd >= 0 && count_entries(fd, 0) > 0;
+    if (fd < 0)
+        return errno != ENOENT;                   /* something else stands there: told when it is to be collected */
+    return count_entries(fd, 0) > 0;
 }
