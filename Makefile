@@ -151,8 +151,6 @@ size: build/kruntimes
 	@stat -c '%s bytes  %n' $<
 
 deps: build/musl/flags
-deps-all:
-	$(DEPS_SH) build musl all
 
 # Installs or names what the machine lacks, then goes on in a second make that sees the compiler.
 setup:
@@ -216,5 +214,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all dev unit unit-musl fuzz bench arm64 size deps deps-all setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-cluster \
+.PHONY: all dev unit unit-musl fuzz bench arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-cluster \
         generate golden install image clean FORCE

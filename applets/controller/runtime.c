@@ -334,9 +334,6 @@ static void check_offers(struct look *k)
     if (str_is(s->isolation, "Sandbox")) {
         k->degraded = "SandboxUnavailable";
         snprintf(k->why, sizeof k->why, "isolation Sandbox is not offered yet: no pod is made until isolation is Process or None");
-    } else if (s->has_git) {
-        k->degraded = "NotOffered";
-        snprintf(k->why, sizeof k->why, "git is not offered yet: Runs with source.repoURL fail with the reason PrepareSource");
     }
 }
 

@@ -10,6 +10,7 @@
 /* In containers of our own image, where /kruntimes is the program. */
 #define OUR_SECRETS "/var/lib/kruntimes/secret"
 #define OUR_COPY "/var/lib/kruntimes/bin"
+#define OUR_GIT "/var/lib/kruntimes/git"
 enum { NOBODY = 65532, GRACE_S = 3600 };
 
 struct making {
@@ -221,6 +222,11 @@ static void set_volumes(struct making *m)
                                     "{\"downwardAPI\":{\"items\":[{\"path\":\"namespace\",\"fieldRef\":{\"fieldPath\":\"metadata.namespace\"}}]}}]}}"),
              false, "spec.volumes[kruntimes-token]");
     set_store_volume(m, list);
+    if (m->r->spec.git.credentials_secret_name.n) {
+        struct json *git = parse_z(m->a, "{\"name\":\"kruntimes-git\",\"secret\":{\"defaultMode\":288}}");
+        set(m, json_get(git, "secret"), "secretName", text(m, m->r->spec.git.credentials_secret_name));
+        put_item(m, list, git, false, "spec.volumes[kruntimes-git]");
+    }
     if (str_is(m->r->spec.server, "Injected"))
         put_item(m, list, parse_z(m->a, "{\"name\":\"kruntimes-bin\",\"emptyDir\":{}}"), false, "spec.volumes[kruntimes-bin]");
 }
@@ -228,6 +234,22 @@ static void set_volumes(struct making *m)
 /* ---- containers -------------------------------------------------------------------------------------------------- */
 
 static struct str image_of(struct making *m) { return m->r->spec.daemon_image.n ? m->r->spec.daemon_image : str_of(m->config->image); }
+
+/* How sources are fetched; the Secret is mounted into runtimed alone. */
+static void set_git(struct making *m, struct json *c, struct json *env)
+{
+    const struct runtime_git *g = &m->r->spec.git;
+    if (!m->r->spec.has_git)
+        return;
+    if (g->has_timeout_seconds)
+        put_env(m, env, "KRUNTIMES_GIT_TIMEOUT", arena_fmt(m->a, "%llds", (long long)g->timeout_seconds));
+    if (g->has_allow_private_addresses && g->allow_private_addresses)
+        put_env(m, env, "KRUNTIMES_GIT_ALLOW_PRIVATE", S("true"));
+    if (!g->credentials_secret_name.n)
+        return;
+    put_env(m, env, "KRUNTIMES_GIT_SECRET", S(OUR_GIT));
+    put_mount(m, c, "kruntimes-git", OUR_GIT, true);
+}
 
 static struct json *sidecar(struct making *m, int64_t uid, int64_t grace)
 {
@@ -254,6 +276,7 @@ static struct json *sidecar(struct making *m, int64_t uid, int64_t grace)
     put_mount(m, c, "kruntimes-secret", OUR_SECRETS, false);
     put_mount(m, c, "kruntimes-state", "/var/lib/kruntimes/runtimed", false);
     put_mount(m, c, "kruntimes-token", "/var/run/secrets/kubernetes.io/serviceaccount", true);
+    set_git(m, c, env);
     set_security(m, c, uid);
     set(m, json_get(c, "securityContext"), "readOnlyRootFilesystem", json_new_bool(m->a, true));
     return c;

@@ -7,6 +7,7 @@
  *   node_pod.c      Pod objects → processes: runtimed and runtime-server, on a loopback address of the pod's own
  *   node_job.c      the controller's clean-up Jobs → processes
  *   node_secret.c   Secrets as files
+ *   node_secrets.c  Secrets that runtimed mounts → folders
  *
  * Images are not run here: a pod whose `runtime` container isn't our runtime-server stays Pending and says so.
  */
@@ -54,6 +55,8 @@ struct npod {
     struct buf json;
     struct child_proc runtimed, server;
     struct mounting secret;
+    bool store_pending;                           /* its Secret isn't mounted yet */
+    struct node_secret *secrets;
     struct httpc *probe; struct hcall *probing;
     struct timer probe_timer, kill_timer;
     struct kube_call *write;
@@ -91,4 +94,10 @@ struct njob;
 void njob_set(void *node, struct str key, struct str json);
 void njob_gone(void *node, struct str key, struct str json);
 void njob_free(struct njob *);
+void npod_secrets_ready(struct npod *);           /* all Secrets are there, or one of them was written anew */
+/* node_secrets.c */
+void secrets_start(struct npod *, const struct json *pod, const struct json *sidecar);
+bool secrets_are_there(const struct npod *);
+const char *secret_folder(const struct npod *, const char *volume, struct arena *);        /* NULL: the pod has no such volume */
+void secrets_stop(struct npod *);
 #endif

@@ -74,7 +74,7 @@ static void put_env(struct words *env, const struct npod *p, struct json *c, str
 
 void inherit(struct words *env, struct arena *a)
 {
-    static const char *const names[] = { "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER" };
+    static const char *const names[] = { "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "SSL_CERT_FILE" };
     for (size_t i = 0; i < LEN(names); i++)
         if (getenv(names[i]))
             word(env, arena_fmt(a, "%s=%s", names[i], getenv(names[i])).p);
@@ -133,6 +133,11 @@ static bool command_of(struct child_proc *c, struct words *argv, struct words *e
         word(argv, p->n->kubeconfig);
         word(argv, "--drain-grace");
         word(argv, arena_fmt(a, "%llds", (long long)p->grace_s).p);
+        const char *git = secret_folder(p, "kruntimes-git", a);
+        if (git) {
+            word(argv, "--git-secret");
+            word(argv, git);
+        }
     }
     inherit(env, a);
     put_env(env, p, box, a);
@@ -363,11 +368,17 @@ static void start_children(struct npod *p)
         loop_timer_in(p->n->loop, &p->probe_timer, PROBE_FAST_US);
 }
 
+void npod_secrets_ready(struct npod *p)
+{
+    if (!p->store_pending && secrets_are_there(p) && !p->runtimed.started_us && !p->going && !p->n->stopping)
+        start_children(p);
+}
+
 static void mounted(struct mounting *m)
 {
     struct npod *p = container_of(m, struct npod, secret);
-    if (!p->going)
-        start_children(p);
+    p->store_pending = false;
+    npod_secrets_ready(p);
 }
 
 static void start(struct npod *p)
@@ -383,9 +394,12 @@ static void start(struct npod *p)
     p->probe = httpc_new(p->n->loop, &(struct httpc_config){ .target = { .host = str_of(p->ip), .port = 9094 }, .version = HTTP_11 });
     struct json *pod = json_parse(&a, buf_view(&p->json), &e);
     struct str secret = pod ? secret_of(pod, "artifact-store") : S("");
-    if (secret.n)
+    if (secret.n) {
+        p->store_pending = true;
         mount_secret(p->n, &p->secret, p->ns, secret, below(p, &a, "store-credentials"), mounted);
-    else
+    }
+    secrets_start(p, pod, pod ? container(pod, "initContainers", "runtimed") : NULL);
+    if (!p->store_pending && secrets_are_there(p))
         start_children(p);
 }
 
@@ -503,6 +517,7 @@ void npod_free(struct npod *p)
     loop_timer_stop(n->loop, &p->probe_timer);
     loop_timer_stop(n->loop, &p->kill_timer);
     mounting_end(&p->secret);
+    secrets_stop(p);
     hcall_cancel(p->probing);
     httpc_free(p->probe);
     kube_cancel(p->write);

@@ -18,10 +18,10 @@
 
 static struct {
     struct str kubeconfig, pod, pod_uid, ns, runtime, capacity, workspace, state, secret_file, server_host, bind, pages;
-    struct str artifact_store, artifacts, store_credentials;
-    int64_t server_port, port, drain_grace_us, artifact_bytes;
-    bool drain, keep_logs, print_output;
-} o = { .artifacts = S("/var/lib/kruntimes/artifacts"), .store_credentials = S("/kruntimes/store-credentials"), .artifact_bytes = INT64_C(10737418240),
+    struct str artifact_store, artifacts, store_credentials, git_secret;
+    int64_t server_port, port, drain_grace_us, artifact_bytes, git_timeout_us;
+    bool drain, keep_logs, print_output, git_private;
+} o = { .artifacts = S("/var/lib/kruntimes/artifacts"), .store_credentials = S("/kruntimes/store-credentials"), .artifact_bytes = INT64_C(10737418240), .git_timeout_us = 60000000,
         .workspace = S("/workspace"), .state = S("/var/lib/kruntimes/runtimed"), .secret_file = S("/kruntimes/secret/secret"), .server_host = S("127.0.0.1"), .bind = S("127.0.0.1"),
         .pages = S(":9094"), .server_port = 9091, .port = 9093, .drain_grace_us = INT64_C(3600000000) };
 static const struct opt opts[] = {
@@ -39,6 +39,9 @@ static const struct opt opts[] = {
     { "bind", 0, OPT_STR, &o.bind, "ADDR", "address of the gRPC port" },
     { "port", 0, OPT_INT, &o.port, "PORT", "gRPC port for logs and artifacts", .lo = 0, .hi = 65535 },
     { "pages-bind", 0, OPT_STR, &o.pages, "ADDR", "where /healthz /readyz /metrics /drain listen, or off" },
+    { "git-secret", 0, OPT_STR, &o.git_secret, "DIR", "folder with host, username, password and ca.crt for Git sources", .env = "KRUNTIMES_GIT_SECRET" },
+    { "git-timeout", 0, OPT_DURATION, &o.git_timeout_us, "TIME", "limit of one fetch", .env = "KRUNTIMES_GIT_TIMEOUT", .lo = 1000000, .hi = INT64_C(3600000000) },
+    { "git-allow-private", 0, OPT_FLAG, &o.git_private, NULL, "Git sources in private networks too", .env = "KRUNTIMES_GIT_ALLOW_PRIVATE" },
     { "drain-grace", 0, OPT_DURATION, &o.drain_grace_us, "TIME", "the pod's termination grace", .env = "KRUNTIMES_DRAIN_GRACE", .hi = INT64_C(86400000000) },
     { "artifact-store", 0, OPT_STR, &o.artifact_store, "JSON", "where artifacts go, as the Runtime's artifactStore", .env = "KRUNTIMES_ARTIFACT_STORE" },
     { "artifacts", 0, OPT_STR, &o.artifacts, "DIR", "where the volume of a filesystem store is mounted" },
@@ -292,6 +295,7 @@ static int run(struct applet_call *call, struct kr_err *e)
     p.d.print_output = o.print_output;
     p.d.secret_file = o.secret_file.p;
     p.d.drain_grace_us = o.drain_grace_us;
+    p.d.git = (struct source_config){ o.git_secret.n ? o.git_secret.p : NULL, o.git_private, o.git_timeout_us / 1000000 };
     p.d.drained = drained;
     snprintf(agent, sizeof agent, "kruntimes-runtimed/%s", kr_version);
     p.d.kube = kube_new(p.d.loop, &kc, agent, e);

@@ -153,7 +153,7 @@ static int write_source(struct task *t, int work, struct kr_err *e)
     if (!spec->has_source)
         return 0;
     if (s->repo_url.n)
-        return kr_fail(e, KR_UNSUPPORTED, "source.repoURL is not offered yet: put the files into source.files");
+        return source_begin(t, work, e) < 0 ? -1 : 1;
     bool shared = t->rec->shared != NULL;         /* an earlier Run may have left a file of that name: it is replaced */
     if (s->inline_.p && shared)
         fs_unlink_at(work, entry);

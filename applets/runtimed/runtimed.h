@@ -6,6 +6,7 @@
  *   task.c      one Run from its slot to its end                    tail.c    the Logs service
  *   exec.c      the Runtime Server's side of a task                 journal.c what a restart has to know
  *   status.c    what is written to the API, and what comes back     drain.c   an orderly end
+ *   source.c    a Git source, by a process that fetches it
  *   prepare.c   the workspace                                       server.c  the Runtime Server: secret, health, leftovers
  *   shared.c    workspaces that Runs share
  *   artifacts.c files that attempts leave, on their way to a store  download.c  the ArtifactService
@@ -20,7 +21,9 @@
 #include "applets/runtimed/journal.h"
 #include "applets/runtimed/logs.h"
 #include "applets/runtimed/outputs.h"
+#include "applets/runtimed/prepare.h"
 #include "applets/runtimed/server.h"
+#include "applets/runtimed/source.h"
 #include "applets/runtimed/shared.h"
 #include "core/map.h"
 #include "crds/run.h"
@@ -40,6 +43,7 @@ struct runtimed {
     struct artifacts_config artifacts;
     bool print_output;                            /* as lines of JSON on stdout */
     int spares; struct timespec spare_seen[WORKSPACE_SPARES][WORKSPACE_FOLDERS];    /* workspaces for later Runs; as seen_empty */
+    struct source_config git;
     int workspace_fd;                             /* the directory workspace, open */
     struct amount capacity[CAPACITY_MAX]; size_t ncapacity;
     struct informer *runs;
@@ -71,7 +75,7 @@ struct record {
 
 enum task_state {
     TASK_WAITING,       /* for a slot */
-    TASK_STARTING,      /* Execute is under way, or is tried again */
+    TASK_STARTING,      /* its source is fetched, or Execute is under way or tried again */
     TASK_RUNNING,       /* accepted */
     TASK_STOPPING,      /* Cancel is under way */
     TASK_BACKOFF,       /* between attempts; keeps its slot */
@@ -95,6 +99,8 @@ struct task {
     struct timespec seen_empty[WORKSPACE_FOLDERS];        /* ctime of a folder of its workspace when it was seen to be empty, or 0 */
     int64_t created_us, begun_wall_us, accepted_wall_us, ended_wall_us;
 
+    struct source *source;                        /* while it is fetched */
+    char commit[65];                              /* what source.commitSHA turned out to be; empty: not known */
     struct grpc_call *call, *watch;               /* Execute, Cancel, Forget or Status; Watch */
     struct timer again, grace, deadline, backoff, rewrite;
     int64_t wait_us, write_wait_us;               /* before `again` and `rewrite`; they double */
@@ -129,6 +135,7 @@ struct record *record_of_uid(const struct runtimed *, struct str uid);
 struct task *task_new(struct runtimed *, struct record *, struct str json);
 void task_update(struct task *, struct str json); /* the object changed */
 void task_begin(struct task *);                   /* it has its slot */
+void task_prepared(struct task *);                /* its source is there */
 void task_accepted(struct task *);
 void task_ended(struct task *);                   /* its end was seen */
 void task_lost(struct task *);                    /* the server doesn't know it */
@@ -149,12 +156,4 @@ void exec_forget_task(struct task *);             /* nobody waits for the answer
 
 /* status.c */
 void status_write(struct task *, enum write_kind);
-
-/* prepare.c */
-int prepare_workspace(struct task *, struct kr_err *);
-void remove_workspace(struct runtimed *, struct str uid);
-void remove_spares(const struct runtimed *);      /* of a process before us */
-/* Reads $KRUNTIME_OUTPUTS into t->outputs. KR_TOO_LARGE, KR_INVALID as outputs_parse. */
-int read_outputs(struct task *, struct kr_err *);
-bool has_artifacts(const struct task *);
 #endif

@@ -71,6 +71,17 @@ static void put_timings(struct buf *b, const struct task *t, bool end)
     jw_end(b, '}');
 }
 
+static void put_commit(struct buf *b, const struct task *t)
+{
+    if (!*t->commit)
+        return;
+    begin_op(b, "add", "/status/source");
+    jw_kbegin(b, "value", '{');
+    jw_kstr(b, "commit", str_of(t->commit));
+    jw_end(b, '}');
+    jw_end(b, '}');
+}
+
 static void put_conditions(struct buf *b, const struct task *t, const struct run_condition_set *set, size_t n)
 {
     begin_op(b, "add", "/status/conditions");
@@ -86,6 +97,7 @@ static void put_running(struct buf *b, const struct task *t)
     if (!t->run->status.start_time.n)
         put_time(b, "/status/startTime", t->accepted_wall_us ? t->accepted_wall_us : loop_wall_us(t->d->loop), false);
     put_str(b, "add", "/status/accessKey", str_of(t->rec->access_key));
+    put_commit(b, t);
     put_conditions(b, t, set, LEN(set));
 }
 
@@ -173,6 +185,7 @@ static void put_end(struct buf *b, const struct task *t)
         put_outputs(b, t);
     if (t->refs.n)
         put_raw(b, "/status/artifactRefs", buf_view(&t->refs));
+    put_commit(b, t);
     put_timings(b, t, true);
     put_conditions(b, t, set, started ? 3 : 2);
 }

@@ -90,6 +90,7 @@ void task_free(struct task *t)
         t->next->at = t->at;
     metric_set(METRIC_RUNS_HERE, 0, (int64_t)--d->ntasks);
     slot_release(t);
+    source_forget(t);
     grpc_cancel(t->call);
     grpc_cancel(t->watch);
     kube_cancel(t->write);
@@ -155,6 +156,7 @@ static void reset_attempt(struct task *t)
     t->last_look = false;
     t->wait_us = 0;
     t->exit_code = 0;
+    t->commit[0] = '\0';
     t->error[0] = '\0';
     t->end_phase = t->end_reason = NULL;
     t->end_message[0] = '\0';
@@ -211,10 +213,15 @@ void task_begin(struct task *t)
     reset_attempt(t);
     t->begun_wall_us = loop_wall_us(t->d->loop);
     open_log(t);
-    if (prepare_workspace(t, &e) < 0) {
+    int rc = prepare_workspace(t, &e);
+    if (rc < 0)
         task_refused(t, "PrepareSource", str_of(e.msg));
-        return;
-    }
+    else if (rc == 0)
+        task_prepared(t);
+}
+
+void task_prepared(struct task *t)
+{
     journal_write(t, "exec");
     exec_begin(t);
 }
@@ -301,7 +308,9 @@ void task_stop(struct task *t, enum stop_cause cause)
         exec_cancel_task(t);
         break;
     default:
-        break;                                    /* STARTING: task_accepted or a failure of Execute sees it */
+        if (t->source)
+            source_stop(t);
+        break;                                    /* else STARTING: task_accepted or a failure of Execute sees it */
     }
 }
 

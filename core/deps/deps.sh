@@ -5,7 +5,7 @@
 # Debian source packages; nothing is vendored and no root is needed.
 #
 #   deps.sh path FLAVOUR          the prefix (include/, lib/) of a flavour
-#   deps.sh build FLAVOUR [all]   build it there; `all` adds the libraries in $extra
+#   deps.sh build FLAVOUR         build it there
 #   deps.sh env FLAVOUR           compiler and flags for the program, as make variables
 #   deps.sh fetch [DIR]           download and check all sources; with DIR copy them there
 #   deps.sh unpack NAME DIR       unpack one source package, patched
@@ -40,8 +40,7 @@ later=${DEPS_LATER-"forky sid"}
 jobs=${JOBS:-$(nproc)}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 apt=$cache/apt
-basic="mbedtls cjson nanopb libyaml lmdb zlib" # what every build links
-extra="http_parser libgit2"                    # Git sources: built when asked for
+libraries="mbedtls cjson nanopb libyaml lmdb zlib libgit2"
 export LC_ALL=C TZ=UTC0
 umask 022
 
@@ -314,12 +313,7 @@ build_zlib() {
         "$src"/trees.c "$src"/zutil.c "$src"/compress.c "$src"/uncompr.c
 }
 
-build_http_parser() {
-    unpack http-parser
-    headers . "$src/http_parser.h"
-    archive http_parser -DHTTP_PARSER_STRICT=1 -- "$src/http_parser.c"
-}
-
+# Without its transports and TLS: Git sources arrive through our own HTTP client, and no other scheme is in the binary.
 build_libgit2() {
     unpack libgit2
     gen=$work/obj/libgit2-gen; mkdir -p "$gen/git2"
@@ -330,7 +324,8 @@ build_libgit2() {
     archive git2 -I"$gen" -I"$src/src/libgit2" -I"$src/src/util" -I"$src/include" -I"$src/deps/xdiff" \
         -DSHA1DC_NO_STANDARD_INCLUDES=1 '-DSHA1DC_CUSTOM_INCLUDE_SHA1_C=\"git2_util.h\"' \
         '-DSHA1DC_CUSTOM_INCLUDE_UBC_CHECK_C=\"git2_util.h\"' -DSHA1DC_FORCE_ALIGNED_ACCESS=1 -- \
-        "$src"/src/libgit2/*.c "$src"/src/libgit2/transports/*.c "$src"/src/libgit2/streams/*.c \
+        $(ls "$src"/src/libgit2/*.c | grep -v -e /transport.c) "$here/git2_transport.c" \
+        "$src"/src/libgit2/transports/smart*.c "$src"/src/libgit2/transports/credential.c "$src"/src/libgit2/streams/*.c \
         "$src"/src/util/*.c "$src"/src/util/unix/*.c "$src"/src/util/allocators/*.c \
         "$src"/src/util/hash/collisiondetect.c "$src"/src/util/hash/sha1dc/*.c "$src"/src/util/hash/mbedtls.c \
         "$src"/deps/xdiff/*.c
@@ -346,22 +341,16 @@ locked() {
     flock -n 9 || { say "waiting for another build of the libraries"; flock 9; }
 }
 
-build() {   # flavour [all]
+build() {   # flavour
     flavour "$1"
     command -v "$realcc" >/dev/null || die "no compiler \"$realcc\""
     locked
     if [ ! -e "$prefix/.ok" ]; then
         rm -rf "$prefix" "$work"; mkdir -p "$prefix/lib" "$work"
         [ "$libc" = host ] || build_musl
-        for l in $basic; do "build_$l"; done
+        for l in $libraries; do "build_$l"; done
         cp "$work/src/versions" "$prefix/versions"
         touch "$prefix/.ok"
-    fi
-    if [ "${2:-}" = all ] && [ ! -e "$prefix/.ok-all" ]; then
-        rm -f "$work/src/versions"
-        for l in $extra; do "build_$l"; done
-        cat "$work/src/versions" >>"$prefix/versions"
-        touch "$prefix/.ok-all"
     fi
     rm -rf "$work"
 }
@@ -372,8 +361,7 @@ env_of() {
     command -v "$realcc" >/dev/null || die "no compiler \"$realcc\" (make setup installs what is missing)"
     printf 'DEPS_DIR_%s := %s\nDEPS_CC_%s := %s\n' "$1" "$prefix" "$1" "$CC"
     printf 'DEPS_CFLAGS_%s := -isystem %s/include %s\n' "$1" "$prefix" "$pb_defines"
-    printf 'DEPS_LIBS_%s := -L%s/lib -lmbedtls -lcjson -lnanopb -lyaml -llmdb -lz\n' "$1" "$prefix"
-    printf 'DEPS_GIT_LIBS_%s := -L%s/lib -lgit2 -lhttp_parser -lz\n' "$1" "$prefix"
+    printf 'DEPS_LIBS_%s := -L%s/lib -lgit2 -lmbedtls -lcjson -lnanopb -lyaml -llmdb -lz\n' "$1" "$prefix"
 }
 
 # Prefixes whose key no flavour of this recipe has (another clone may use them;
@@ -389,7 +377,7 @@ clean() {
 
 case ${1:-} in
 path) flavour "${2:?flavour}"; echo "$prefix" ;;
-build) build "${2:?flavour}" "${3:-}" ;;
+build) build "${2:?flavour}" ;;
 env) env_of "${2:?flavour}" ;;
 fetch)
     locked

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libgit2 1.9 feature selection for Linux, static, one thread, TLS by Mbed TLS. */
+/* libgit2 1.9 feature selection for Linux, static, one thread, no TLS and no transports of its own. */
 #ifndef INCLUDE_features_h__
 #define INCLUDE_features_h__
 #define GIT_ARCH_64 1
@@ -8,9 +8,6 @@
 #define GIT_USE_FUTIMENS 1
 #define GIT_REGEX_REGCOMP 1
 #define GIT_QSORT_GNU 1
-#define GIT_HTTPS 1
-#define GIT_MBEDTLS 1
-#define GIT_HTTPPARSER_HTTPPARSER 1
 #define GIT_SHA1_COLLISIONDETECT 1
 #define GIT_SHA256_MBEDTLS 1
 #define GIT_COMPRESSION_ZLIB 1

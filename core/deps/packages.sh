@@ -39,6 +39,7 @@ for what do
         has bash bash
         has python3 python3
         has openssl openssl
+        has git git
         has procps ps ;;
     cluster)
         has containerd containerd
