@@ -331,9 +331,9 @@ static void check_trouble(struct look *k)
 static void check_offers(struct look *k)
 {
     const struct runtime_spec *s = &k->r->spec;
-    if (str_is(s->isolation, "Sandbox")) {
+    if (str_is(s->isolation, "Sandbox") && !str_is(s->server, "Injected")) {
         k->degraded = "SandboxUnavailable";
-        snprintf(k->why, sizeof k->why, "isolation Sandbox is not offered yet: no pod is made until isolation is Process or None");
+        snprintf(k->why, sizeof k->why, "isolation Sandbox is that of our own Runtime Server: no pod is made until server is Injected or isolation another");
     }
 }
 

@@ -49,6 +49,8 @@ static void look_at_containers(struct runtime_trouble *t, struct str pod, struct
         if (!reason.n || str_is(reason, "PodInitializing") || str_is(reason, "ContainerCreating"))
             continue;
         struct str said = str_is(reason, "CrashLoopBackOff") ? S("it keeps ending") : member(w, "message");      /* kubelet's own counts seconds */
+        if (str_find(last_end(c, a), S("SandboxUnavailable: ")) >= 0)
+            reason = S("SandboxUnavailable");     /* what our Runtime Server left as its last words */
         tell(t, reason, arena_fmt(a, "pod \"%.*s\", container \"%.*s\": %.*s%.*s", SFMT(name), SFMT(member(c, "name")), SFMT(said), SFMT(last_end(c, a))), a);
     }
 }

@@ -4,6 +4,7 @@
  */
 #include "applets/local/instance.h"
 #include "core/fs.h"
+#include "core/landlock.h"
 #include "core/json.h"
 #include "core/proc.h"
 #include "core/version.h"
@@ -16,11 +17,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { POLL_US = 5000, STOP_US = 15000000 };
+enum { POLL_US = 5000, STOP_US = 15000000, SANDBOX_ABI = 6 };
 
 static const char bash_runtime[] =
     "{\"apiVersion\":\"kruntimes.io/v1alpha1\",\"kind\":\"Runtime\",\"metadata\":{\"name\":\"bash\",\"namespace\":\"default\"},"
-    "\"spec\":{\"replicas\":2,\"server\":\"Injected\",\"artifactStore\":{\"driver\":\"filesystem\",\"filesystem\":{\"volumeClaimName\":\"artifacts\"}},"
+    "\"spec\":{\"replicas\":2,\"server\":\"Injected\",\"isolation\":\"%s\",\"artifactStore\":{\"driver\":\"filesystem\",\"filesystem\":{\"volumeClaimName\":\"artifacts\"}},"
     "\"capacity\":{\"resources\":{\"runs\":4}},"
     "\"template\":{\"spec\":{\"terminationGracePeriodSeconds\":30,\"containers\":[{\"name\":\"runtime\",\"image\":\"local\"}]}}}}";
 
@@ -156,8 +157,10 @@ static void look(struct loop *loop, struct timer *t)
             return;
         }
     }
+    char body[1024];
+    snprintf(body, sizeof body, bash_runtime, landlock_abi() >= SANDBOX_ABI ? "Sandbox" : "Process");
     if (w->kube && !w->created && !w->call)
-        w->call = kube_create(w->kube, &kube_runtimes, S("default"), str_of(bash_runtime), (struct kube_user){ created, w });
+        w->call = kube_create(w->kube, &kube_runtimes, S("default"), str_of(body), (struct kube_user){ created, w });
     loop_timer_in(loop, &w->again, POLL_US);
 }
 

@@ -60,7 +60,7 @@ struct npod {
     struct httpc *probe; struct hcall *probing;
     struct timer probe_timer, kill_timer;
     struct kube_call *write;
-    bool mine, started, ready, told, deleting, going, removing, unrunnable, dirty, deleted;
+    bool mine, started, ready, told, deleting, going, removing, unrunnable, sandbox, dirty, deleted;
     int64_t grace_s, created_us;
 };
 

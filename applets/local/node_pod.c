@@ -6,6 +6,7 @@
  */
 #include "applets/local/node.h"
 #include "core/fs.h"
+#include "core/landlock.h"
 #include "core/log.h"
 #include "core/proc.h"
 #include <errno.h>
@@ -108,6 +109,8 @@ static bool command_of(struct child_proc *c, struct words *argv, struct words *e
     word(argv, c->what);
     if (!box || !words_after(argv, box, c->what, a))
         return false;
+    for (size_t i = 0; i < argv->n; i++)
+        p->sandbox |= !sidecar && !strcmp(argv->v[i], "Sandbox");
     word(argv, "--secret-file");
     word(argv, below(p, a, "secret"));
     word(argv, "--bind");
@@ -139,6 +142,15 @@ static bool command_of(struct child_proc *c, struct words *argv, struct words *e
             word(argv, git);
         }
     }
+    char *slash = strrchr(p->n->kubeconfig, '/');
+    if (!sidecar && slash) {                      /* the instance's own files */
+        word(argv, "--hide");
+        word(argv, slash == p->n->kubeconfig ? "/" : arena_fmt(a, "%.*s", (int)(slash - p->n->kubeconfig), p->n->kubeconfig).p);
+        word(argv, "--hide");
+        word(argv, p->n->dir);
+        word(argv, "--hide");
+        word(argv, p->n->volumes);
+    }
     inherit(env, a);
     put_env(env, p, box, a);
     return true;
@@ -164,9 +176,11 @@ static void put_container(struct buf *b, const char *name, const struct child_pr
         jw_kbegin(b, "running", '{');
         jw_kstr(b, "startedAt", str_of(now));
     } else {
+        bool floor = c == &c->p->server && c->p->sandbox && landlock_abi() < 6;
         jw_kbegin(b, "waiting", '{');
-        jw_kstr(b, "reason", c->p->unrunnable ? S("NoImages") : S("CrashLoopBackOff"));
-        jw_kstr(b, "message", c->p->unrunnable ? S("this node runs no images: set server: Injected in the Runtime") : S("it is started again in a moment"));
+        jw_kstr(b, "reason", c->p->unrunnable ? S("NoImages") : floor ? S("SandboxUnavailable") : S("CrashLoopBackOff"));
+        jw_kstr(b, "message", c->p->unrunnable ? S("this node runs no images: set server: Injected in the Runtime")
+                              : floor ? S("this kernel has no Landlock of ABI 6 (Linux 6.12): set isolation to Process") : S("it is started again in a moment"));
     }
     jw_end(b, '}');
     jw_end(b, '}');

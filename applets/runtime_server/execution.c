@@ -7,6 +7,7 @@
  * Not here: how processes are found and ended (shim.c), gRPC (service.c). Tests: tests/unit/applets/runtime_server.c
  */
 #include "applets/runtime_server/execution.h"
+#include "applets/runtime_server/sandbox.h"
 #include "applets/runtime_server/shims.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -211,12 +212,29 @@ static int launch(struct execution *x, struct shim_spec *spec, struct kr_err *e)
     return x->shim ? 0 : -1;
 }
 
+/* The folder of the Run is above that of $KRUNTIME_OUTPUTS, which runtimed sets and a Run's env can't; a shared working
+ * directory lies elsewhere. */
+static int rules_of(const struct execs *s, const struct exec_request *r, int dir, struct arena *a, struct kr_err *e)
+{
+    struct str outputs = env_get(r, "KRUNTIME_OUTPUTS", S(""));
+    for (int up = 0; up < 2; up++) {
+        while (outputs.n && outputs.p[outputs.n - 1] != '/') outputs.n--;
+        if (outputs.n) outputs.n--;
+    }
+    const char *own[] = { outputs.n ? arena_z(a, outputs) : NULL, arena_fmt(a, "/proc/self/fd/%d", dir).p };
+    return sandbox_rules(s->cfg.sandbox, own, LEN(own), e);
+}
+
 static int start_in(struct execs *s, const struct exec_request *r, int dir, struct execution *x, struct kr_err *e)
 {
     AUTO_ARENA struct arena a = { .limit = LIMIT_EXEC_REQUEST };
     struct shim_spec spec = { .dir = dir, .grace_ms = s->cfg.grace_ms, .harden = s->cfg.harden };
     const char *own = getenv("PATH");
     struct str path = env_get(r, "PATH", own && *own ? str_of(own) : S("/usr/local/bin:/usr/bin:/bin"));
+    AUTO_CLOSE int rules = -1;
+    if (s->cfg.sandbox && (rules = rules_of(s, r, dir, &a, e)) < 0) return -1;
+    spec.sandbox = rules >= 0;
+    spec.rules = rules;
     struct argv_request want = { r->entrypoint, r->args, s->cfg.interpreter, path, dir };
     if (argv_build(&spec.argv, &want, &a, e) < 0 || env_build(&spec.envp, r, &a, e) < 0) return -1;
     if (!(spec.path = arena_z(&a, path))) return kr_fail(e, KR_INVALID, "PATH has a NUL byte inside");

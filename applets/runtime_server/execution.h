@@ -17,6 +17,7 @@ enum exec_state { EXEC_RUNNING, EXEC_SUCCEEDED, EXEC_FAILED };
 struct exec_config {
     const char *const *interpreter;      /* NULL: see argv.h */
     bool harden;                         /* isolation Process; false: None */
+    const struct sandbox *sandbox;       /* isolation Sandbox; NULL: none */
     int grace_ms;                        /* TERM to KILL */
 };
 

@@ -3,12 +3,14 @@
  * runtime-server: our Runtime Server as a process. It reads the secret that its runtimed left in a file and unlinks the
  * file before anything is executed, listens on loopback, and ends everything it started when it is told to stop.
  */
+#include "applets/runtime_server/sandbox.h"
 #include "applets/runtime_server/service.h"
 #include "core/applet.h"
 #include "core/fs.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -16,7 +18,7 @@
 
 enum { ISOLATION_NONE, ISOLATION_PROCESS, ISOLATION_SANDBOX };
 static const char *const isolations[] = { "None", "Process", "Sandbox", NULL };
-static struct { struct str bind, secret_file; struct opt_list interpreter; int64_t port, grace_us, secret_wait_us; int isolation; } o = {
+static struct { struct str bind, secret_file; struct opt_list interpreter, hide; int64_t port, grace_us, secret_wait_us; int isolation; } o = {
     .bind = S("127.0.0.1"), .port = 9091, .grace_us = 5000000, .secret_wait_us = 60000000, .isolation = ISOLATION_PROCESS };
 static const struct opt opts[] = {
     { "bind", 0, OPT_STR, &o.bind, "ADDR", "address to listen on" },
@@ -25,6 +27,7 @@ static const struct opt opts[] = {
     { "secret-wait", 0, OPT_DURATION, &o.secret_wait_us, "TIME", "how long to wait for that file", .lo = 0, .hi = INT64_C(3600000000) },
     { "interpreter", 0, OPT_LIST, &o.interpreter, "WORD", "interpreter of scripts, one word at a time (default: bash, else sh)" },
     { "isolation", 0, OPT_ENUM, &o.isolation, "LEVEL", "what separates executions", .words = isolations },
+    { "hide", 0, OPT_LIST, &o.hide, "DIR", "with Sandbox: a folder that no execution may reach" },
     { "grace", 0, OPT_DURATION, &o.grace_us, "TIME", "between TERM and KILL", .lo = 0, .hi = INT64_C(3600000000) },
     { 0 } };
 static const struct opt *const shared[] = { log_opts, NULL };
@@ -86,11 +89,29 @@ static int serve(struct process *p, struct execs *x, struct kr_err *e)
     return 0;
 }
 
+/* Never silently less: without what it needs there is no server. A kubelet shows the text as how the container ended. */
+static int make_sandbox(struct sandbox **ret, struct kr_err *e)
+{
+    struct kr_err ignored = { 0 };
+    const char **hide = xcalloc(o.hide.n + 1, sizeof *hide);
+    for (size_t i = 0; i < o.hide.n; i++)
+        hide[i] = o.hide.v[i].p;
+    *ret = sandbox_check(e) == 0 ? sandbox_new(hide, o.hide.n, e) : NULL;
+    free(hide);
+    if (*ret)
+        return 0;
+    AUTO_CLOSE int log = open("/dev/termination-log", O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
+    if (log >= 0)
+        fs_write_fd(log, str_of(e->msg), "the termination log", &ignored);
+    return -1;
+}
+
 static int run(struct applet_call *call, struct kr_err *e)
 {
     (void)call;
-    if (o.isolation == ISOLATION_SANDBOX)
-        return kr_fail(e, KR_UNSUPPORTED, "isolation Sandbox is not offered yet: use Process");
+    struct sandbox *sandbox = NULL;
+    if (o.isolation == ISOLATION_SANDBOX && make_sandbox(&sandbox, e) < 0)
+        return -1;
     AUTO_BUF struct buf secret = { .max = 4096 };
     const char **interpreter = xcalloc(o.interpreter.n + 1, sizeof *interpreter);
     for (size_t i = 0; i < o.interpreter.n; i++)
@@ -101,13 +122,14 @@ static int run(struct applet_call *call, struct kr_err *e)
     int rc = o.secret_file.n ? read_secret(p.loop, o.secret_file.p, &secret, e) : 0;
     if (rc == 0) {
         p.secret = buf_view(&secret);
-        struct exec_config xc = { .interpreter = o.interpreter.n ? interpreter : NULL, .harden = o.isolation == ISOLATION_PROCESS,
+        struct exec_config xc = { .interpreter = o.interpreter.n ? interpreter : NULL, .harden = o.isolation != ISOLATION_NONE, .sandbox = sandbox,
                                   .grace_ms = (int)(o.grace_us / 1000) };
         struct execs *x = execs_new(p.loop, &xc);
         rc = serve(&p, x, e);
         execs_free(x);
     }
     loop_free(p.loop);
+    sandbox_free(sandbox);
     free(interpreter);
     return rc;
 }

@@ -9,6 +9,7 @@
  * Tests: tests/unit/applets/runtime_server.c
  */
 #include "applets/runtime_server/shim.h"
+#include "applets/runtime_server/sandbox.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,10 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FILES_MAX = 65536, SWEEP_MS = 20, ORDER_MAX = 65536, WORDS_MAX = 4096, NFDS = 3 };
+enum { FILES_MAX = 65536, SWEEP_MS = 20, ORDER_MAX = 65536, WORDS_MAX = 4096, NFDS = 4 };
 
 /* An order: this head, then path, argv and envp, each with its NUL. Both sides are one program. */
-struct order_head { uint32_t argc, envc; int32_t grace_ms; bool harden; };
+struct order_head { uint32_t argc, envc; int32_t grace_ms; bool harden, sandbox; };
 
 /* ---- the command ---------------------------------------------------------------------------------------------- */
 static void harden(void)
@@ -76,6 +77,7 @@ static void become_command(const struct shim_spec *s, volatile int *failed)
         *failed = errno;
         _exit(127);
     }
+    if (s->sandbox && (*failed = sandbox_enter(s->rules)) != 0) _exit(127);
     syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);      /* unshared table: a vfork child has its own */
     sigprocmask(SIG_SETMASK, &none, NULL);
     *failed = exec_in_path(s);
@@ -221,6 +223,7 @@ static void execute(const struct shim_spec *spec, int socket, const sigset_t *se
     close(spec->out);                                    /* the pipes end when the command's side does */
     close(spec->err);
     close(spec->dir);
+    if (spec->sandbox) close(spec->rules);
     live(&s, set, server);
     send(socket, &s.report, sizeof s.report, MSG_NOSIGNAL);
 }
@@ -256,7 +259,9 @@ static bool next_order(int socket, struct shim_spec *spec)
     memcpy(fds, CMSG_DATA(c), sizeof fds);
     memcpy(&h, text, sizeof h);
     char *at = text + sizeof h, *end = text + n, **free_words = words;
-    *spec = (struct shim_spec){ .dir = fds[0], .out = fds[1], .err = fds[2], .grace_ms = h.grace_ms, .harden = h.harden };
+    *spec = (struct shim_spec){ .dir = fds[0], .out = fds[1], .err = fds[2], .grace_ms = h.grace_ms, .harden = h.harden,
+                                .sandbox = h.sandbox, .rules = fds[3] };
+    if (!h.sandbox) close(fds[3]);
     if (h.argc > WORDS_MAX || h.envc > WORDS_MAX - h.argc) return false;
     char *path[2];
     if (!take_words(&at, end, 1, path)) return false;
@@ -280,14 +285,14 @@ static bool put_word(char *text, size_t *n, const char *word)
 bool shim_order(int socket, const struct shim_spec *spec)
 {
     static char text[ORDER_MAX];                         /* one loop, one thread */
-    struct order_head h = { .grace_ms = spec->grace_ms, .harden = spec->harden };
+    struct order_head h = { .grace_ms = spec->grace_ms, .harden = spec->harden, .sandbox = spec->sandbox };
     size_t n = sizeof h;
     bool fits = put_word(text, &n, spec->path);
     for (char **v = spec->argv; fits && *v; v++, h.argc++) fits = put_word(text, &n, *v);
     for (char **v = spec->envp; fits && *v; v++, h.envc++) fits = put_word(text, &n, *v);
     if (!fits || h.argc + h.envc > WORDS_MAX) return false;
     memcpy(text, &h, sizeof h);
-    int fds[NFDS] = { spec->dir, spec->out, spec->err };
+    int fds[NFDS] = { spec->dir, spec->out, spec->err, spec->sandbox ? spec->rules : spec->dir };
     union { struct cmsghdr head; char room[CMSG_SPACE(sizeof fds)]; } control = { .head = { .cmsg_len = CMSG_LEN(sizeof fds), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
     struct iovec io = { text, n };
     struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
@@ -328,7 +333,7 @@ __attribute__((noreturn)) static void shim_main(const struct shim_spec *first, i
 /* Of the server's descriptors the shim keeps those it was given. */
 static void close_others(const struct shim_spec *s, int socket)
 {
-    int keep[] = { s->dir, s->out, s->err, socket };
+    int keep[] = { s->dir, s->out, s->err, socket, s->sandbox ? s->rules : socket };
     unsigned from = 3;
     for (size_t round = 0; round <= LEN(keep); round++) {
         unsigned next = ~0u;

@@ -23,6 +23,8 @@ struct shim_spec {
     int out, err;                /* the command's stdout and stderr (stdin is /dev/null) */
     int grace_ms;                /* between TERM and KILL */
     bool harden;                 /* no_new_privs, resource limits, no core files (isolation Process) */
+    bool sandbox;                /* rules, and the filter of system calls, hold for the command (isolation Sandbox) */
+    int rules;                   /* of sandbox_rules; only with sandbox */
 };
 struct shim_report {
     int exec_errno;              /* why the command could not be started, 0 when it was */

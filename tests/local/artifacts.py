@@ -128,7 +128,7 @@ with instance() as i:
     secret = os.path.join(i.state, 'kubeconfig')
     before = len(in_store())
     for name, script, said in (('link', 'ln -s %s l' % secret, '"l" is a symbolic link'), ('deep', 'mkdir d; ln -s / d/root', 'd: "root" is a symbolic link'),
-                               ('fifo', 'mkfifo f', '"f" is a FIFO'), ('socket', 'python3 -c "import socket; socket.socket(1).bind(chr(115))"', '"s" is a socket'),
+                               ('fifo', 'mkfifo f', '"f" is a FIFO'), ('socket', 'python3 -c "import os; os.mknod(chr(115), 0o140644)"', '"s" is a socket'),
                                ('proc', 'mkdir d; ln -s /proc/self/environ d/e', 'symbolic link'),
                                ('control', 'touch "$(printf \'a\\033[2Jb\')"', 'control character'), ('bytes', 'touch "$(printf \'\\377\')"', 'not UTF-8'),
                                ('many', 'for n in $(seq 33); do : > $n; done', 'more than 32 artifacts'),

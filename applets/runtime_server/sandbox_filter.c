@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sandbox_filter: which system calls a Run may not make: those that look into other processes, change the machine, make name
+ * spaces, or reach parts of the kernel that ordinary programs don't need. They answer EPERM; clone3, whose arguments a filter
+ * can't see, answers ENOSYS, after which C libraries use clone. Sockets are of the Internet families and netlink.
+ * Everything else is allowed: bash, Python, Node, compilers and git must work. Tests: tests/local/sandbox.py.
+ */
+#include "applets/runtime_server/sandbox.h"
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#if defined __x86_64__
+enum { ARCH = (int)AUDIT_ARCH_X86_64, X32 = 0x40000000 };
+#elif defined __aarch64__
+enum { ARCH = (int)AUDIT_ARCH_AARCH64 };
+#else
+#error "the system calls of this architecture are not known"
+#endif
+
+static const uint32_t refused[] = {
+    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_process_madvise, SYS_kcmp, SYS_pidfd_getfd,
+    SYS_keyctl, SYS_add_key, SYS_request_key, SYS_bpf, SYS_perf_event_open, SYS_userfaultfd,
+    SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_move_mount, SYS_open_tree, SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick, SYS_mount_setattr,
+    SYS_unshare, SYS_setns, SYS_open_by_handle_at, SYS_name_to_handle_at, SYS_fanotify_init,
+    SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
+    SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_kexec_file_load, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_acct, SYS_quotactl,
+    SYS_settimeofday, SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex, SYS_syslog, SYS_vhangup, SYS_sethostname, SYS_setdomainname, SYS_lookup_dcookie,
+#if defined __x86_64__
+    SYS_iopl, SYS_ioperm, SYS_modify_ldt,
+#endif
+};
+enum { REFUSED = LEN(refused), INSNS_MAX = REFUSED + 64 };
+#define NEW_SPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+enum { TIOCSTI_NR = 0x5412, TIOCLINUX_NR = 0x541c };      /* put characters into a terminal's input */
+
+struct program { struct sock_filter v[INSNS_MAX]; unsigned short n; };
+static void op(struct program *p, unsigned short code, uint32_t k, uint8_t yes, uint8_t no) { p->v[p->n++] = (struct sock_filter){ code, yes, no, k }; }
+static void load(struct program *p, size_t at) { op(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)at, 0, 0); }
+static void answer(struct program *p, int err) { op(p, BPF_RET | BPF_K, err ? SECCOMP_RET_ERRNO | (uint32_t)err : SECCOMP_RET_ALLOW, 0, 0); }
+static size_t arg(int i) { return offsetof(struct seccomp_data, args) + (size_t)i * 8; }      /* low half: both are little endian */
+
+/* The instructions for one system call follow; they end with an answer, so skip `n` of them for any other. */
+static void when(struct program *p, uint32_t nr, uint8_t n) { op(p, BPF_JMP | BPF_JEQ | BPF_K, nr, 0, n); }
+
+static void put_arguments(struct program *p)
+{
+    static const uint32_t families[] = { AF_INET, AF_INET6, AF_NETLINK };
+    when(p, SYS_clone3, 1);
+    answer(p, ENOSYS);
+    when(p, SYS_clone, 4);
+    load(p, arg(0));
+    op(p, BPF_JMP | BPF_JSET | BPF_K, NEW_SPACES, 0, 1);
+    answer(p, EPERM);
+    answer(p, 0);
+    when(p, SYS_ioctl, 5);
+    load(p, arg(1));
+    op(p, BPF_JMP | BPF_JEQ | BPF_K, TIOCSTI_NR, 1, 0);
+    op(p, BPF_JMP | BPF_JEQ | BPF_K, TIOCLINUX_NR, 0, 1);
+    answer(p, EPERM);
+    answer(p, 0);
+    when(p, SYS_socket, LEN(families) + 3);
+    load(p, arg(0));
+    for (size_t i = 0; i < LEN(families); i++)
+        op(p, BPF_JMP | BPF_JEQ | BPF_K, families[i], (uint8_t)(LEN(families) - i), 0);
+    answer(p, EPERM);
+    answer(p, 0);
+}
+
+int sandbox_filter(void)
+{
+    struct program p = { .n = 0 };
+    load(&p, offsetof(struct seccomp_data, arch));
+    op(&p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)ARCH, 1, 0);
+    answer(&p, ENOSYS);
+    load(&p, offsetof(struct seccomp_data, nr));
+#if defined __x86_64__
+    op(&p, BPF_JMP | BPF_JGE | BPF_K, X32, 0, 1);
+    answer(&p, ENOSYS);
+#endif
+    put_arguments(&p);
+    for (uint8_t i = 0; i < REFUSED; i++)
+        op(&p, BPF_JMP | BPF_JEQ | BPF_K, refused[i], (uint8_t)(REFUSED - i), 0);
+    answer(&p, 0);
+    answer(&p, EPERM);
+    struct sock_fprog f = { p.n, p.v };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return errno;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &f) < 0 ? errno : 0;
+}

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Isolation Sandbox: a Run tries to read or harm its neighbour, runtimed, the instance, the machine; and the same Runs work."""
+import ctypes, os, shutil, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+from local import *
+
+s = Suite()
+abi = ctypes.CDLL(None, use_errno=True).syscall(444, None, 0, 1)
+NEEDS = 6
+
+
+def runtime(name, isolation, server='Injected'):
+    return {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': name},
+            'spec': {'server': server, 'isolation': isolation, 'capacity': {'resources': {'runs': 8}},
+                     'template': {'spec': {'containers': [{'name': 'runtime', 'image': 'none'}]}}}}
+
+
+def degraded(i, name):
+    until = time.monotonic() + DEADLINE
+    while time.monotonic() < until:
+        for c in i.api.call('GET', RUNTIMES + '/' + name)[1].get('status', {}).get('conditions', []):
+            if c['type'] == 'Degraded' and c['status'] == 'True':
+                return c['reason']
+        time.sleep(0.05)      # polling on purpose: the watch is what other tests try
+
+
+with instance() as i:
+    i.api.call('POST', RUNTIMES, runtime('foreign', 'Sandbox', 'Image'))
+    s.equal('not with another Runtime Server', degraded(i, 'foreign'), 'SandboxUnavailable')
+    built_in = i.api.call('GET', RUNTIMES + '/bash')[1]['spec']['isolation']
+    s.equal('the built-in Runtime', built_in, 'Sandbox' if abi >= NEEDS else 'Process')
+    i.api.call('POST', RUNTIMES, runtime('box', 'Sandbox'))
+    if abi < NEEDS:
+        s.equal('below the floor', degraded(i, 'box'), 'SandboxUnavailable')
+        i.api.call('POST', RUNS, run_object('waits', ['true'], runtime='box'))
+        s.equal('its Runs wait', i.api.call('GET', RUNS + '/waits')[1].get('status', {}).get('phase', 'Pending'), 'Pending')
+        s.skip('the sandbox', 'this kernel has Landlock ABI %d, 6 is needed' % abi)
+        i.down()
+        s.end()
+
+    # A neighbour with a secret in its workspace, its environment and its memory, that goes on until it is told to stop.
+    i.api.call('POST', RUNS, run_object('victim', ['echo secret-of-victim > own.txt; echo $$ > pid; mkfifo f; echo ready; read x < f'], runtime='box',
+                                        env=[{'name': 'TOKEN', 'value': 'secret-in-env'}]))
+    until = time.monotonic() + DEADLINE
+    place = None
+    while not place and time.monotonic() < until:
+        for base, dirs, files in os.walk(i.state):
+            if 'own.txt' in files and 'f' in files and open(os.path.join(base, 'pid')).read().strip():
+                place = base
+        time.sleep(0.02)      # nothing tells when a file is there
+    victim = open(os.path.join(place, 'pid')).read().strip()
+    daemon = i.pids('runtimed')[0]
+    server = os.getppid() and int(re.search(r'^PPid:\s*(\d+)', open('/proc/%s/status' % victim).read(), re.M).group(1))
+    python = shutil.which('python3', path='/usr/bin:/usr/local/bin:/bin') or 'python3'
+    abstract = __import__('socket').socket(1, 1)
+    abstract.bind('\0kr-sandbox-test-%d' % os.getpid())
+    abstract.listen(1)
+    control = next((os.path.join(b, 'control') for b, d, f in os.walk(i.state) if 'control' in f), '/none')
+    calls = {'x86_64': dict(ptrace=101, process_vm_readv=310, keyctl=250, bpf=321, perf_event_open=298, mount=165, unshare=272, setns=308, io_uring_setup=425),
+             'aarch64': dict(ptrace=117, process_vm_readv=270, keyctl=219, bpf=280, perf_event_open=241, mount=40, unshare=97, setns=268, io_uring_setup=425)}[os.uname().machine]
+    attempts = {
+        'read the neighbour': 'cat %s/own.txt' % place, 'list the neighbour': 'ls %s' % place, 'write into the neighbour': 'echo x > %s/new.txt' % place,
+        'write over the neighbour': 'echo x > %s/own.txt' % place, 'remove from the neighbour': 'rm -f %s/own.txt && ! [ -e %s/own.txt ]' % (place, place),
+        'link to the neighbour and write through it': 'ln -s %s/own.txt l && echo x >> l' % place, 'a hard link': 'ln %s/own.txt hard' % place,
+        'move the neighbour away': 'mv %s/own.txt .' % place, 'truncate': 'truncate -s 0 %s/own.txt' % place,
+        'list all workspaces': 'ls %s' % os.path.dirname(os.path.dirname(place)),
+        'the kubeconfig': 'cat %s/kubeconfig' % i.state, 'the state of the instance': 'ls %s' % i.state, 'the store': 'find %s -type f | grep .' % i.state,
+        'its environment': 'tr "\\0" "\\n" < /proc/%s/environ' % victim, 'its memory': 'head -c 1 /proc/%s/mem' % victim, 'its descriptors': 'ls /proc/%s/fd' % victim,
+        'its root': 'cat /proc/%s/root/etc/hostname' % victim, 'its folder': 'ls /proc/%s/cwd/' % victim, 'its map': 'cat /proc/%s/maps | grep .' % victim,
+        'kill it': 'kill -9 %s' % victim, 'stop it': 'kill -STOP %s' % victim, 'kill its shim': 'kill -9 %d' % server, 'kill runtimed': 'kill -9 %d' % daemon,
+        'kill all': 'kill -9 -1; kill -0 %s' % victim, 'the environment of runtimed': 'tr "\\0" "\\n" < /proc/%d/environ' % daemon,
+        'the control socket of runtimed': python + ' -c "import socket; socket.socket(1).connect(%r)"' % control,
+        'an abstract socket': python + ' -c "import socket; socket.socket(1).connect(%r)"' % ('\\\\0kr-sandbox-test-%d' % os.getpid()),
+        'a packet socket': python + ' -c "import socket; socket.socket(17, 3)"', 'shared temporary files': 'echo x > /tmp/kr-sandbox-%d' % os.getpid(),
+        'shared memory': 'echo x > /dev/shm/kr-sandbox-%d' % os.getpid(), 'write to the system': 'echo x > /etc/kr-sandbox', 'write to the kernel': 'echo x > /proc/sys/kernel/hostname',
+        'a device': 'mknod dev b 8 0', 'the shadow file': 'cat /etc/shadow', 'another home': 'HOME=/ && echo x > /kr-sandbox', 'mount': 'mount -t tmpfs x .',
+        'a user name space': 'unshare -r true', 'become somebody': 'su -c id nobody < /dev/null && ls %s' % place,
+    }
+    for name, nr in calls.items():
+        args = {'unshare': '0x10000000', 'ptrace': '16, %s' % victim, 'process_vm_readv': '%s, 0, 0, 0, 0, 0' % victim}.get(name, '0, 0, 0, 0, 0')
+        attempts['the call ' + name] = python + ' -c "import ctypes,sys; l = ctypes.CDLL(None, use_errno=True); r = l.syscall(%d, %s); sys.exit(r == -1 and ctypes.get_errno() == 1)"' % (nr, args)
+    names = {}
+    for n, (what, script) in enumerate(attempts.items()):
+        names['a%d' % n] = what
+        i.api.call('POST', RUNS, run_object('a%d' % n, ['( %s ) && echo BROKE-OUT' % script], runtime='box'))
+    runs = i.wait(set(names), timeout=DEADLINE * 3)
+    for n, what in names.items():
+        out = i.cli('run', 'logs', n).stdout
+        s.check('it may not: ' + what, n in runs and runs[n]['status']['phase'] == 'Failed' and runs[n]['status'].get('exitCode') and 'BROKE-OUT' not in out and 'secret' not in out,
+                '%s %s' % (runs.get(n, {}).get('status', {}).get('message'), out[:300]))
+    s.equal('the neighbour is as it was', (open(place + '/own.txt').read(), sorted(os.listdir(place)), i.api.call('GET', RUNS + '/victim')[1]['status']['phase']),
+            ('secret-of-victim\n', ['f', 'own.txt', 'pid'], 'Running'))
+    s.equal('runtimed is as it was', i.pids('runtimed')[0], daemon)
+    with open(place + '/f', 'w') as f:
+        f.write('x\n')
+    s.equal('it ends as it should', i.wait({'victim'})['victim']['status']['phase'], 'Succeeded')
+
+    # ---- the same Runs do their work
+    work = {
+        'bash': 'cat <<EOF\nhere\nEOF\ndiff <(echo a) <(echo a) && echo x > "$TMPDIR/t" && cat "$TMPDIR/t" && echo y > "$HOME/h" && mkfifo p && (echo z > p &) && read a < p && kill -0 $$',
+        'outputs': 'echo k=v >> $KRUNTIME_OUTPUTS; [ -r /etc/passwd ] && [ -w /dev/null ] && head -c 1 /dev/urandom > /dev/null',
+        'pipes': 'yes | head -n 100000 | sort -u | wc -l', 'children': 'sleep 60 & kill $!; wait $! ; [ $? = 143 ]',
+        'python': python + ' -c "import subprocess, tempfile, threading, json, ssl, os; subprocess.run([\'true\'], check=True); tempfile.TemporaryFile(); t = threading.Thread(target=print); t.start(); t.join(); os.fork() or os._exit(0)"',
+        'a server on loopback': python + ' -c "import socket; a = socket.create_server((\'127.0.0.1\', 0)); b = socket.create_connection(a.getsockname()); c = a.accept()[0]; b.send(b\'x\'); assert c.recv(1) == b\'x\'; socket.socketpair()"',
+        'own processes': 'cat /proc/cpuinfo /proc/meminfo /proc/stat > /dev/null && ls /proc/$$/fd && tr "\\0" "\\n" < /proc/$$/environ | grep -q KRUNTIME',
+    }
+    if shutil.which('gcc'):
+        work['a compiler'] = 'echo "int main(void) { return 0; }" > a.c && gcc a.c -o a && ./a'
+    if shutil.which('git'):
+        work['git'] = 'git init -q r && cd r && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x && git clone -q . ../c && git log | grep -q x'
+    if shutil.which('node'):
+        work['node'] = 'node -e "require(\'child_process\').execSync(\'true\'); new (require(\'worker_threads\').Worker)(\'1\', {eval: true})"'
+    names = {'w%d' % n: w for n, w in enumerate(work)}
+    for n, w in names.items():
+        i.api.call('POST', RUNS, run_object(n, [work[w]], runtime='box'))
+    runs = i.wait(set(names), timeout=DEADLINE * 2)
+    for n, w in names.items():
+        s.equal('it works: ' + w, (runs[n]['status']['phase'], runs[n]['status'].get('message'), '' if runs[n]['status']['phase'] == 'Succeeded' else i.cli('run', 'logs', n).stderr[-300:]),
+                ('Succeeded', None, ''))
+    s.equal('outputs', next(runs[n]['status'].get('outputs') for n, w in names.items() if w == 'outputs'), {'k': 'v'})
+    i.api.call('POST', RUNS, run_object('slow', ['sleep 60'], runtime='box', timeoutSeconds=1))
+    s.equal('a timeout ends it', i.wait({'slow'})['slow']['status']['phase'], 'Timeout')
+    abstract.close()
+s.end()
