@@ -70,6 +70,8 @@ struct expr;
 /* KR_INVALID with the position (1-based, in bytes): "at 12: undeclared field 'foo'". */
 struct expr *expr_compile(struct str text, const struct expr_env *, struct kr_err *e);
 void expr_free(struct expr *);
+/* What it yields where that can be said before there are values, else EXPR_DYN. */
+enum expr_kind expr_yields(const struct expr *);
 bool expr_uses(const struct expr *, const char *var);
 
 /* ---- evaluate ---- */

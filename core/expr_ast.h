@@ -29,6 +29,7 @@ struct expr {
     const struct expr_env *env;
     size_t nslots;                   /* env's variables, then those of macros */
     struct node *root;
+    const struct expr_schema *yields;  /* schema of the root; NULL: unknown */
     struct node *regexes[LIMIT_EXPR_REGEXES];
     size_t nregexes;
     uint64_t uses;                   /* bit i: env variable i */

@@ -423,6 +423,12 @@ static int member(struct parser *p, struct typed *out)
             n->a = out->node;
             n->b = index.node;
             if (close_node(p, n) < 0) return -1;
+            if (out->schema && out->schema->kind == EXPR_OBJECT && index.node->op == N_LITERAL && index.node->value.kind == EXPR_STRING) {
+                const struct expr_schema *sub = out->schema->field(out->schema, index.node->value.s);
+                if (!sub) return fail_at(p, at, "undeclared field", index.node->value.s);
+                *out = (struct typed){ n, sub };
+                continue;
+            }
             bool inside = out->schema && out->schema->items && (out->schema->kind == EXPR_LIST || out->schema->kind == EXPR_MAP);
             *out = (struct typed){ n, inside ? out->schema->items(out->schema) : NULL };
             continue;
@@ -515,6 +521,7 @@ struct expr *expr_compile(struct str text, const struct expr_env *env, struct kr
         return NULL;
     }
     x->root = root.node;
+    x->yields = root.schema;
     return x;
 }
 
@@ -524,6 +531,18 @@ void expr_free(struct expr *x)
     for (size_t i = 0; i < x->nregexes; i++) regex_free(x->regexes[i]->regex);
     arena_reset(&x->arena);
     free(x);
+}
+
+enum expr_kind expr_yields(const struct expr *x)
+{
+    switch (x->root->op) {
+    case N_NOT: case N_AND: case N_OR: case N_EQ: case N_NE: case N_LT: case N_LE: case N_GT: case N_GE: case N_IN: case N_HAS: case N_ALL:
+    case N_EXISTS: case N_EXISTS_ONE: return EXPR_BOOL;
+    case N_LIST: case N_FILTER: case N_MAP_TO: return EXPR_LIST;
+    case N_MAP: return EXPR_MAP;
+    case N_LITERAL: return x->root->value.kind;
+    default: return x->yields ? x->yields->kind : EXPR_DYN;
+    }
 }
 
 bool expr_uses(const struct expr *x, const char *var)

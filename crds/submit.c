@@ -4,6 +4,7 @@
  * carry out yet.
  */
 #include "crds/submit.h"
+#include "crds/flow.h"
 #include "core/fs.h"
 #include "core/model_admit.h"
 #include "core/yaml.h"
@@ -18,8 +19,7 @@ static const struct model_type *type_of(const struct json *object, const struct 
 {
     struct str api = json_string(json_get(object, "apiVersion")), kind = json_string(json_get(object, "kind"));
     *resource = kube_resource_of_kind(api, kind);
-    const struct model_type *t = *resource && str_starts(api, S("kruntimes.io/")) ? crd_find(kind) : NULL;
-    return t == &type_workflow ? NULL : t;
+    return *resource && str_starts(api, S("kruntimes.io/")) ? crd_find(kind) : NULL;
 }
 
 static int not_offered(const struct json *object, struct str from, struct kr_err *e)
@@ -30,6 +30,23 @@ static int not_offered(const struct json *object, struct str from, struct kr_err
     if (json_get_path(object, url, 3))
         return kr_fail(e, KR_INVALID, "%.*s: spec.source.repoURL: Git sources are not offered yet: use source.files", SFMT(from));
     return 0;
+}
+
+int submit_workflow(struct str json, struct flow **flow, struct arena *a, struct kr_err *e)
+{
+    struct workflow *w = model_decode(workflow, json, a, e);
+    if (!w || !(*flow = flow_make(w, a, e)))
+        return -1;
+    return flow_check(*flow, e);
+}
+
+/* Cycles, references and expressions, which a schema can't see. */
+static int check_workflow(const struct json *object, struct str from, struct arena *a, struct kr_err *e)
+{
+    AUTO_BUF struct buf text = { .max = LIMIT_API_BODY };
+    struct flow *flow;
+    json_print(&text, object);
+    return submit_workflow(arena_str(a, buf_view(&text)), &flow, a, e) < 0 ? kr_wrap(e, "%.*s", SFMT(from)) : 0;
 }
 
 static void append(struct submissions *s, struct submission x, struct arena *a)
@@ -54,7 +71,7 @@ int submit_check(struct submissions *out, struct str json, struct str from, stru
     struct str kind = json_string(json_get(object, "kind"));
     const struct model_type *type = type_of(object, &resource);
     if (!type)
-        return kr_fail(e, KR_INVALID, "%.*s: kind \"%.*s\" of apiVersion \"%.*s\" is not taken here: it must be a Run or a Runtime of kruntimes.io/v1alpha1",
+        return kr_fail(e, KR_INVALID, "%.*s: kind \"%.*s\" of apiVersion \"%.*s\" is not taken here: it must be a Run, a Runtime or a Workflow of kruntimes.io/v1alpha1",
                        SFMT(from), SFMT(kind), SFMT(json_string(json_get(object, "apiVersion"))));
     struct json *meta = json_ensure_object(a, object, "metadata"), *checked = NULL;
     if (!json_get(meta, "namespace"))
@@ -67,7 +84,7 @@ int submit_check(struct submissions *out, struct str json, struct str from, stru
         return kr_fail(e, KR_INVALID, "%.*s: %.*s", SFMT(from), SFMT(buf_view(&why)));
     if (unknown.n)
         return kr_fail(e, KR_INVALID, "%.*s: unknown field \"%.*s\"", SFMT(from), SFMT(unknown.v[0]));
-    if (not_offered(object, from, e) < 0)
+    if (not_offered(object, from, e) < 0 || (type == &type_workflow && check_workflow(object, from, a, e) < 0))
         return -1;
     AUTO_BUF struct buf text = { .max = LIMIT_API_BODY };
     json_print(&text, object);

@@ -10,9 +10,12 @@
 
 struct submission { const struct kube_resource *resource; struct str json, ns, name, generate_name, from; };   /* from: "hello.yaml:12" */
 struct submissions { struct submission *v; size_t n; };
-/* Reads one file ("-" is stdin) and appends its objects; strings live on the arena. Runtimes and Runs are taken; anything else is
- * refused. default_ns is used where the object names none. */
+/* Reads one file ("-" is stdin) and appends its objects; strings live on the arena. Runs, Runtimes and Workflows are taken; anything
+ * else is refused. default_ns is used where the object names none. */
 int submit_read(struct submissions *, const char *path, struct str default_ns, struct arena *, struct kr_err *);
 /* Checks one object's text as the server will; *json is it with the namespace filled in. from is for messages. */
 int submit_check(struct submissions *, struct str json, struct str from, struct str default_ns, struct arena *, struct kr_err *);
+/* A Workflow's text, decoded and checked beyond its schema: KR_INVALID with the place. */
+struct flow;
+int submit_workflow(struct str json, struct flow **, struct arena *, struct kr_err *);
 #endif

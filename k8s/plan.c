@@ -6,11 +6,12 @@
 #include "k8s/plan.h"
 #include "core/json.h"
 
+enum { BESIDE = 128 };                            /* operations of one plan under way at a time */
+struct flight { struct plan_run *run; size_t at; };
 struct plan_run {
     struct kube *k;
     struct plan plan;
-    size_t at;
-    struct kube_call *call;
+    size_t at, in_flight;
     struct defer next;
     struct kr_err e;
     bool failed, stop;
@@ -75,49 +76,62 @@ static bool is_fine(const struct plan_op *op, const struct kube_result *r, bool 
 
 static void answered(void *ctx, const struct kube_result *r)
 {
-    struct plan_run *run = ctx;
-    const struct plan_op *op = &run->plan.ops[run->at];
-    run->call = NULL;
-    if (r->error && !is_fine(op, r, &run->stop)) {
+    struct flight *f = ctx;
+    struct plan_run *run = f->run;
+    const struct plan_op *op = &run->plan.ops[f->at];
+    bool stop = false;
+    run->in_flight--;
+    if (r->error && !is_fine(op, r, &stop) && !run->failed) {
         run->e = *r->error;
         kr_wrap(&run->e, "%s %s \"%.*s\"", plan_verbs[op->verb], op->resource->plural, SFMT(op->name));
         run->failed = true;
     }
-    run->at++;
+    run->stop |= stop;
+    free(f);
     loop_defer(kube_loop(run->k), &run->next);
 }
 
 static void send_op(struct plan_run *run)
 {
     const struct plan_op *op = &run->plan.ops[run->at];
-    struct kube_user user = { answered, run };
+    struct flight *f = xcalloc(1, sizeof *f);
+    struct kube_user user = { answered, f };
+    *f = (struct flight){ run, run->at++ };
+    run->in_flight++;
     switch (op->verb) {
     case PLAN_CREATE:
-        run->call = kube_create(run->k, op->resource, op->ns, op->body, user);
+        kube_create(run->k, op->resource, op->ns, op->body, user);
         break;
     case PLAN_APPLY:
-        run->call = kube_apply(run->k, op->resource, op->ns, op->name, op->manager, op->body, user);
+        kube_apply(run->k, op->resource, op->ns, op->name, op->manager, op->body, user);
         break;
     case PLAN_MERGE_PATCH:
-        run->call = kube_merge_patch(run->k, op->resource, op->ns, op->name, op->sub, op->body, user);
+        kube_merge_patch(run->k, op->resource, op->ns, op->name, op->sub, op->body, user);
         break;
     case PLAN_JSON_PATCH:
-        run->call = kube_json_patch(run->k, op->resource, op->ns, op->name, op->sub, op->body, user);
+        kube_json_patch(run->k, op->resource, op->ns, op->name, op->sub, op->body, user);
         break;
     case PLAN_DELETE:
-        run->call = kube_delete(run->k, op->resource, op->ns, op->name, op->uid, -1, user);
+        kube_delete(run->k, op->resource, op->ns, op->name, op->uid, -1, user);
         break;
     }
+}
+
+static bool may_send(const struct plan_run *run)
+{
+    if (run->failed || run->stop || run->at == run->plan.n)
+        return false;
+    return !run->in_flight || (run->plan.ops[run->at].beside && run->in_flight < BESIDE);
 }
 
 static void next(struct loop *loop, struct defer *d)
 {
     (void)loop;
     struct plan_run *run = container_of(d, struct plan_run, next);
-    if (!run->failed && !run->stop && run->at < run->plan.n) {
+    while (may_send(run))
         send_op(run);
+    if (run->in_flight)
         return;
-    }
     struct kr_err e = run->e;
     bool failed = run->failed;
     void (*done)(void *, const struct kr_err *) = run->done;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plan: what a reconcile wants done: a list of operations, made without I/O, printed as text for tests and logs, and
- * carried out in order by plan_execute (operations of one plan one after another, plans of many keys side by side).
+ * carried out in order by plan_execute (operations of one plan one after another but for those marked `beside`, plans of many keys
+ * side by side).
  */
 #ifndef K8S_PLAN_H
 #define K8S_PLAN_H
@@ -18,6 +19,7 @@ struct plan_op {
     struct str uid;                               /* PLAN_DELETE: precondition */
     const char *manager;                          /* PLAN_APPLY: field manager; applies are forced */
     const char *why;                              /* constant, for people */
+    bool beside;                                  /* may be sent while the operation before it is under way */
     bool exists_is_fine, missing_is_fine;         /* 409 AlreadyExists of a create, 404 of the others count as done */
     bool stale_is_fine;                           /* a failed precondition ends the plan without failure: the watch brings a new look */
 };

@@ -191,7 +191,7 @@ static int send(struct cli *c, const struct submission *x, struct arena *a, stru
     *name = arena_str(a, json_str_of(json_find_path(buf_view(&body), name_path, 2), a));
     FILE *to = o.wait || o.follow ? stderr : stdout;
     if (!o.follow)
-        fprintf(to, "%s/%.*s created\n", x->resource == &kube_runs ? "run" : "runtime", SFMT(*name));
+        fprintf(to, "%s/%.*s created\n", x->resource == &kube_runs ? "run" : x->resource == &kube_workflows ? "workflow" : "runtime", SFMT(*name));
     return 0;
 }
 

@@ -67,5 +67,4 @@ struct str cleanup_group(struct str run, struct arena *);
 /* ---- gc.c -------------------------------------------------------------------------------------------------------- */
 /* When a finished Run is to be deleted: wall clock µs; 0: never. */
 int64_t gc_due_us(const struct run *);
-int workflow_plan(struct str workflow, int64_t wall_us, struct plan *, struct kr_err *);      /* refused: not offered yet */
 #endif

@@ -4,6 +4,7 @@
  * they are: "runtime/NS/NAME", "run/NS/NAME" (its pod), "ttl/NS/NAME", "clean/NS/GROUP", "workflow/NS/NAME".
  */
 #include "applets/controller/controller.h"
+#include "applets/controller/workflow.h"
 #include "core/applet.h"
 #include "core/log.h"
 #include "core/map.h"
@@ -28,8 +29,11 @@ static const struct opt opts[] = {
 /* What is kept beside an object's text. Of a Run that is over this is all. */
 struct note { int64_t unknown_since_us, due_us; char uid[40]; };
 enum store_id { RUNTIMES, DEPLOYMENTS, ACCOUNTS, ROLES, BINDINGS, POLICIES, PODS, NODES, RUNS, WORKFLOWS, JOBS, STORES };
-/* Objects are filed under "NS/RUNTIME"; of Runs only those that have a pod and aren't over, under "NS/POD" too. */
-enum { BY_RUNTIME, BY_POD, BY_CLEAN, INDEXES };
+/* Of a Workflow: what was seen of it. A child of one that isn't over keeps a short text when it is over itself. */
+struct flow_note { struct flow_memory *memory; char uid[40]; };
+/* Objects are filed under "NS/RUNTIME"; of Runs only those that have a pod and aren't over, under "NS/POD" too;
+ * children of Workflows under "NS/WORKFLOW". */
+enum { BY_RUNTIME, BY_POD, BY_CLEAN, BY_OWNER, INDEXES };
 struct controller;
 struct store { struct controller *c; enum store_id id; struct indexer *objects; struct informer *informer; };
 struct controller {
@@ -131,6 +135,8 @@ static void touched(struct store *s, struct indexed *x, struct str active_of)
         queue_cleaning(c, indexer_filed(s->objects, x, BY_CLEAN));
         if (runtime.n != active_of.n)
             queue_sums(c, runtime.n ? runtime : active_of);
+        if (indexer_filed(s->objects, x, BY_OWNER).n)
+            queue_add(c, "workflow", indexer_filed(s->objects, x, BY_OWNER));
         break;
     default:
         queue_runtime(c, runtime);
@@ -153,15 +159,32 @@ static void note_run(struct store *s, struct indexed *x, struct str json, struct
     file_under(s, x, BY_RUNTIME, active ? json_str_of(json_find_path(json, runtime, 2), a) : S(""), a);
     file_under(s, x, BY_POD, active ? json_str_of(json_find_path(json, pod, 2), a) : S(""), a);
     file_under(s, x, BY_CLEAN, active ? S("") : cleanup_group(json, a), a);
-    if (!run_phase_is_terminal(p) || indexer_filed(s->objects, x, BY_CLEAN).n)
-        return;
-    struct kr_err e = { 0 };                      /* of what is over only a record stays: when it goes, and who it is */
-    struct run *r = model_decode(run, json, a, &e);
+    struct kr_err e = { 0 };
+    struct str owners = json_find(json_find(json, "metadata"), "ownerReferences");
+    bool terminal = run_phase_is_terminal(p);
+    struct run *r = terminal || owners.p ? model_decode(run, json, a, &e) : NULL;
+    struct str flow = r ? workflow_of(&r->metadata, true) : S("");
+    file_under(s, x, BY_OWNER, flow, a);
+    if (!terminal || indexer_filed(s->objects, x, BY_CLEAN).n)
+        return;                                   /* of what is over only a record stays: when it goes, and who it is */
     struct note *note = note_of(s->c, RUNS, x);
     note->due_us = r ? gc_due_us(r) : 0;
     if (r)
         snprintf(note->uid, sizeof note->uid, "%.*s", SFMT(r->metadata.uid));
-    indexer_set(s->objects, x->key, (struct str){ 0 });
+    AUTO_BUF struct buf text = { .max = LIMIT_OBJECT_BYTES };
+    if (flow.n)
+        workflow_child_text(r, &text);
+    indexer_set(s->objects, x->key, flow.n ? buf_view(&text) : (struct str){ 0 });
+}
+
+/* The Workflow is over, or gone, or another one of its name is there. */
+static void forget_flow(struct controller *c, struct indexed *x)
+{
+    struct flow_note *n = indexer_record(c->stores[WORKFLOWS].objects, x);
+    if (n->memory)
+        flow_memory_free(n->memory);
+    free(n->memory);
+    *n = (struct flow_note){ 0 };
 }
 
 /* Since when the node is Ready=Unknown. */
@@ -204,6 +227,8 @@ static void gone(void *ctx, struct str key, struct str json)
     if (!x)
         return;
     touched(s, x, S(""));
+    if (s->id == WORKFLOWS)
+        forget_flow(s->c, x);
     indexer_remove(s->objects, x);
 }
 
@@ -436,6 +461,60 @@ static void note_no_jobs(struct controller *c, struct str key, const struct kr_e
     map_put(&c->no_jobs, str_of(copy), copy);
 }
 
+struct flow_ctx { struct controller *c; struct str ns; };
+static struct str run_named(void *ctx, struct str name)
+{
+    struct flow_ctx *f = ctx;
+    char key[KEY_MAX];
+    int n = snprintf(key, sizeof key, "%.*s/%.*s", SFMT(f->ns), SFMT(name));
+    struct indexed *x = n > 0 && (size_t)n < sizeof key ? get(f->c, RUNS, (struct str){ key, (size_t)n }) : NULL;
+    return !x ? (struct str){ 0 } : x->json.p ? x->json : S("{}");     /* over, and no Workflow's: somebody else's */
+}
+
+static void drop_children(struct controller *c, struct str key)
+{
+    struct indexer *runs = c->stores[RUNS].objects;
+    for (struct indexed *x = indexer_find(runs, BY_OWNER, key), *next; x; x = next) {
+        next = indexer_same(runs, x, BY_OWNER);
+        if (note_of(c, RUNS, x)->uid[0])          /* it is over too */
+            indexer_set(runs, x->key, (struct str){ 0 });
+    }
+}
+
+static int plan_workflow(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
+{
+    static const char *const uid_path[] = { "metadata", "uid" }, *const phase_path[] = { "status", "phase" };
+    AUTO_ARENA struct arena a = { .limit = 4096 };
+    struct indexed *x = get(c, WORKFLOWS, key);
+    if (!x)
+        return 0;
+    struct flow_note *n = indexer_record(c->stores[WORKFLOWS].objects, x);
+    struct str uid = json_str_of(json_find_path(x->json, uid_path, 2), &a), phase = json_str_of(json_find_path(x->json, phase_path, 2), &a), name = key;
+    struct flow_ctx f = { c, str_cut(&name, '/') };
+    bool over = run_phase_is_terminal(phase);
+    if (over || !str_is(uid, n->uid))
+        forget_flow(c, x);
+    if (over)
+        drop_children(c, key);
+    if (!n->memory) {
+        n->memory = xcalloc(1, sizeof *n->memory);
+        snprintf(n->uid, sizeof n->uid, "%.*s", SFMT(uid));
+    }
+    int rc = workflow_plan(&(struct flow_view){ .workflow = x->json, .run = run_named, .ctx = &f }, n->memory, loop_wall_us(c->c->loop), p, e);
+    if (over)
+        forget_flow(c, x);
+    return rc;
+}
+
+/* Nothing of the plan counts as done: what it created shows by itself. */
+static void workflow_failed(struct controller *c, struct str key)
+{
+    struct indexed *x = str_starts(key, S("workflow/")) ? get(c, WORKFLOWS, str_from(key, sizeof "workflow/" - 1)) : NULL;
+    struct flow_note *n = x ? indexer_record(c->stores[WORKFLOWS].objects, x) : NULL;
+    if (n && n->memory)
+        flow_memory_failed(n->memory);
+}
+
 /* What the API server refused is told by the Runtime's condition: kept for the next look, which comes by itself after a
  * failure and at once when it goes well again. */
 static void note_refusal(struct work *w, const struct kr_err *error)
@@ -457,6 +536,8 @@ static void done(void *ctx, const struct kr_err *error)
     struct work *w = ctx;
     metric_add(METRIC_CONTROLLER_PLANS, error != NULL, 1);
     note_refusal(w, error);
+    if (error)
+        workflow_failed(w->c, str_of(w->key));
     if (error)
         log_warn(&log_std, "a plan could not be carried out", LOG_Z("key", w->key), LOG_ERR(error));
     workqueue_done(w->c->queue, str_of(w->key), error != NULL);
@@ -505,8 +586,8 @@ static void work(void *ctx, struct str key)
         rc = plan_ttl(c, rest, &p, &e);
     else if (str_is(what, "clean"))
         rc = plan_cleaning(c, rest, &p, &e);
-    else if (text_of(c, WORKFLOWS, rest).p)
-        rc = workflow_plan(text_of(c, WORKFLOWS, rest), loop_wall_us(c->c->loop), &p, &e);
+    else
+        rc = plan_workflow(c, rest, &p, &e);
     if (rc < 0) {
         log_warn(&log_std, "no plan", LOG_STR("key", key), LOG_ERR(&e));
         plan_free(&p);
@@ -525,7 +606,7 @@ static void watch(struct controller *c, enum store_id id, const struct kube_reso
                                   .relist_after_trouble = id == PODS || id == NODES || id == RUNS, .user = { set, gone, synced, trouble, s } };
     s->c = c;
     s->id = id;
-    s->objects = indexer_new(id == RUNS || id == NODES ? sizeof(struct note) : 0, INDEXES);
+    s->objects = indexer_new(id == RUNS || id == NODES ? sizeof(struct note) : id == WORKFLOWS ? sizeof(struct flow_note) : 0, INDEXES);
     s->informer = informer_new(c->c->kube, &ic, &c->c->rnd);
 }
 
@@ -552,6 +633,9 @@ static void stop(void *ctx)
     struct controller *c = ctx;
     struct written *w;
     char *key;
+    struct indexed *x;
+    for (size_t at = 0; (x = indexer_next(c->stores[WORKFLOWS].objects, &at));)
+        forget_flow(c, x);
     for (int i = 0; i < STORES; i++) {
         informer_free(c->stores[i].informer);
         indexer_free(c->stores[i].objects);
@@ -576,8 +660,8 @@ static int run(struct applet_call *call, struct kr_err *e)
 }
 
 const struct applet applet_controller = {
-    .name = "controller", .group = APPLET_COMPONENT, .brief = "keeps Runtimes' pools, and Runs whose pod is lost or whose time is over",
-    .help = "Makes of each Runtime a Deployment and what it needs, gives Runs of lost pods back to the scheduler, and deletes finished Runs when "
+    .name = "controller", .group = APPLET_COMPONENT, .brief = "keeps Runtimes' pools and Workflows, and Runs whose pod is lost or whose time is over",
+    .help = "Makes of each Runtime a Deployment and what it needs, and of each Workflow its child Runs, gives Runs of lost pods back to the scheduler, and deletes finished Runs when "
             "their ttlSecondsAfterFinished is over.",
     .opts = opts, .shared = (const struct opt *const[]){ component_opts, log_opts, NULL }, .main = run,
 };

@@ -9,7 +9,7 @@
 #include "core/applet.h"
 #include "core/fs.h"
 #include "core/log.h"
-#include "crds/follow.h"
+#include "crds/follow_flow.h"
 #include "crds/submit.h"
 #include <errno.h>
 #include <signal.h>
@@ -25,8 +25,8 @@ static const struct opt up_opts[] = {
     { "port", 0, OPT_INT, &o.port, "PORT", "port of the API server on 127.0.0.1; 0: any that is free", .lo = 0, .hi = 65535 },
     { 0 } };
 static const struct opt run_opts[] = {
-    { "file", 'f', OPT_LIST, &o.files, "FILE", "file with Runs (repeatable; - is stdin)" },
-    { "keep", 0, OPT_FLAG, &o.keep, NULL, "leave the Runs in an instance that was up" },
+    { "file", 'f', OPT_LIST, &o.files, "FILE", "file with Runs or Workflows (repeatable; - is stdin)" },
+    { "keep", 0, OPT_FLAG, &o.keep, NULL, "leave what was made in an instance that was up" },
     { 0 } };
 
 int local_state_dir(char out[4096], struct kr_err *e)
@@ -116,6 +116,7 @@ struct one {
     char name[260];
     struct kube_call *call;
     struct follow *follow;
+    struct flow_follow *flow;
     bool done, made;
     int exit;
     char line[900];
@@ -164,7 +165,7 @@ static void on_changed(void *ctx, const struct run *r)
 static void on_trouble(void *ctx, const struct kr_err *e)
 {
     struct one *x = ctx;
-    fprintf(stderr, "run/%s: %s\n", x->name, e->msg);
+    fprintf(stderr, "%s/%s: %s\n", x->flow ? "workflow" : "run", x->name, e->msg);
 }
 
 static void on_done(void *ctx, const struct run *r, const struct kr_err *e)
@@ -190,6 +191,36 @@ static void on_done(void *ctx, const struct run *r, const struct kr_err *e)
     finished(x, run_exit_status(r), line);
 }
 
+/* Lines of steps that run side by side, each with the step in front. */
+static void on_line(void *ctx, struct str label, int stream, struct str line)
+{
+    struct kr_err e = { 0 };
+    AUTO_BUF struct buf b = { .max = 65536 };
+    (void)ctx;
+    buf_fmt(&b, "%.*s | ", SFMT(label));
+    buf_str(&b, line);
+    fs_write_fd(stream == 2 ? 2 : 1, buf_view(&b), stream == 2 ? "stderr" : "stdout", &e);
+}
+
+static void on_child(void *ctx, const struct run *r) { on_changed(ctx, r); }
+
+static void on_flow_done(void *ctx, const struct workflow *w, int status, const struct kr_err *e)
+{
+    struct one *x = ctx;
+    char line[900];
+    int64_t begun, ended;
+    if (e || !w) {
+        snprintf(line, sizeof line, "workflow/%s: %.300s", x->name, e ? e->msg : "it was deleted");
+    } else {
+        struct str phase = w->status.phase, reason = w->status.reason, message = w->status.message;
+        bool timed = time_parse(w->status.start_time, &begun) && time_parse(w->status.completion_time, &ended);
+        snprintf(line, sizeof line, "workflow/%s %.*s%s%.0lld%s%s%.*s%s%.*s", x->name, SFMT(phase), timed ? " in " : "", timed ? (long long)(ended - begun) / 1000000 : 0,
+                 timed ? (ended - begun < 1000000 ? "less than 1 s" : " s") : "", reason.n ? ": " : "", SFMT(reason), message.n ? ": " : "",
+                 (int)(message.n < 500 ? message.n : 500), message.p);
+    }
+    finished(x, status, line);
+}
+
 static void created(void *ctx, const struct kube_result *r)
 {
     struct one *x = ctx;
@@ -204,6 +235,11 @@ static void created(void *ctx, const struct kube_result *r)
     }
     x->made = true;
     snprintf(x->name, sizeof x->name, "%.*s", SFMT(json_str_of(json_find_path(r->body, name, 2), &a)));
+    if (x->x->resource == &kube_workflows) {
+        x->flow = follow_flow(x->s->kube, &(struct flow_follow_config){ .ns = x->x->ns, .name = str_of(x->name), .logs = true, .until_end = true, .child = on_child,
+                                                                        .line = on_line, .trouble = on_trouble, .done = on_flow_done, .ctx = x }, &x->s->rnd);
+        return;
+    }
     if (x->x->resource != &kube_runs) {
         snprintf(line, sizeof line, "runtime/%s created", x->name);
         finished(x, 0, line);
@@ -275,6 +311,7 @@ static int run_all(struct session *s, const struct submissions *list, bool clean
     for (size_t i = 0; i < s->n; i++) {
         struct one *x = &s->ones[i];
         follow_stop(x->follow);
+        follow_flow_stop(x->flow);
         kube_cancel(x->call);
         if (x->done)
             fprintf(stderr, "%s\n", x->line);
@@ -349,9 +386,10 @@ static const struct applet verb_up = { .name = "up", .brief = "start an instance
 static const struct applet verb_down = { .name = "down", .brief = "stop it; its state stays", .shared = shared, .main = down };
 static const struct applet verb_status = { .name = "status", .brief = "is it up?", .shared = shared, .main = status };
 static const struct applet verb_run = {
-    .name = "run", .brief = "execute Runs from files, print their output, exit with their exit code", .args = "[FILE…]",
-    .help = "Uses the instance that is up; else starts one, and leaves nothing behind. Several Runs go one after the other. The exit status is the "
-            "Run's own, the first that isn't 0; failures of ours are 120 to 125.",
+    .name = "run", .brief = "execute Runs and Workflows from files, print their output, exit with their exit code", .args = "[FILE…]",
+    .help = "Uses the instance that is up; else starts one, and leaves nothing behind. Several go one after the other; lines of a Workflow "
+            "have the step that wrote them in front. The exit status is the Run's own (of a Workflow that of the step that failed it), the first "
+            "that isn't 0; failures of ours are 120 to 125.",
     .examples = "local run -f manifests/samples/hello.yaml\nlocal run a.yaml b.yaml", .opts = run_opts, .shared = shared, .main = run,
     .usage_exit = EXIT_USAGE };
 const struct applet applet_local = {

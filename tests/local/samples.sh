@@ -11,7 +11,7 @@ export KRUNTIMES_STATE_DIR
 check() {   # sample, standard output
     local out
     out=$(build/kruntimes local run -f "manifests/samples/$1.yaml" 2>build/test/sample.err)
-    if [ $? = 0 ] && [ "$out" = "$2" ] && grep -q "^run/$1 Succeeded in " build/test/sample.err; then
+    if [ $? = 0 ] && [ "$out" = "$2" ] && grep -Eq "^(run|workflow)/$1 Succeeded in " build/test/sample.err; then
         passed=$((passed + 1))
     else
         failed=$((failed + 1)); echo "FAIL $1: printed \"$out\""; cat build/test/sample.err
@@ -21,8 +21,9 @@ mkdir -p build/test
 check hello 'hello from hello'
 check files '3 words'
 check retry $'attempt 1\nattempt 2\nattempt 3'
+check workflow 'publish/push | published 1.2'
 for f in manifests/samples/*.yaml; do
-    case $f in */hello.yaml|*/files.yaml|*/retry.yaml) ;; *) failed=$((failed + 1)); echo "FAIL $f: no test runs it" ;; esac
+    case $f in */hello.yaml|*/files.yaml|*/retry.yaml|*/workflow.yaml) ;; *) failed=$((failed + 1)); echo "FAIL $f: no test runs it" ;; esac
 done
 # Runtimes: each is taken as it stands (under a name of its own, as bash is there already); Python's executes a Run.
 for f in manifests/samples/runtimes/*.yaml; do

@@ -141,15 +141,6 @@ static void play_reaper(struct story *s)
     plan_free(&p);
 }
 
-static void play_workflow(struct story *s)
-{
-    struct plan p = { 0 };
-    struct kr_err e = { 0 };
-    int rc = workflow_plan(text(s, "workflow"), s->now_us, &p, &e);
-    show(s, &p, rc, &e);
-    plan_free(&p);
-}
-
 static void play_ttl(struct story *s)
 {
     struct kr_err e = { 0 };
@@ -193,7 +184,7 @@ static void play_cleanup(struct story *s)
 static void play(const char *name)
 {
     static const struct { const char *what; void (*play)(struct story *); } kinds[] = {
-        { "runtime", play_runtime }, { "reaper", play_reaper }, { "workflow", play_workflow }, { "ttl", play_ttl }, { "cleanup", play_cleanup } };
+        { "runtime", play_runtime }, { "reaper", play_reaper }, { "ttl", play_ttl }, { "cleanup", play_cleanup } };
     char path[300];
     struct kr_err e = { 0 };
     struct yaml_docs docs;

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * workflow_leg: the steps of one leg, in order. Each look goes over the letters from the first that isn't final: what a child
+ * says becomes a letter, and the first step that hasn't begun is decided: skipped, or to be created. Letters that are final
+ * stay, whatever becomes of the child. Tests: tests/golden/plans/workflow
+ */
+#include "applets/controller/workflow.h"
+
+/* A Run that was created and isn't seen after this time is asked for again: it may have gone before anybody looked. */
+enum { ASK_AGAIN_US = 5000000 };
+struct look {
+    struct reconcile *r;
+    const struct flow_job *j;
+    struct flow_leg_memory *m;
+    size_t job, leg;
+    bool failed, cut, stop;                       /* cut: something did not run, or not to its end, as the leg was stopped */
+};
+
+/* ---- what expressions see ----------------------------------------------------------------------------------------------- */
+
+static struct str_map step_outputs(void *ctx, size_t step)
+{
+    struct flow_at *at = ctx;
+    const struct run *run = NULL;
+    enum child_state s = child_look(at->r, child_name(at->r, at->job, at->leg, step), &run);
+    return s == CHILD_SUCCEEDED ? run->status.outputs : (struct str_map){ 0 };
+}
+
+struct flow_data leg_data(struct flow_at *at, struct str_map env)
+{
+    return (struct flow_data){ .env = env, .matrix = at->r->f->jobs[at->job].legs[at->leg].matrix, .step_outputs = step_outputs, .job_outputs = job_outputs, .ctx = at };
+}
+
+/* Environment of spec and job for a condition; what can't be evaluated is told when a child needs it. */
+static struct str_map plain_env(struct look *k) { return flow_merge(k->r->w->spec.env, k->j->spec->env, k->r->a); }
+
+static int condition(struct look *k, size_t step, bool *out, struct kr_err *e)
+{
+    struct flow_at at = { k->r, k->job, k->leg };
+    struct flow_data d = leg_data(&at, plain_env(k));
+    struct flow_scope c = { .f = k->r->f, .place = FLOW_STEP_IF, .job = k->j, .step = step };
+    d.failure = k->failed;
+    d.cancelled = k->stop;
+    d.success = !k->failed && !k->stop;
+    return flow_if(&c, &d, k->j->spec->steps.v[step].if_, k->r->a, out, e);
+}
+
+/* ---- letters ------------------------------------------------------------------------------------------------------------- */
+
+static void blame(struct look *k, size_t step, const char *reason, struct str message)
+{
+    struct str leg = k->j->legs[k->leg].name;
+    flow_blame(k->r, reason, arena_fmt(k->r->a, "jobs.%.*s.steps[%zu] (%.*s%s%.*s): %.*s", SFMT(k->j->name), step, SFMT(k->j->spec->steps.v[step].name),
+                                       leg.n ? ", leg " : "", SFMT(leg), SFMT(message)));
+}
+
+static bool forgives(const struct look *k, size_t step) { return k->j->spec->steps.v[step].has_continue_on_error && k->j->spec->steps.v[step].continue_on_error; }
+
+static void fail(struct look *k, size_t step, const char *reason, struct str message)
+{
+    k->m->letters[step] = 'F';
+    if (!forgives(k, step))
+        blame(k, step, reason, message);
+}
+
+/* What the child says. */
+static void read_child(struct look *k, size_t step)
+{
+    char *letter = &k->m->letters[step];
+    const struct run *run = NULL;
+    int64_t created;
+    enum child_state s = child_look(k->r, child_name(k->r, k->job, k->leg, step), &run);
+    if (run && time_parse(run->metadata.creation_timestamp, &created) && (!k->m->begun_us || created < k->m->begun_us))
+        k->m->begun_us = created;
+    switch (s) {
+    case CHILD_NONE:
+        if (*letter == 'R')
+            fail(k, step, "ExecutionLost", S("its Run was deleted"));
+        break;
+    case CHILD_FOREIGN:
+        fail(k, step, "NameTaken", arena_fmt(k->r->a, "there is a Run \"%.*s\" that isn't of this Workflow", SFMT(child_name(k->r, k->job, k->leg, step))));
+        break;
+    case CHILD_ACTIVE:
+        *letter = 'R';
+        break;
+    case CHILD_SUCCEEDED:
+        *letter = 'S';
+        break;
+    case CHILD_CANCELLED:
+        *letter = 'C';
+        break;
+    case CHILD_FAILED:
+        fail(k, step, "StepFailed", arena_fmt(k->r->a, "%.*s%s%.*s", SFMT(run->status.reason), run->status.message.n ? ": " : "", SFMT(run->status.message)));
+        break;
+    }
+}
+
+static bool later_began(struct look *k, size_t step)
+{
+    const struct run *run;
+    for (size_t i = step + 1; i < k->j->spec->steps.n; i++)
+        if (k->m->letters[i] != 'W' || child_look(k->r, child_name(k->r, k->job, k->leg, i), &run) > CHILD_FOREIGN)
+            return true;
+    return false;
+}
+
+/* A step that hasn't begun: true when it is to be created now. */
+static bool decide(struct look *k, size_t step)
+{
+    struct kr_err e = { 0 };
+    bool yes = false;
+    struct flow_act *act = &k->r->acts[k->job][k->leg];
+    if (k->m->asked_us && k->r->now_us < k->m->asked_us + ASK_AGAIN_US) {      /* it is on its way here */
+        int64_t at = k->m->asked_us + ASK_AGAIN_US;
+        if (!k->r->p->look_again_us || at < k->r->p->look_again_us)
+            k->r->p->look_again_us = at;
+        return true;
+    }
+    if (later_began(k, step)) {                   /* it was skipped by whoever was here before us */
+        k->m->letters[step] = 'K';
+        return false;
+    }
+    if (condition(k, step, &yes, &e) < 0) {
+        kr_wrap(&e, "if");
+        fail(k, step, "ExpressionFailed", str_of(e.msg));
+        return false;
+    }
+    if (!yes) {
+        k->m->letters[step] = 'K';
+        k->cut |= k->stop;
+        return false;
+    }
+    *act = (struct flow_act){ .create = true, .step = step, .child = child_name(k->r, k->job, k->leg, step) };
+    if (child_body(k->r, act, k->job, k->leg, &e) < 0) {
+        *act = (struct flow_act){ 0 };
+        fail(k, step, "ExpressionFailed", str_of(e.msg));
+        return false;
+    }
+    return true;
+}
+
+/* A step that runs while the leg is to stop goes on only when its condition still holds: always(), cancelled(). */
+static void stop_child(struct look *k, size_t step)
+{
+    struct kr_err e = { 0 };
+    const struct run *run = NULL;
+    bool yes = false;
+    struct str name = child_name(k->r, k->job, k->leg, step);
+    if (k->j->spec->steps.v[step].if_.p && condition(k, step, &yes, &e) == 0 && yes)
+        return;
+    if (child_look(k->r, name, &run) == CHILD_ACTIVE && !(run->spec.has_cancel_requested && run->spec.cancel_requested))
+        k->r->acts[k->job][k->leg] = (struct flow_act){ .cancel = true, .step = step, .child = name };
+}
+
+/* ---- the leg ------------------------------------------------------------------------------------------------------------- */
+
+/* The limit of the job counts from its first child. */
+static void check_time(struct look *k)
+{
+    if (!k->j->spec->has_timeout_seconds || !k->m->begun_us || k->m->timed_out)
+        return;
+    int64_t due = k->m->begun_us + k->j->spec->timeout_seconds * 1000000;
+    if (k->r->now_us < due) {
+        if (!k->r->p->look_again_us || due < k->r->p->look_again_us)
+            k->r->p->look_again_us = due;
+        return;
+    }
+    k->m->timed_out = true;
+    flow_blame(k->r, "Timeout", arena_fmt(k->r->a, "jobs.%.*s: it took longer than timeoutSeconds: %lld", SFMT(k->j->name), (long long)k->j->spec->timeout_seconds));
+}
+
+void leg_look(struct reconcile *r, size_t job, size_t leg, bool stop)
+{
+    struct look k = { .r = r, .j = &r->f->jobs[job], .m = &r->m->jobs[job].legs[leg], .job = job, .leg = leg, .stop = stop };
+    bool timed = false;
+    r->acts[job][leg] = (struct flow_act){ 0 };
+    for (size_t i = 0; i < k.j->spec->steps.n; i++) {
+        char *letter = &k.m->letters[i];
+        if (*letter == 'W' || *letter == 'R') {
+            read_child(&k, i);
+            if (*letter != 'W')
+                k.m->asked_us = 0;
+        }
+        if (!timed && (*letter == 'W' || *letter == 'R')) {
+            check_time(&k);
+            timed = true;
+        }
+        k.failed |= k.m->timed_out;
+        k.stop |= k.m->timed_out;
+        k.m->phase = FLOW_RUNNING;
+        if (*letter == 'R') {
+            if (k.stop)
+                stop_child(&k, i);
+            return;
+        }
+        if (*letter == 'W' && decide(&k, i))
+            return;
+        k.failed |= *letter == 'F' && !forgives(&k, i);
+        k.cut |= *letter == 'C';
+        k.stop |= *letter == 'C';                 /* somebody cancelled the child: the leg is cancelled */
+    }
+    k.m->phase = k.failed || k.m->timed_out ? FLOW_FAILED : k.cut ? FLOW_CANCELLED : FLOW_SUCCEEDED;
+}
