@@ -67,6 +67,29 @@ static void load_job(struct reconcile *r, size_t job, const struct workflow_job_
                 load_leg(&m->legs[l], &s->legs.v[i], j->spec->steps.n);
 }
 
+/* Of a rerun: jobs that had succeeded before count as such, with the outputs they had. */
+static void load_succeeded(struct reconcile *r)
+{
+    struct kr_err e = { 0 };
+    struct str note = str_map_get(r->w->metadata.annotations, S("kruntimes.io/rerun-succeeded"));
+    struct json *jobs = note.n ? json_parse(r->a, note, &e) : NULL;
+    for (struct json *j = json_first(jobs); j; j = json_next(j)) {
+        ptrdiff_t at = flow_job_of(r->f, json_key(j));
+        if (at < 0 || r->m->jobs[at].phase != FLOW_PENDING)
+            continue;
+        struct flow_job_memory *m = &r->m->jobs[at];
+        m->phase = FLOW_SUCCEEDED;
+        m->outputs = (struct str_map){ arena_alloc(&r->m->arena, (json_len(j) + 1) * sizeof *m->outputs.v), 0 };
+        for (struct json *o = json_first(j); o && m->outputs.v; o = json_next(o))
+            if (json_string(o).n <= LIMIT_RUN_OUTPUT_VALUE && m->outputs.n < 64)
+                m->outputs.v[m->outputs.n++] = (struct str_pair){ arena_str(&r->m->arena, json_key(o)), arena_str(&r->m->arena, json_string(o)) };
+        for (size_t l = 0; l < m->nlegs; l++) {
+            m->legs[l].phase = FLOW_SUCCEEDED;
+            memset(m->legs[l].letters, 'S', r->f->jobs[at].spec->steps.n);
+        }
+    }
+}
+
 void status_load(struct reconcile *r)
 {
     struct flow_memory *m = r->m;
@@ -90,6 +113,7 @@ void status_load(struct reconcile *r)
             if (str_eq(s->jobs.v[k].key, r->f->jobs[i].name))
                 load_job(r, i, &s->jobs.v[k].value);
     }
+    load_succeeded(r);
 }
 
 /* ---- to status ------------------------------------------------------------------------------------------------------------- */

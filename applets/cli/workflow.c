@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * workflow: the short verbs, and the list of all. Tests: tests/local/workflow_cli.py
+ */
+#include "applets/cli/workflow.h"
+#include "crds/submit.h"
+#include <stdio.h>
+
+static const struct opt *const list_tables[] = { cli_list_opts, cli_opts, NULL };
+static const struct opt *const plain_tables[] = { cli_opts, NULL };
+
+struct workflow *cli_workflow(struct cli *c, struct str name, struct arena *a, struct str *text, struct kr_err *e)
+{
+    AUTO_BUF struct buf body = { .max = LIMIT_KUBE_ANSWER };
+    if (cli_get(c, &kube_workflows, cli_ns(c), name, &body, e) < 0)
+        return NULL;
+    struct str own = arena_str(a, buf_view(&body));
+    if (text)
+        *text = own;
+    return model_decode(workflow, own, a, e);
+}
+
+static int get(struct applet_call *call, struct kr_err *e)
+{
+    struct cli c;
+    if (cli_open(&c, e) < 0)
+        return -1;
+    int rc = cli_show(&c, &kube_workflows, call->args, call->nargs, e);
+    cli_close(&c);
+    return rc;
+}
+
+static int one(struct cli *c, const char *method, struct str name, struct str body, struct kr_err *e)
+{
+    AUTO_BUF struct buf p = { .max = 4096 };
+    kube_path(&p, &kube_workflows, cli_ns(c), name, NULL);
+    return cli_call(c, &(struct kube_request){ .method = method, .path = buf_view(&p), .body = body, .content_type = body.n ? "application/merge-patch+json" : NULL }, NULL, e);
+}
+
+static int for_each(struct applet_call *call, const char *method, struct str body, const char *done, struct kr_err *e)
+{
+    struct cli c;
+    int rc = cli_open(&c, e);
+    for (size_t i = 0; rc == 0 && i < call->nargs; i++) {
+        rc = one(&c, method, call->args[i], body, e);
+        if (rc == 0)
+            printf("workflow/%.*s %s\n", SFMT(call->args[i]), done);
+    }
+    cli_close(&c);
+    return rc;
+}
+
+static int cancel(struct applet_call *call, struct kr_err *e)
+{
+    return for_each(call, "PATCH", S("{\"spec\":{\"cancelRequested\":true}}"), "is asked to end", e);
+}
+
+static int delete(struct applet_call *call, struct kr_err *e) { return for_each(call, "DELETE", S(""), "deleted", e); }
+
+/* ---- submit -------------------------------------------------------------------------------------------------------------- */
+
+static struct { struct opt_list files; bool wait, follow; } o;
+static const struct opt submit_opts[] = {
+    { "file", 'f', OPT_LIST, &o.files, "FILE", "file with Workflows (repeatable; - is stdin)" },
+    { "wait", 0, OPT_FLAG, &o.wait, NULL, "show its progress, and exit with the exit code of the step that failed it" },
+    { "follow", 0, OPT_FLAG, &o.follow, NULL, "print what its steps write as it comes, and wait" },
+    { 0 } };
+
+static int send(struct cli *c, const struct submission *x, struct arena *a, struct str *name, struct kr_err *e)
+{
+    static const char *const name_path[] = { "metadata", "name" };
+    AUTO_BUF struct buf p = { .max = 4096 }, body = { .max = LIMIT_KUBE_ANSWER };
+    kube_path(&p, x->resource, x->ns, S(""), NULL);
+    if (cli_call(c, &(struct kube_request){ .method = "POST", .path = buf_view(&p), .body = x->json }, &body, e) < 0)
+        return kr_wrap(e, "%.*s", SFMT(x->from));
+    *name = arena_str(a, json_str_of(json_find_path(buf_view(&body), name_path, 2), a));
+    fprintf(o.wait || o.follow ? stderr : stdout, "workflow/%.*s created\n", SFMT(*name));
+    return 0;
+}
+
+static int submit_all(struct cli *c, const struct applet_call *call, struct kr_err *e)
+{
+    AUTO_ARENA struct arena a = { .limit = 256 << 20 };
+    struct submissions list = { 0 };
+    int status = 0;
+    for (size_t i = 0; i < o.files.n; i++)
+        if (submit_read(&list, o.files.v[i].p, cli_ns(c), &a, e) < 0)
+            return -1;
+    struct str *names = arena_alloc(&a, (list.n + 1) * sizeof *names);
+    for (size_t i = 0; i < list.n; i++)
+        if (list.v[i].resource != &kube_workflows)
+            return kr_fail(e, KR_INVALID, "%.*s: is no Workflow: kruntimes run submit takes it", SFMT(list.v[i].from));
+    for (size_t i = 0; i < list.n; i++)
+        if (send(c, &list.v[i], &a, &names[i], e) < 0)
+            return -1;
+    for (size_t i = 0; i < list.n && (o.wait || o.follow); i++) {
+        int rc = cli_follow_flow(c, list.v[i].ns, names[i], o.follow, true, S(""), call->prog);
+        status = status ? status : rc;
+    }
+    return status;
+}
+
+static int submit(struct applet_call *call, struct kr_err *e)
+{
+    struct cli c;
+    bool waits = o.wait || o.follow;
+    if (!o.files.n)
+        return kr_fail(e, KR_USAGE, "no file: name one with -f");
+    int rc = cli_open(&c, e);
+    if (rc == 0) {
+        rc = submit_all(&c, call, e);
+        cli_close(&c);
+    }
+    if (rc < 0 && waits)
+        call->fail_exit = failure_exit_status(e);
+    opt_list_free(&o.files);
+    return rc;
+}
+
+static const struct applet verb_submit = {
+    .name = "submit", .brief = "create Workflows from files", .help = "All are checked before the first is sent: references, types and cycles too.",
+    .examples = "workflow submit -f ci.yaml\nworkflow submit -f ci.yaml --follow", .opts = submit_opts, .shared = plain_tables, .main = submit };
+static const struct applet verb_get = { .name = "get", .brief = "Workflows as a table or in another form", .args = "[NAME…]", .shared = list_tables, .main = get };
+static const struct applet verb_list = { .name = "list", .brief = "the same without names", .aliases = (const char *const[]){ "ls", NULL },
+                                         .shared = list_tables, .main = get };
+static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Workflows to end; always() steps still run", .args = "NAME…", .min_args = 1,
+                                           .shared = plain_tables, .main = cancel };
+static const struct applet verb_delete = { .name = "delete", .brief = "delete Workflows and their Runs", .args = "NAME…", .min_args = 1, .shared = plain_tables,
+                                           .main = delete };
+const struct applet applet_workflow = {
+    .name = "workflow", .group = APPLET_WORK, .brief = "submit Workflows, and look after them", .aliases = (const char *const[]){ "workflows", "wf", NULL },
+    .verbs = (const struct applet *const[]){ &verb_submit, &verb_get, &verb_list, &workflow_describe, &workflow_logs, &workflow_watch, &verb_cancel, &workflow_rerun,
+                                             &verb_delete, &workflow_lint, &workflow_graph, NULL } };
