@@ -63,6 +63,20 @@ static void answer(struct buf *b, const char *text, const struct expr_env *env, 
     expr_free(x);
 }
 
+/* As JSON, "!" for an error: the form of tests/corpus/cel.txt. */
+static void answer_as_json(struct buf *b, struct str text, const struct expr_env *env, const struct value *vars)
+{
+    AUTO_ARENA struct arena a = { .limit = 4 << 20 };
+    struct kr_err e = { 0 };
+    struct value v;
+    struct expr_run run = { .arena = &a, .cost_left = 1000000 };
+    struct expr *x = expr_compile(text, env, &e);
+    if (!x || expr_eval(x, &run, vars, &v, &e) < 0) buf_lit(b, "!");
+    else if (v.kind == EXPR_STRING) jw_str(b, v.s);
+    else value_print(b, v);
+    expr_free(x);
+}
+
 static const struct expr_env dynamic = { (const struct expr_var[]){ { "self", NULL } }, 1, NULL, 0 };
 
 TEST(expressions)
@@ -155,4 +169,22 @@ TEST(depth_time_and_memory_are_bounded)
     buf_clear(&b);
     answer(&b, "['aaaaaaaaaaaaaaaa'].map(x, x+x+x+x+x+x+x+x).map(x, x+x+x+x+x+x+x+x).map(x, x+x+x+x+x+x+x+x).map(x, x+x+x+x+x+x+x+x).map(x, x+x+x+x+x+x+x+x).map(x, x+x+x+x+x+x+x+x)", &dynamic, &self, 1000000);
     CHECK(str_starts(buf_view(&b), S("! ")));
+}
+
+/* Each line is an expression and what cel-go makes of it (tests/interop/cel.sh holds cel-go to the same file). */
+TEST(what_cel_go_answers)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    struct kr_err e;
+    struct value self = value_of_json(json_parse(&a, str_of(data), &e), NULL);
+    struct str rest = test_file("tests/corpus/cel.txt");
+    int n = 0;
+    while (rest.n) {
+        struct str want = str_cut(&rest, '\n'), text = str_cut(&want, '\t');
+        AUTO_BUF struct buf b = { .max = 65536 };
+        answer_as_json(&b, text, &dynamic, &self);
+        if (!CHECK(str_eq(buf_view(&b), want))) printf("    %.*s\n      got  %.*s\n      want %.*s\n", SFMT(text), SFMT(buf_view(&b)), SFMT(want));
+        n++;
+    }
+    CHECK(n >= 300);
 }
