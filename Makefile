@@ -146,6 +146,8 @@ bench: build/kruntimes build/bench
 	@tests/bench/run
 bench-api: build/kruntimes build/bench
 	@tests/bench/api
+bench-workflow: build/kruntimes
+	@tests/bench/workflow.py
 arm64: build/arm64/kruntimes
 size: build/kruntimes
 	@stat -c '%s bytes  %n' $<
