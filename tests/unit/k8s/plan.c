@@ -84,6 +84,32 @@ TEST(operations_are_carried_out_in_order_until_one_is_refused)
     here_done(&h);
 }
 
+TEST(operations_marked_beside_are_sent_together_and_the_others_wait)
+{
+    enum { N = 300 };                             /* more than are under way at a time */
+    struct here h;
+    struct plan p = { 0 };
+    struct end end;
+    char names[N][16], bodies[N][96];
+    here_init(&h);
+    for (int i = 0; i < N; i++) {
+        snprintf(names[i], sizeof names[i], "m%d", i);
+        snprintf(bodies[i], sizeof bodies[i], "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"m%d\"}}", i);
+        create(&p, str_of(names[i]), str_of(bodies[i]))->beside = true;
+    }
+    plan_add(&p, PLAN_DELETE, &kube_configmaps, S("default"), S("m299"));      /* is there only when it waited */
+    carry_out(&h, &p, &end);
+    CHECK(!end.failed);
+    CHECK(is_there(&h, S("m298")) && !is_there(&h, S("m299")));
+    create(&p, S("m1"), MAP("m1"))->beside = true;                             /* is refused; the one beside it isn't */
+    create(&p, S("n1"), MAP("n1"))->beside = true;
+    create(&p, S("n2"), MAP("n2"));
+    carry_out(&h, &p, &end);
+    CHECK(end.failed && str_starts(str_of(end.msg), S("create configmaps \"m1\": ")));
+    CHECK(is_there(&h, S("n1")) && !is_there(&h, S("n2")));
+    here_done(&h);
+}
+
 TEST(a_stale_operation_ends_the_plan_without_failure_and_an_invalid_one_with)
 {
     static const struct { enum plan_verb verb; struct str name, body, uid; bool failed; } rows[] = {
