@@ -10,7 +10,7 @@
 
 static bool opens(const char *dir, const char *name, int flags)
 {
-    char path[512];
+    char path[1024];
     snprintf(path, sizeof path, "%s/%s", dir, name);
     int fd = open(path, flags | O_CLOEXEC, 0600);
     if (fd >= 0)
