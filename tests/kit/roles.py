@@ -65,7 +65,7 @@ COMPONENTS = [
     ('scheduler', 'create', CORE, 'pods', 'a', False),
     ('scheduler', 'get', CORE, 'secrets', 'a', False),
     ('controller', 'delete', OURS, 'runs', 'a', True),
-    ('controller', 'create', OURS, 'runs', 'a', False),
+    ('controller', 'create', OURS, 'runs', 'a', True),
     ('controller', 'patch', APPS, 'deployments', 'a', True),
     ('controller', 'delete', APPS, 'deployments', 'a', False),
     ('controller', 'get', CORE, 'secrets', 'a', False),

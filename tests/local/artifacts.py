@@ -153,7 +153,7 @@ with instance() as i:
     s.check('others stay', all(os.path.exists(path(r)) for r in keep.values()))
     jobs = '/apis/batch/v1/namespaces/default/jobs'
     s.check('the Job goes', until(lambda: not i.api.call('GET', jobs)[1]['items']), str(i.api.call('GET', jobs)[1]))
-    run = execute('brief', 'echo 1 > $KRUNTIME_ARTIFACTS_DIR/x; exit 1', ttlSecondsAfterFinished=0)
+    i.api.call('POST', RUNS, run_object('brief', ['echo 1 > $KRUNTIME_ARTIFACTS_DIR/x; exit 1'], ttlSecondsAfterFinished=0))
     s.check('by its TTL too', until(lambda: i.api.call('GET', RUNS + '/brief')[0] == 404))
     i.cli('run', 'delete', '--all')
     s.check('many at once', until(lambda: not i.api.call('GET', RUNS)[1]['items']), str(len(i.api.call('GET', RUNS)[1]['items'])))

@@ -27,7 +27,7 @@ with instance() as i:
         s.equal(container + ': status', status, 200)
         s.check(container + ': begins as the file does', bool(kept) and got.startswith(kept), repr(got[:200]))
     s.equal('one line', text(i.api, '%s/%s/log?container=runtimed&tailLines=1' % (PODS, pod))[1].count('\n'), 1)
-    s.equal('follow is refused', text(i.api, '%s/%s/log?follow=true' % (PODS, pod))[0], 400)
+    s.equal('what went before a restart is refused', text(i.api, '%s/%s/log?previous=true' % (PODS, pod))[0], 400)
     s.equal('no such pod', text(i.api, PODS + '/nobody/log')[0], 404)
     nobody = i.api.as_user({'Authorization': 'Bearer wrong'})
     s.equal('a stranger is not told', text(nobody, '%s/%s/log' % (PODS, pod))[0], 401)
