@@ -179,7 +179,7 @@ test-cluster: setup
 	@tests/cluster/run
 # make fuzz [T=target] [TIME=seconds each]: longer than the tests do; what is found stays in build/fuzz/corpus.
 fuzz: setup-test build/fuzz/fuzz
-	@tests/fuzz/run.py --seconds $(or $(TIME),60) $(T)
+	@tests/fuzz/run.py --seed 0 --seconds $(or $(TIME),60) $(T)
 bench-cluster: setup
 	@$(MAKE) --no-print-directory build/kruntimes build/bench
 	@tests/cluster/run --bench
