@@ -368,7 +368,7 @@ def row_31():
         for n in range(1000):
             line = Line(MAPS + '?watch=1&fieldSelector=metadata.name%%3Dmoves&resourceVersion=%d' % at)
             line.c.sock.settimeout(30)
-            text, enough = b'', rnd.choice((300, 900, 2500, 9000))
+            text, enough = b'', rnd.choice((300, 900, 2500, 9000, 24000))             # the last is longer than any event: it moves on
             while len(text) < enough:                             # hangs up wherever it is: mid-line mostly
                 text += line.c.sock.recv(enough - len(text))
             line.c.close()
