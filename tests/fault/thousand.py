@@ -8,14 +8,14 @@ from local import *
 RUN_COUNT, SLOTS = 1000, 16
 s = Suite()
 with instance() as i:
-    i.api.call('PATCH', RUNTIMES + '/bash', {'spec': {'capacity': {'resources': {'runs': SLOTS}}}}, 'application/merge-patch+json')
+    i.api.call('PATCH', RUNTIMES + '/bash', {'spec': {'isolation': 'Process', 'capacity': {'resources': {'runs': SLOTS}}}}, 'application/merge-patch+json')
     until = time.monotonic() + 30
     while time.monotonic() < until:
         status = i.api.call('GET', RUNTIMES + '/bash')[1].get('status', {})
         if status.get('capacity', {}).get('runs') == 2 * SLOTS and status.get('readyReplicas') == 2 and status.get('replicas') == 2:
             break
         time.sleep(0.05)      # the new pods come, the old ones go: status tells
-    journal = os.path.join(i.dir, 'journal')
+    journal = os.path.join(i.dir, 'journal')       # of all Runs, hence isolation Process
     # One O_APPEND write each: begin, and end after some work. /proc/uptime is one clock for all.
     script = ('read up _ < /proc/uptime; echo "begin $KRUNTIME_RUN_UID $up ${KRUNTIME_WORKSPACE%%/workspace/*}" >> %s; sleep 0.0$((RANDOM %% 9 + 1)); '
               'read up _ < /proc/uptime; echo "end $KRUNTIME_RUN_UID $up" >> %s') % (journal, journal)
