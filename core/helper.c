@@ -63,6 +63,19 @@ static void turn(struct loop *loop, struct defer *d)
     end_all(h);
 }
 
+/* 0: nothing now, or the end, of which the turn then tells. */
+static size_t take_some(struct loop *loop, struct helper *h, struct fdsrc *s, char *to, size_t max)
+{
+    ptrdiff_t n = read(s->fd, to, max);
+    if (n > 0)
+        return (size_t)n;
+    if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
+        close_source(h, s);
+        loop_defer(loop, &h->turn);
+    }
+    return 0;
+}
+
 static void out_ready(struct loop *loop, struct fdsrc *s, unsigned got)
 {
     struct helper *h = container_of(s, struct helper, out);
@@ -71,19 +84,14 @@ static void out_ready(struct loop *loop, struct fdsrc *s, unsigned got)
         loop_unwatch(loop, s);
         return;
     }
-    ptrdiff_t n = read(s->fd, chunk, sizeof chunk);
-    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+    size_t n = take_some(loop, h, s, chunk, sizeof chunk);
+    if (!n)
         return;
-    if (n <= 0) {
-        close_source(h, s);
-        loop_defer(loop, &h->turn);
-        return;
-    }
     if (h->user.data) {
-        h->user.data(h->user.ctx, (struct str){ chunk, (size_t)n });
+        h->user.data(h->user.ctx, (struct str){ chunk, n });
         return;
     }
-    buf_add(&h->out_text, chunk, (size_t)n);
+    buf_add(&h->out_text, chunk, n);
     if (h->out_text.failed)
         kill_all(h);
 }
@@ -93,16 +101,11 @@ static void err_ready(struct loop *loop, struct fdsrc *s, unsigned got)
     struct helper *h = container_of(s, struct helper, err);
     char chunk[ERR_MAX];
     (void)got;
-    ptrdiff_t n = read(s->fd, chunk, sizeof chunk);
-    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+    size_t n = take_some(loop, h, s, chunk, sizeof chunk);
+    if (!n)
         return;
-    if (n <= 0) {
-        close_source(h, s);
-        loop_defer(loop, &h->turn);
-        return;
-    }
     size_t room = ERR_MAX - h->err_text.n;
-    buf_add(&h->err_text, chunk, (size_t)n < room ? (size_t)n : room);
+    buf_add(&h->err_text, chunk, n < room ? n : room);
 }
 
 static void ended(struct loop *loop, struct child *c, int status)
