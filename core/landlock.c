@@ -33,8 +33,12 @@ struct path_rule { uint64_t allowed; int32_t parent; } __attribute__((packed));
 
 int landlock_abi(void)
 {
-    long v = syscall(CREATE, NULL, 0, VERSION_FLAG);
-    return v > 0 ? (int)v : 0;
+    static int abi = -1;                          /* asked once: each rule wants to know */
+    if (abi < 0) {
+        long v = syscall(CREATE, NULL, 0, VERSION_FLAG);
+        abi = v > 0 ? (int)v : 0;
+    }
+    return abi;
 }
 
 static uint64_t known_files(int abi)

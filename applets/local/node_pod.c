@@ -143,6 +143,10 @@ static bool command_of(struct child_proc *c, struct words *argv, struct words *e
         }
     }
     char *slash = strrchr(p->n->kubeconfig, '/');
+    if (!sidecar) {
+        word(argv, "--workspaces");
+        word(argv, below(p, a, "workspace"));
+    }
     if (!sidecar && slash) {                      /* the instance's own files */
         word(argv, "--hide");
         word(argv, slash == p->n->kubeconfig ? "/" : arena_fmt(a, "%.*s", (int)(slash - p->n->kubeconfig), p->n->kubeconfig).p);

@@ -233,7 +233,7 @@ static int start_in(struct execs *s, const struct exec_request *r, int dir, stru
     struct str path = env_get(r, "PATH", own && *own ? str_of(own) : S("/usr/local/bin:/usr/bin:/bin"));
     AUTO_CLOSE int rules = -1;
     if (s->cfg.sandbox && (rules = rules_of(s, r, dir, &a, e)) < 0) return -1;
-    spec.sandbox = rules >= 0;
+    spec.sandbox = s->cfg.sandbox;
     spec.rules = rules;
     struct argv_request want = { r->entrypoint, r->args, s->cfg.interpreter, path, dir };
     if (argv_build(&spec.argv, &want, &a, e) < 0 || env_build(&spec.envp, r, &a, e) < 0) return -1;

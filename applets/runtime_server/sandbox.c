@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sandbox: Landlock can only add, never except. So what is readable is found once, when the server starts: everything below "/"
- * but for the hidden folders; around a hidden folder its neighbours are taken one by one. Each is kept as a descriptor, and an
- * execution's ruleset is those, the devices, and its own folders.
+ * but for the hidden folders; around a hidden folder its neighbours are taken one by one. That may be hundreds of rules, so they
+ * are one ruleset ("machine"), made once and entered once by each shim, with the folder of all workspaces writable.
+ * The second ruleset is made for each execution, so it should be short: it hides only that folder and /proc, around which few
+ * things stand, and knows nothing of what the first one hides.
  * Tests: tests/local/sandbox.py, tests/unit/applets/sandbox.c.
  */
 #include "applets/runtime_server/sandbox.h"
@@ -18,19 +20,28 @@
 
 enum { HIDDEN_MAX = 64, READABLE_MAX = 4096, DEPTH_MAX = 24 };
 
-struct sandbox {
+/* Folders to leave out, and what stands around them. */
+struct around {
     char *hidden[HIDDEN_MAX]; size_t nhidden;     /* real paths */
-    int readable[READABLE_MAX]; size_t nreadable;
-    int devices[16]; size_t ndevices;
+    int fd[READABLE_MAX]; size_t n;               /* O_PATH */
+};
+struct sandbox {
+    int machine;                                  /* ruleset */
+    struct around neighbours;
+    int proc[16]; size_t nproc;                   /* what is shown of /proc besides the process itself */
+    int dev;                                      /* /dev: the ruleset of the machine says which of it */
 };
 
 /* Of kruntimes; then what all processes of a machine share; then devices, of which some are given back below. */
-static const char *const always_hidden[] = { "/workspace", "/kruntimes/secret", "/var/lib/kruntimes", "/run/secrets", "/var/run/secrets", "/tmp", "/var/tmp",
-                                             "/dev", "/run/user", "/run/kruntimes", "/etc/shadow", "/etc/gshadow", "/boot", "/proc/1" };
+static const char *const always_hidden[] = { "/kruntimes/secret", "/var/lib/kruntimes", "/run/secrets", "/var/run/secrets", "/tmp", "/var/tmp",
+                                             "/dev", "/run/user", "/run/kruntimes", "/etc/shadow", "/etc/gshadow", "/boot" };
 /* Keys and tokens in a user's home. */
 static const char *const home_hidden[] = { ".kube", ".ssh", ".aws", ".azure", ".gnupg", ".docker", ".config/gcloud", ".netrc", ".git-credentials",
                                            ".config/git/credentials", ".local/state/kruntimes" };
 static const char *const devices[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts" };
+/* The machine as programs ask for it. Not here: memory, keys, symbols and messages of the kernel. */
+static const char *const of_proc[] = { "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/vmstat", "/proc/loadavg", "/proc/uptime", "/proc/version",
+                                       "/proc/filesystems", "/proc/cgroups", "/proc/devices", "/proc/swaps", "/proc/partitions", "/proc/diskstats", "/proc/sys" };
 
 int sandbox_check(struct kr_err *e)
 {
@@ -46,14 +57,14 @@ int sandbox_check(struct kr_err *e)
 
 /* ---- what is there ----------------------------------------------------------------------------------------------- */
 
-static void hide(struct sandbox *s, const char *path)
+static void hide(struct around *s, const char *path)
 {
     char real[4096];
     if (s->nhidden < HIDDEN_MAX && realpath(path, real))
         s->hidden[s->nhidden++] = xstrndup(real, strlen(real));
 }
 
-static bool is_hidden(const struct sandbox *s, const char *path)
+static bool is_hidden(const struct around *s, const char *path)
 {
     for (size_t i = 0; i < s->nhidden; i++)
         if (!strcmp(s->hidden[i], path))
@@ -61,7 +72,7 @@ static bool is_hidden(const struct sandbox *s, const char *path)
     return false;
 }
 
-static bool has_hidden_below(const struct sandbox *s, const char *path)
+static bool has_hidden_below(const struct around *s, const char *path)
 {
     size_t n = strlen(path);
     for (size_t i = 0; i < s->nhidden; i++)
@@ -70,13 +81,14 @@ static bool has_hidden_below(const struct sandbox *s, const char *path)
     return false;
 }
 
-static int look(struct sandbox *s, const char *dir, int depth, struct kr_err *e);
+static int look(struct around *s, const struct around *but, const char *dir, int depth, struct kr_err *e);
 
-static int look_at(struct sandbox *s, const char *path, int depth, struct kr_err *e)
+/* What `but` hides needs no rule here: it is refused already. */
+static int look_at(struct around *s, const struct around *but, const char *path, int depth, struct kr_err *e)
 {
     struct stat st;
-    if (is_hidden(s, path) || (!strncmp(path, "/proc/", 6) && path[6] >= '0' && path[6] <= '9'))
-        return 0;                                 /* a process: sandbox_enter gives the command its own one */
+    if (is_hidden(s, path) || (but && is_hidden(but, path)))
+        return 0;
     int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return 0;
@@ -86,17 +98,17 @@ static int look_at(struct sandbox *s, const char *path, int depth, struct kr_err
     }
     if (S_ISDIR(st.st_mode) && has_hidden_below(s, path)) {
         close(fd);
-        return look(s, path, depth + 1, e);
+        return look(s, but, path, depth + 1, e);
     }
-    if (s->nreadable == READABLE_MAX) {
+    if (s->n == READABLE_MAX) {
         close(fd);
         return kr_fail(e, KR_TOO_LARGE, "around a hidden folder there are more than %d files: \"%s\"", READABLE_MAX, path);
     }
-    s->readable[s->nreadable++] = fd;
+    s->fd[s->n++] = fd;
     return 0;
 }
 
-static int look(struct sandbox *s, const char *dir, int depth, struct kr_err *e)
+static int look(struct around *s, const struct around *but, const char *dir, int depth, struct kr_err *e)
 {
     char path[4096];
     int rc = 0;
@@ -106,16 +118,23 @@ static int look(struct sandbox *s, const char *dir, int depth, struct kr_err *e)
             continue;
         int n = snprintf(path, sizeof path, "%s/%s", dir[1] ? dir : "", x->d_name);
         if (n > 0 && (size_t)n < sizeof path)
-            rc = look_at(s, path, depth, e);
+            rc = look_at(s, but, path, depth, e);
     }
     if (d)
         closedir(d);
     return rc;
 }
 
-struct sandbox *sandbox_new(const char *const *hidden, size_t n, struct kr_err *e)
+static void around_free(struct around *s)
 {
-    struct sandbox *s = xcalloc(1, sizeof *s);
+    for (size_t i = 0; i < s->nhidden; i++)
+        free(s->hidden[i]);
+    for (size_t i = 0; i < s->n; i++)
+        close(s->fd[i]);
+}
+
+static void hide_all(struct around *s, const char *const *hidden, size_t n)
+{
     const char *home = getenv("HOME");
     char path[4096];
     for (size_t i = 0; i < n; i++)
@@ -126,12 +145,51 @@ struct sandbox *sandbox_new(const char *const *hidden, size_t n, struct kr_err *
         snprintf(path, sizeof path, "%s/%s", home, home_hidden[i]);
         hide(s, path);
     }
-    for (size_t i = 0; i < LEN(devices); i++) {
-        int fd = open(devices[i], O_PATH | O_CLOEXEC);
-        if (fd >= 0)
-            s->devices[s->ndevices++] = fd;
-    }
-    if (look(s, "/", 0, e) == 0)
+}
+
+static int open_all(const char *const *paths, size_t n, int *fd)
+{
+    int some = 0;
+    for (size_t i = 0; i < n; i++)
+        if ((fd[some] = open(paths[i], O_PATH | O_CLOEXEC)) >= 0)
+            some++;
+    return some;
+}
+
+/* ---- the machine ------------------------------------------------------------------------------------------------- */
+
+static int machine_rules(const struct around *readable, const char *workspaces, struct kr_err *e)
+{
+    int rules = landlock_begin(LANDLOCK_FILES, e), rc = rules < 0 ? -1 : 0;
+    for (size_t i = 0; rc == 0 && i < readable->n; i++)
+        rc = landlock_path_fd(rules, readable->fd[i], LANDLOCK_READ, e);
+    for (size_t i = 0; rc == 0 && i < LEN(devices); i++)
+        rc = landlock_path(rules, devices[i], LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_DEVICE, e);
+    if (rc == 0)
+        rc = landlock_path(rules, workspaces, LANDLOCK_READ | LANDLOCK_WRITE, e);
+    if (rc == 0)
+        return rules;
+    if (rules >= 0)
+        close(rules);
+    return -1;
+}
+
+struct sandbox *sandbox_new(const char *workspaces, const char *const *hidden, size_t n, struct kr_err *e)
+{
+    struct sandbox *s = xcalloc(1, sizeof *s);
+    struct around *readable = xcalloc(1, sizeof *readable);
+    s->machine = -1;
+    s->dev = open("/dev", O_PATH | O_CLOEXEC);
+    s->nproc = (size_t)open_all(of_proc, LEN(of_proc), s->proc);
+    hide_all(readable, hidden, n);
+    hide(&s->neighbours, workspaces);
+    hide(&s->neighbours, "/proc");
+    hide(&s->neighbours, "/dev");
+    if (look(readable, NULL, "/", 0, e) == 0 && look(&s->neighbours, readable, "/", 0, e) == 0)
+        s->machine = machine_rules(readable, workspaces, e);
+    around_free(readable);
+    free(readable);
+    if (s->machine >= 0)
         return s;
     sandbox_free(s);
     return NULL;
@@ -141,13 +199,20 @@ void sandbox_free(struct sandbox *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < s->nhidden; i++)
-        free(s->hidden[i]);
-    for (size_t i = 0; i < s->nreadable; i++)
-        close(s->readable[i]);
-    for (size_t i = 0; i < s->ndevices; i++)
-        close(s->devices[i]);
+    around_free(&s->neighbours);
+    for (size_t i = 0; i < s->nproc; i++)
+        close(s->proc[i]);
+    if (s->machine >= 0)
+        close(s->machine);
+    if (s->dev >= 0)
+        close(s->dev);
     free(s);
+}
+
+int sandbox_settle(const struct sandbox *s)
+{
+    struct kr_err e = { 0 };
+    return landlock_enter(s->machine, &e) < 0 ? EPERM : sandbox_filter();
 }
 
 /* ---- an execution ------------------------------------------------------------------------------------------------ */
@@ -155,10 +220,12 @@ void sandbox_free(struct sandbox *s)
 int sandbox_rules(const struct sandbox *s, const char *const *own, size_t n, struct kr_err *e)
 {
     int rules = landlock_begin(LANDLOCK_FILES | LANDLOCK_SCOPES, e), rc = rules < 0 ? -1 : 0;
-    for (size_t i = 0; rc == 0 && i < s->nreadable; i++)
-        rc = landlock_path_fd(rules, s->readable[i], LANDLOCK_READ, e);
-    for (size_t i = 0; rc == 0 && i < s->ndevices; i++)
-        rc = landlock_path_fd(rules, s->devices[i], LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_DEVICE, e);
+    for (size_t i = 0; rc == 0 && i < s->neighbours.n; i++)
+        rc = landlock_path_fd(rules, s->neighbours.fd[i], LANDLOCK_READ, e);
+    for (size_t i = 0; rc == 0 && i < s->nproc; i++)
+        rc = landlock_path_fd(rules, s->proc[i], LANDLOCK_READ, e);
+    if (rc == 0 && s->dev >= 0)
+        rc = landlock_path_fd(rules, s->dev, LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_DEVICE, e);
     for (size_t i = 0; rc == 0 && i < n; i++)
         if (own[i])
             rc = landlock_path(rules, own[i], LANDLOCK_READ | LANDLOCK_WRITE, e);
@@ -172,7 +239,5 @@ int sandbox_rules(const struct sandbox *s, const char *const *own, size_t n, str
 int sandbox_enter(int rules)
 {
     struct kr_err e = { 0 };
-    if (landlock_path(rules, "/proc/self", LANDLOCK_READ, &e) < 0 || landlock_enter(rules, &e) < 0)
-        return EPERM;
-    return sandbox_filter();
+    return landlock_path(rules, "/proc/self", LANDLOCK_READ, &e) < 0 || landlock_enter(rules, &e) < 0 ? EPERM : 0;
 }

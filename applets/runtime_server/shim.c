@@ -27,7 +27,7 @@
 enum { FILES_MAX = 65536, SWEEP_MS = 20, ORDER_MAX = 65536, WORDS_MAX = 4096, NFDS = 4 };
 
 /* An order: this head, then path, argv and envp, each with its NUL. Both sides are one program. */
-struct order_head { uint32_t argc, envc; int32_t grace_ms; bool harden, sandbox; };
+struct order_head { uint32_t argc, envc; int32_t grace_ms; bool harden; };
 
 /* ---- the command ---------------------------------------------------------------------------------------------- */
 static void harden(void)
@@ -212,12 +212,11 @@ static void live(struct shim *s, const sigset_t *set, pid_t server)
     }
 }
 
-static void execute(const struct shim_spec *spec, int socket, const sigset_t *set, pid_t server)
+static void execute(const struct shim_spec *spec, int socket, const sigset_t *set, pid_t server, int unsettled)
 {
     struct shim s = { .spec = spec };
-    volatile int failed = 0;
-    s.leader = vfork();
-    if (s.leader == 0) become_command(spec, &failed);
+    volatile int failed = unsettled;
+    if (!unsettled && (s.leader = vfork()) == 0) become_command(spec, &failed);
     if (s.leader < 0) failed = errno;
     s.report.exec_errno = failed;
     close(spec->out);                                    /* the pipes end when the command's side does */
@@ -244,6 +243,7 @@ static char **take_words(char **at, char *end, uint32_t n, char **to)
 /* Waits for the next one; false when the server is gone. The spec's memory is that of the order before. */
 static bool next_order(int socket, struct shim_spec *spec)
 {
+    const struct sandbox *sandbox = spec->sandbox;
     static char text[ORDER_MAX];
     static char *words[WORDS_MAX + 4];
     union { struct cmsghdr head; char room[CMSG_SPACE(NFDS * sizeof(int))]; } control;
@@ -260,8 +260,8 @@ static bool next_order(int socket, struct shim_spec *spec)
     memcpy(&h, text, sizeof h);
     char *at = text + sizeof h, *end = text + n, **free_words = words;
     *spec = (struct shim_spec){ .dir = fds[0], .out = fds[1], .err = fds[2], .grace_ms = h.grace_ms, .harden = h.harden,
-                                .sandbox = h.sandbox, .rules = fds[3] };
-    if (!h.sandbox) close(fds[3]);
+                                .sandbox = sandbox, .rules = fds[3] };
+    if (!sandbox) close(fds[3]);
     if (h.argc > WORDS_MAX || h.envc > WORDS_MAX - h.argc) return false;
     char *path[2];
     if (!take_words(&at, end, 1, path)) return false;
@@ -285,7 +285,7 @@ static bool put_word(char *text, size_t *n, const char *word)
 bool shim_order(int socket, const struct shim_spec *spec)
 {
     static char text[ORDER_MAX];                         /* one loop, one thread */
-    struct order_head h = { .grace_ms = spec->grace_ms, .harden = spec->harden, .sandbox = spec->sandbox };
+    struct order_head h = { .grace_ms = spec->grace_ms, .harden = spec->harden };
     size_t n = sizeof h;
     bool fits = put_word(text, &n, spec->path);
     for (char **v = spec->argv; fits && *v; v++, h.argc++) fits = put_word(text, &n, *v);
@@ -308,7 +308,7 @@ int shim_read(int socket, struct shim_report *report)
 }
 
 /* ---- the process ------------------------------------------------------------------------------------------------- */
-__attribute__((noreturn)) static void shim_main(const struct shim_spec *first, int socket, pid_t server)
+__attribute__((noreturn)) static void shim_main(const struct shim_spec *first, int socket, pid_t server, int unsettled)
 {
     sigset_t set, term;
     struct timespec none = { 0 };
@@ -324,7 +324,7 @@ __attribute__((noreturn)) static void shim_main(const struct shim_spec *first, i
     if (getppid() != server) kill(getpid(), SIGTERM);    /* it died before it could be watched */
     setsid();                                            /* a signal to the server's group is not for us */
     do {
-        execute(&spec, socket, &set, server);
+        execute(&spec, socket, &set, server, unsettled);
         if (!next_order(socket, &spec)) _exit(0);
         while (sigtimedwait(&term, NULL, &none) > 0) {}  /* sent before the order: for the execution that was over */
     } while (true);
@@ -352,8 +352,9 @@ pid_t shim_fork(const struct shim_spec *spec, int *ret_socket, struct kr_err *e)
         return kr_fail_sys(e, KR_SYSTEM, errno, "no socket for an execution");
     pid_t server = getpid(), pid = fork();
     if (pid == 0) {
+        int unsettled = spec->sandbox ? sandbox_settle(spec->sandbox) : 0;
         close_others(spec, ends[1]);
-        shim_main(spec, ends[1], server);
+        shim_main(spec, ends[1], server, unsettled);
     }
     int err = errno;
     close(ends[1]);

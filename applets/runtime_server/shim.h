@@ -16,6 +16,7 @@
 #include "core/kr.h"
 #include <sys/types.h>
 
+struct sandbox;
 struct shim_spec {
     char **argv, **envp;         /* NULL-terminated; argv[0] is looked up in path when it has no slash */
     const char *path;
@@ -23,7 +24,7 @@ struct shim_spec {
     int out, err;                /* the command's stdout and stderr (stdin is /dev/null) */
     int grace_ms;                /* between TERM and KILL */
     bool harden;                 /* no_new_privs, resource limits, no core files (isolation Process) */
-    bool sandbox;                /* rules, and the filter of system calls, hold for the command (isolation Sandbox) */
+    const struct sandbox *sandbox;       /* NULL, or isolation Sandbox: the same for all executions of a server */
     int rules;                   /* of sandbox_rules; only with sandbox */
 };
 struct shim_report {

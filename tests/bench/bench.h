@@ -16,7 +16,7 @@ int bench_rates(struct bench *);
 int bench_latency(struct bench *);
 int bench_echo(struct bench *);
 int bench_slots(struct bench *);
-int bench_capacity(struct bench *);               /* sets $CAPACITY slots per pod, and waits for the new pods */
+int bench_capacity(struct bench *);               /* sets $CAPACITY slots per pod and $ISOLATION (Process), waits for the new pods */
 int bench_api(struct bench *);                    /* api.c: any API server, ours or another */
 int bench_memory(struct bench *);                 /* processes.c */
 void bench_cpu(struct bench *, const char *applet, double *seconds, size_t *count);

@@ -376,8 +376,9 @@ int bench_capacity(struct bench *b)
 {
     struct capacity c = { 0 };
     char body[128];
+    const char *isolation = getenv("ISOLATION");
     str_i64(str_of(getenv("CAPACITY")), &c.want);
-    snprintf(body, sizeof body, "{\"spec\":{\"capacity\":{\"resources\":{\"runs\":%lld}}}}", (long long)c.want);
+    snprintf(body, sizeof body, "{\"spec\":{\"isolation\":\"%s\",\"capacity\":{\"resources\":{\"runs\":%lld}}}}", isolation ? isolation : "Process", (long long)c.want);
     bench_request(b, "PATCH", S("/apis/kruntimes.io/v1alpha1/namespaces/default/runtimes/bash"), "application/merge-patch+json", str_of(body), NULL);
     c.watch = informer_new(b->kube, &(struct informer_config){ .resource = &kube_runtimes, .ns = S("default"), .user = { .set = runtime_seen, .gone = gone, .ctx = &c } },
                            &b->rnd);

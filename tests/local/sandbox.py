@@ -74,7 +74,7 @@ with instance() as i:
         'an abstract socket': python + ' -c "import socket; socket.socket(1).connect(%r)"' % ('\\\\0kr-sandbox-test-%d' % os.getpid()),
         'a packet socket': python + ' -c "import socket; socket.socket(17, 3)"', 'shared temporary files': 'echo x > /tmp/kr-sandbox-%d' % os.getpid(),
         'shared memory': 'echo x > /dev/shm/kr-sandbox-%d' % os.getpid(), 'write to the system': 'echo x > /etc/kr-sandbox', 'write to the kernel': 'echo x > /proc/sys/kernel/hostname',
-        'a device': 'mknod dev b 8 0', 'the shadow file': 'cat /etc/shadow', 'another home': 'HOME=/ && echo x > /kr-sandbox', 'mount': 'mount -t tmpfs x .',
+        'symbols of the kernel': 'head -c 1 /proc/kallsyms | grep .', 'its keys': 'cat /proc/keys', 'a device': 'mknod dev b 8 0', 'the shadow file': 'cat /etc/shadow', 'another home': 'HOME=/ && echo x > /kr-sandbox', 'mount': 'mount -t tmpfs x .',
         'a user name space': 'unshare -r true', 'become somebody': 'su -c id nobody < /dev/null && ls %s' % place,
     }
     for name, nr in calls.items():
