@@ -123,6 +123,12 @@ build/$1/fuzz: $$(FUZZ_$1) $$(LIB_$1)
 endef
 $(eval $(call fuzzer,fuzz,driver))
 $(eval $(call fuzzer,libfuzzer,libfuzzer))
+# What speaks gRPC's interop tests (tests/interop/testing/testing.h).
+INTEROP_dev := $(patsubst %.c,build/dev/obj/%.o,$(wildcard tests/interop/testing/*.c))
+build/dev/interop: $(INTEROP_dev) $(LIB_dev)
+	$(say) link $@
+	$(Q)$(CC_dev) $(CFLAGS_dev) $(LDFLAGS_dev) $^ -o $@ $(DEPS_LIBS_dev)
+-include $(INTEROP_dev:.o=.d)
 # The driver watches; it is not watched, nor what starts and ends each run.
 build/fuzz/obj/tests/fuzz/driver.o build/fuzz/obj/tests/kit/h2_ends.o: FUZZ_COVERAGE :=
 
@@ -168,7 +174,7 @@ demo: setup
 # Both flavours need build/deps.mk of their own, so each is a make of its own.
 test-build: setup-test
 	@$(MAKE) --no-print-directory build/kruntimes build/unit build/bench
-	@$(MAKE) --no-print-directory build/dev/kruntimes build/dev/unit build/fuzz/fuzz
+	@$(MAKE) --no-print-directory build/dev/kruntimes build/dev/unit build/dev/interop build/fuzz/fuzz
 test: test-build
 	@tests/run
 test-long: test-build

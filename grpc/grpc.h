@@ -13,6 +13,7 @@ enum grpc_status {
     GRPC_PERMISSION_DENIED, GRPC_RESOURCE_EXHAUSTED, GRPC_FAILED_PRECONDITION, GRPC_ABORTED, GRPC_OUT_OF_RANGE, GRPC_UNIMPLEMENTED,
     GRPC_INTERNAL, GRPC_UNAVAILABLE, GRPC_DATA_LOSS, GRPC_UNAUTHENTICATED
 };
+enum { GRPC_METADATA = 16 };                               /* fields of metadata in a call's head, and beside its status */
 const char *grpc_status_name(int);                         /* "NOT_FOUND"; "CODE_99" for what isn't known */
 enum kr_code grpc_code(int status);                        /* the code of the table with that gRPC status */
 
@@ -29,9 +30,10 @@ struct grpc_user {
     void (*message)(void *ctx, struct str bytes);          /* each response message; may be NULL */
     void (*done)(void *ctx, int status, struct str text);  /* once; OK, or what went wrong (the peer's words or ours) */
     void *ctx;
+    void (*metadata)(void *ctx, struct http_fields, bool trailing);    /* the head's fields, then those with the status; may be NULL */
 };
 struct grpc_options {
-    struct http_fields metadata;                           /* copied */
+    struct http_fields metadata;                           /* copied; at most GRPC_METADATA fields */
     int64_t timeout_us;                                    /* needed: every call has an end */
     size_t max_message;                                    /* 0: LIMIT_GRPC_MESSAGE */
     bool open;                                             /* the request goes on: grpc_send, then grpc_half_close */
@@ -75,12 +77,15 @@ struct http_fields grpc_metadata(const struct grpc_request *);
 void grpc_set_user(struct grpc_request *, void *);
 void *grpc_user(const struct grpc_request *);
 struct arena *grpc_arena(struct grpc_request *);           /* lives as long as the request */
+/* Metadata ahead of the messages, at most GRPC_METADATA fields; without effect once something was sent. */
+void grpc_head(struct grpc_request *, struct http_fields metadata);
 void grpc_reply(struct grpc_request *, struct str message);                    /* one message; more may follow */
 int grpc_reply_pb(struct grpc_request *, const pb_msgdesc_t *, const void *msg);   /* <0: it could not be encoded, the call has ended */
 void grpc_end(struct grpc_request *, int status, struct str text);
+void grpc_end_with(struct grpc_request *, int status, struct str text, struct http_fields metadata);       /* and metadata beside it */
 void grpc_end_err(struct grpc_request *, const struct kr_err *);
 size_t grpc_queued(const struct grpc_request *);
-/* The message decoded into a struct on the request's arena; NULL: bad, the call has ended with INVALID_ARGUMENT. */
+/* The message decoded into a struct on the request's arena; NULL: bad, the call has ended with INTERNAL, or RESOURCE_EXHAUSTED. */
 void *grpc_decode(struct grpc_request *, const pb_msgdesc_t *, size_t size, struct str bytes);
 bool grpc_is_over(const struct grpc_request *);
 

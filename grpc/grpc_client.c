@@ -14,7 +14,7 @@ struct grpc_call {
     struct grpc_framer framer;
     int http_status, status;                      /* status -1: not told yet */
     char text[480];
-    bool in_message, cancelled, is_grpc;
+    bool in_callback, cancelled, is_grpc;
 };
 
 struct grpc_client *grpc_client_new(struct loop *loop, struct str host, uint16_t port)
@@ -74,12 +74,26 @@ static void read_status(struct grpc_call *k, struct http_fields f)
     snprintf(k->text, sizeof k->text, "%.*s", (int)str_rune_cut(text, sizeof k->text - 1), text.p ? text.p : "");
 }
 
+static void forget(struct grpc_call *k)
+{
+    hcall_cancel(k->http);
+    buf_free(&k->framer.b);
+    free(k);
+}
+
 static void on_head(struct hcall *h, int status, struct http_fields f)
 {
     struct grpc_call *k = hcall_ctx(h);
     k->http_status = status;
     k->is_grpc = str_starts(http_get(f, "content-type"), S("application/grpc"));
     read_status(k, f);
+    if (!k->user.metadata)
+        return;
+    k->in_callback = true;
+    k->user.metadata(k->user.ctx, f, false);
+    k->in_callback = false;
+    if (k->cancelled)
+        forget(k);
 }
 
 /* Ends the call from inside its data callback. */
@@ -105,14 +119,12 @@ static void on_data(struct hcall *h, struct str bytes)
                     f == GRPC_TOO_LARGE ? "the answer is larger than allowed" : "the answer is compressed, which was not asked for");
             return;
         }
-        k->in_message = true;
+        k->in_callback = true;
         if (k->user.message)
             k->user.message(k->user.ctx, buf_view(&message));
-        k->in_message = false;
+        k->in_callback = false;
         if (k->cancelled) {
-            hcall_cancel(k->http);
-            buf_free(&k->framer.b);
-            free(k);
+            forget(k);
             return;
         }
     }
@@ -123,7 +135,15 @@ static void on_end(struct hcall *h, struct http_fields trailers)
     struct grpc_call *k = hcall_ctx(h);
     char text[80];
     read_status(k, trailers);
-    if (k->status < 0 && (k->http_status != 200 || !k->is_grpc)) {
+    if (k->user.metadata && trailers.n) {
+        k->in_callback = true;
+        k->user.metadata(k->user.ctx, trailers, true);
+        k->in_callback = false;
+    }
+    if (k->cancelled) {
+        buf_free(&k->framer.b);
+        free(k);
+    } else if (k->status < 0 && (k->http_status != 200 || !k->is_grpc)) {
         snprintf(text, sizeof text, "the peer speaks no gRPC: it answered HTTP %d", k->http_status);
         finish(k, k->http_status == 200 ? GRPC_UNKNOWN : status_of_http(k->http_status), str_of(text));
     } else if (k->status < 0) {
@@ -142,7 +162,7 @@ static void on_failed(struct hcall *h, const struct kr_err *e)
 struct grpc_call *grpc_call(struct grpc_client *c, const char *path, struct str request, const struct grpc_options *o, struct grpc_user user)
 {
     struct grpc_call *k = xcalloc(1, sizeof *k);
-    struct http_field f[24];
+    struct http_field f[4 + GRPC_METADATA];
     size_t n = 0;
     AUTO_BUF struct buf timeout = { .max = 32 }, body = { .max = request.n + 16 };
     *k = (struct grpc_call){ .c = c, .user = user, .status = -1, .framer = { .max = o->max_message ? o->max_message : LIMIT_GRPC_MESSAGE } };
@@ -176,9 +196,6 @@ void grpc_cancel(struct grpc_call *k)
     if (!k || k->cancelled)
         return;
     k->cancelled = true;
-    if (k->in_message)
-        return;                                   /* on_data cleans up behind the callback */
-    hcall_cancel(k->http);
-    buf_free(&k->framer.b);
-    free(k);
+    if (!k->in_callback)                          /* else it is cleaned up behind the callback */
+        forget(k);
 }

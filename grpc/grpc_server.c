@@ -33,11 +33,16 @@ static const struct grpc_method *find_method(const struct grpc_service *s, struc
 
 /* ---- answering --------------------------------------------------------------------------------------------------- */
 
-static void send_head(struct grpc_request *r)
+void grpc_head(struct grpc_request *r, struct http_fields metadata)
 {
-    struct http_field f[] = { { S("content-type"), S("application/grpc") } };
+    struct http_field f[1 + GRPC_METADATA] = { { S("content-type"), S("application/grpc") } };
+    size_t n = 1;
+    if (r->over || r->head_sent)
+        return;
+    for (size_t i = 0; i < metadata.n && n < LEN(f); i++)
+        f[n++] = metadata.v[i];
     r->head_sent = true;
-    hreq_start(r->http, 200, (struct http_fields){ f, LEN(f) });
+    hreq_start(r->http, 200, (struct http_fields){ f, n });
 }
 
 void grpc_reply(struct grpc_request *r, struct str message)
@@ -45,8 +50,7 @@ void grpc_reply(struct grpc_request *r, struct str message)
     AUTO_BUF struct buf b = { .max = message.n + 16 };
     if (r->over)
         return;
-    if (!r->head_sent)
-        send_head(r);
+    grpc_head(r, (struct http_fields){ 0 });
     grpc_frame(&b, message);
     hreq_write(r->http, buf_view(&b));
 }
@@ -63,7 +67,9 @@ int grpc_reply_pb(struct grpc_request *r, const pb_msgdesc_t *d, const void *msg
     return 0;
 }
 
-void grpc_end(struct grpc_request *r, int status, struct str text)
+void grpc_end(struct grpc_request *r, int status, struct str text) { grpc_end_with(r, status, text, (struct http_fields){ 0 }); }
+
+void grpc_end_with(struct grpc_request *r, int status, struct str text, struct http_fields metadata)
 {
     char code[12];
     AUTO_BUF struct buf coded = { .max = 2048 };
@@ -73,10 +79,12 @@ void grpc_end(struct grpc_request *r, int status, struct str text)
     loop_timer_stop(r->s->loop, &r->deadline);
     snprintf(code, sizeof code, "%d", status);
     grpc_put_message(&coded, (struct str){ text.p, str_rune_cut(text, 480) });
-    struct http_field f[3] = { { S("grpc-status"), str_of(code) } };
+    struct http_field f[3 + GRPC_METADATA] = { { S("grpc-status"), str_of(code) } };
     size_t n = 1;
     if (coded.n)
         f[n++] = (struct http_field){ S("grpc-message"), buf_view(&coded) };
+    for (size_t i = 0; i < metadata.n && i < GRPC_METADATA; i++)
+        f[n++] = metadata.v[i];
     if (r->head_sent) {
         hreq_finish(r->http, (struct http_fields){ f, n });
         return;

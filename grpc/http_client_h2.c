@@ -116,7 +116,8 @@ bool h2_call_send(struct cconn *c, struct hcall *k)
         v[i + 4] = k->fields[i];
     for (size_t i = 0; i < more.n; i++)
         v[4 + k->nfields + i] = more.v[i];
-    bool end = k->finished && !k->out.n;
+    /* A body that was promised ends by DATA, be it empty: gRPC knows no other end of a request. */
+    bool end = k->finished && !k->out.n && !k->more;
     k->stream = h2_open(c->h2, (struct http_fields){ v, n }, end, k);
     if (v != few)
         free(v);

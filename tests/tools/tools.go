@@ -9,4 +9,6 @@ package tools
 import (
 	_ "github.com/summerwind/h2spec/cmd/h2spec"
 	_ "github.com/versity/versitygw/cmd/versitygw"
+	_ "google.golang.org/grpc/interop/client"
+	_ "google.golang.org/grpc/interop/server"
 )

@@ -22,7 +22,16 @@ static void fail(struct grpc_request *r, struct str m) { grpc_end(r, GRPC_NOT_FO
 static void silent(struct grpc_request *r, struct str m) { (void)m; ((struct fixture *)grpc_service_ctx(r))->started++; }
 static void went(struct grpc_request *r) { ((struct fixture *)grpc_service_ctx(r))->gone++; }
 static void chat_end(struct grpc_request *r) { grpc_end(r, GRPC_OK, S("bye")); }
+static void labelled(struct grpc_request *r, struct str m)
+{
+    struct http_field f[] = { { S("x-word"), m } };
+    grpc_head(r, (struct http_fields){ f, 1 });
+    grpc_reply(r, m);
+    grpc_head(r, (struct http_fields){ f, 1 });              /* too late: without effect */
+    grpc_end_with(r, GRPC_ABORTED, S("so"), (struct http_fields){ f, 1 });
+}
 static const struct grpc_method methods[] = {
+    { .name = "Labelled", .message = labelled },
     { .name = "Echo", .message = echo }, { .name = "Count", .message = count }, { .name = "Fail", .message = fail },
     { .name = "Silent", .message = silent, .gone = went }, { .name = "Chat", .stream_in = true, .message = grpc_reply, .half_closed = chat_end }, { 0 } };
 
@@ -119,6 +128,38 @@ TEST(both_sides_stream)
     CHECK_INT(g.status, GRPC_OK);
     CHECK_INT(g.bytes, 9);
     CHECK_Z(g.text, "bye");
+    end(&x);
+}
+
+struct labels { struct got got; struct grpc_call *call; char words[64]; int cancel_at, seen; };
+static void on_labels(void *ctx, struct http_fields f, bool trailing)
+{
+    struct labels *l = ctx;
+    struct str word = http_get(f, "x-word");
+    size_t n = strlen(l->words);
+    snprintf(l->words + n, sizeof l->words - n, "%s%.*s;", trailing ? "trailing " : "", SFMT(word));
+    if (++l->seen == l->cancel_at)
+        grpc_cancel(l->call);
+}
+
+TEST(metadata_comes_ahead_and_beside_the_status)
+{
+    struct fixture x;
+    begin(&x);
+    for (int cancel_at = 0; cancel_at <= 2; cancel_at++) {
+        struct labels l = { .cancel_at = cancel_at };
+        l.call = grpc_call(x.c, "/test.Test/Labelled", S("hi"), &(struct grpc_options){ .timeout_us = 10000000 },
+                           (struct grpc_user){ on_message, on_done, &l, on_labels });
+        if (cancel_at) {                          /* by who heard it: nothing comes behind */
+            here_until_is(&x.h, &l.seen, cancel_at);
+            check_call(&x, "/test.Test/Echo", S("hello"), GRPC_OK, 1, 5, "");
+        } else {
+            here_until(&x.h, &l.got.over);
+            CHECK_INT(l.got.status, GRPC_ABORTED);
+        }
+        CHECK_INT(l.got.over, !cancel_at);
+        CHECK_Z(l.words, cancel_at == 1 ? "hi;" : "hi;trailing hi;");
+    }
     end(&x);
 }
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * testing: gRPC's own interop tests with our library at one end: TestService as a server, and the cases as a client.
+ *
+ *     build/dev/interop serve              prints "port N" and serves until it is ended
+ *     build/dev/interop call PORT CASE…    one line a case: "ok CASE", or "FAIL CASE: why"
+ */
+#ifndef TESTS_INTEROP_TESTING_H
+#define TESTS_INTEROP_TESTING_H
+#include "grpc/grpc.h"
+#include "tests/interop/testing/testing.pb.h"
+
+int testing_serve(struct loop *);
+int testing_call(struct loop *, uint16_t port, char **cases, int n);
+#define TESTING(name) grpc_testing_##name##_fields
+#endif
