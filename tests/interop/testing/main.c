@@ -17,8 +17,10 @@ bool body_of(pb_istream_t *in, pb_ostream_t *out, const pb_field_t *field)
 
 int main(int argc, char **argv)
 {
-    struct loop *loop = loop_new(&clock_system);
     uint64_t port;
+    if (argc == 2 && !strcmp(argv[1], "hpack"))
+        return testing_hpack();
+    struct loop *loop = loop_new(&clock_system);
     if (argc == 2 && !strcmp(argv[1], "serve"))
         return testing_serve(loop);
     if (argc >= 4 && !strcmp(argv[1], "call") && str_u64(str_of(argv[2]), &port)) {
@@ -26,6 +28,6 @@ int main(int argc, char **argv)
         loop_free(loop);
         return failed != 0;
     }
-    fprintf(stderr, "usage: interop serve | interop call PORT CASE...\n");
+    fprintf(stderr, "usage: interop serve | interop call PORT CASE... | interop hpack\n");
     return 2;
 }

@@ -4,6 +4,7 @@
  *
  *     build/dev/interop serve              prints "port N" and serves until it is ended
  *     build/dev/interop call PORT CASE…    one line a case: "ok CASE", or "FAIL CASE: why"
+ *     build/dev/interop hpack              header compression by lines (hpack.c)
  */
 #ifndef TESTS_INTEROP_TESTING_H
 #define TESTS_INTEROP_TESTING_H
@@ -11,6 +12,7 @@
 #include "tests/interop/testing/testing.pb.h"
 
 int testing_serve(struct loop *);
+int testing_hpack(void);
 int testing_call(struct loop *, uint16_t port, char **cases, int n);
 #define TESTING(name) grpc_testing_##name##_fields
 #endif
