@@ -64,6 +64,13 @@ static void put_conditions(struct buf *b, const struct run *r, const struct run_
     put_op(b, "add", "/status/conditions", buf_view(&v));
 }
 
+/* That of an attempt before: the one that was lost left none. */
+static void drop_exit_code(struct buf *b, const struct run *r)
+{
+    if (r->status.has_exit_code)
+        put_op(b, "remove", "/status/exitCode", (struct str){ 0 });
+}
+
 static void put_end(struct buf *b, const struct run *r, const char *phase, const char *reason, struct str message, int64_t now_us)
 {
     char now[TIME_TEXT];
@@ -73,6 +80,7 @@ static void put_end(struct buf *b, const struct run *r, const char *phase, const
     put_text(b, "add", "/status/reason", str_of(reason));
     put_text(b, "add", "/status/message", message);
     put_text(b, "add", "/status/completionTime", str_of(now));
+    drop_exit_code(b, r);
     put_conditions(b, r, set, LEN(set), now_us);
 }
 
@@ -91,6 +99,7 @@ static void put_again(struct buf *b, const struct run *r, bool started, struct s
         put_text(b, "add", "/status/nextAttemptTime", str_of(at));
         put_text(b, "add", "/status/reason", S("PodLost"));
         put_text(b, "add", "/status/message", why);
+        drop_exit_code(b, r);
     }
     put_conditions(b, r, set, LEN(set), now_us);
 }

@@ -101,6 +101,15 @@ static void put_running(struct buf *b, const struct task *t)
     put_conditions(b, t, set, LEN(set));
 }
 
+/* An attempt that was ended from outside has none, and what an attempt before left goes. */
+static void put_exit_code(struct buf *b, const struct task *t)
+{
+    if (t->with_exit_code)
+        put_int(b, "add", "/status/exitCode", t->exit_code);
+    else
+        put_remove(b, "/status/exitCode", t->run->status.has_exit_code);
+}
+
 static void put_retry(struct buf *b, const struct task *t)
 {
     put_running(b, t);
@@ -108,8 +117,7 @@ static void put_retry(struct buf *b, const struct task *t)
     put_time(b, "/status/nextAttemptTime", t->next_attempt_us, true);
     put_str(b, "add", "/status/reason", str_of(t->end_reason));
     put_str(b, "add", "/status/message", str_of(t->end_message));
-    if (t->with_exit_code)
-        put_int(b, "add", "/status/exitCode", t->exit_code);
+    put_exit_code(b, t);
     put_timings(b, t, true);
 }
 
@@ -128,6 +136,7 @@ static void put_pending(struct buf *b, const struct task *t)
         put_time(b, "/status/nextAttemptTime", t->next_attempt_us, true);
         put_str(b, "add", "/status/reason", str_of(t->end_reason));
         put_str(b, "add", "/status/message", str_of(t->end_message));
+        put_exit_code(b, t);
     }
     put_conditions(b, t, set, LEN(set));
 }
@@ -176,10 +185,7 @@ static void put_end(struct buf *b, const struct task *t)
     put_time(b, "/status/completionTime", now, false);
     if (begun)
         put_str(b, "add", "/status/duration", run_duration_text((t->ended_wall_us ? t->ended_wall_us : now) - begun, text));
-    if (t->with_exit_code)
-        put_int(b, "add", "/status/exitCode", t->exit_code);
-    else
-        put_remove(b, "/status/exitCode", s->has_exit_code);
+    put_exit_code(b, t);
     put_str(b, "add", "/status/accessKey", str_of(t->rec->access_key));
     if (t->outputs.n)
         put_outputs(b, t);

@@ -52,7 +52,7 @@ spec:
     r = i.cli('run', 'submit', '--name', 'slow', '--runtime', 'bash', '--timeout', '1s', '--wait', '--',
               'sleep 61 & echo $! > /dev/stdout; sleep 62')
     run = i.api.call('GET', RUNS + '/slow')[1]['status']
-    s.equal('timeout', (r.returncode, run['phase'], run.get('reason')), (124, 'Timeout', 'Timeout'))
+    s.equal('timeout', (r.returncode, run['phase'], run.get('reason'), run.get('exitCode')), (124, 'Timeout', 'Timeout', None))
     begin, end = (time.mktime(time.strptime(run['timings'][k][:19], '%Y-%m-%dT%H:%M:%S')) + float('0' + run['timings'][k][19:26]) for k in ('executed', 'finished'))
     s.check('timeout: within 1.0 to 1.5 s', 1.0 <= end - begin <= 1.5, str(end - begin))
     child = i.cli('run', 'logs', 'slow').stdout.strip()
@@ -65,6 +65,11 @@ spec:
     s.equal('retry', (run['phase'], run['attempt']), ('Succeeded', 3))
     for n in (1, 2, 3):
         s.equal('retry: logs %d' % n, i.cli('run', 'logs', 'thrice', '--attempt', str(n)).stdout, 'attempt %d\n0\n' % n)
+
+    # the exit code of an attempt before goes with one that was ended by the clock
+    i.api.call('POST', RUNS, run_object('then-slow', ['[ $KRUNTIME_ATTEMPT = 2 ] || exit 7; sleep 60'], timeoutSeconds=1, retryPolicy={'maxAttempts': 2, 'backoff': '10ms'}))
+    run = i.wait({'then-slow'})['then-slow']['status']
+    s.equal('exit 7, then a timeout', (run['phase'], run['attempt'], run.get('exitCode')), ('Timeout', 2, None))
 
     # workspaces are used again: whatever a Run leaves, wherever and however fast, the next one doesn't see it
     names = ['clean%02d' % n for n in range(40)]
