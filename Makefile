@@ -8,6 +8,7 @@
 #   make bench      the figures of README.md, measured here
 #   make fuzz       random inputs for every parser (T=target TIME=seconds)
 #   make bench-api  the API server's, beside a kube-apiserver's with etcd
+#   make bench-artifacts   artifacts' and Git sources', beside cp, boto3 and git
 #   make test       set-up, both flavours, every test suite, one line of totals
 #   make test-cluster   the same on a Kubernetes of one node
 #   make lint       rules of the tree; make generate: what is generated, anew
@@ -41,7 +42,7 @@ $(foreach f,musl dev arm64,$(eval $(call deps-env,$f)))
 
 # Only the flavours that a goal needs are looked up: "make dev" asks for nothing of musl, "make lint" for nothing.
 goals := $(or $(MAKECMDGOALS),all)
-use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/image/amd64 bench-api,$(goals))
+use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/image/amd64 bench-api bench-artifacts bench-workflow,$(goals))
 use-dev   := $(filter dev unit fuzz build/dev/% build/fuzz/% build/libfuzzer/%,$(goals))
 use-arm64 := $(filter arm64 build/arm64/% build/image/arm64,$(goals))
 $(foreach f,musl dev arm64,$(if $(use-$f),$(eval include build/$f/deps.mk)))
@@ -154,6 +155,8 @@ bench-api: build/kruntimes build/bench
 	@tests/bench/api
 bench-workflow: build/kruntimes
 	@tests/bench/workflow.py
+bench-artifacts: build/kruntimes
+	@tests/bench/artifacts.py
 arm64: build/arm64/kruntimes
 size: build/kruntimes
 	@stat -c '%s bytes  %n' $<
@@ -222,5 +225,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all dev unit unit-musl fuzz bench arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-cluster \
+.PHONY: all dev unit unit-musl fuzz bench bench-artifacts arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-cluster \
         generate golden install image clean FORCE

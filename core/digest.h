@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* digest: SHA-256 (FIPS 180-4) and HMAC-SHA-256 (RFC 2104), by Mbed TLS; CRC-32C (RFC 3720); comparing secrets. */
+/* digest: SHA-256 (FIPS 180-4), HMAC-SHA-256 (RFC 2104), CRC-32C (RFC 3720); comparing secrets. */
 #ifndef CORE_DIGEST_H
 #define CORE_DIGEST_H
 #include "core/kr.h"

@@ -9,11 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct fs_depot { struct depot s; int root; };
-enum { DIR_MODE = 0770, FILE_MODE = 0660, PATH = 1100 };
+enum { DIR_MODE = 0770, FILE_MODE = 0660, PATH = 1100, EARLY = 4 << 20, PIECE = 1 << 20 };
 
 static struct str dir_of(struct str key)
 {
@@ -49,13 +50,30 @@ static int make_dirs(struct fs_depot *s, struct str dir, struct kr_err *e)
     return at < 0 ? kr_fail_sys(e, KR_UNAVAILABLE, errno, "open the store") : TAKE_FD(at);
 }
 
+/* The disk is set to work while what follows is still read and digested; fsync then has little to wait for. */
+struct early { struct sink s; int (*write)(struct sink *, struct str, struct kr_err *); uint64_t begun; };
+
+static int write_early(struct sink *sink, struct str bytes, struct kr_err *e)
+{
+    struct early *w = container_of(sink, struct early, s);
+    if (w->write(sink, bytes, e) < 0)
+        return -1;
+    if (sink->n - w->begun >= EARLY) {
+        sync_file_range(sink->fd, (off_t)w->begun, (off_t)(sink->n - w->begun), SYNC_FILE_RANGE_WRITE);
+        w->begun = sink->n;
+    }
+    return 0;
+}
+
 static int fill(int fd, const struct item *item, struct stored *r, struct kr_err *e)
 {
-    struct sink sink;
-    sink_begin(&sink, fd);
-    if (item_write(item, &sink, e) < 0)
+    struct early early = { .begun = 0 };
+    sink_begin(&early.s, fd);
+    early.write = early.s.write;
+    early.s.write = write_early;
+    if (item_write(item, &early.s, e) < 0)
         return -1;
-    sink_end(&sink, r);
+    sink_end(&early.s, r);
     return fsync(fd) < 0 ? kr_fail_sys(e, KR_UNAVAILABLE, errno, "sync \"%.*s\" in the store", SFMT(item->name)) : 0;
 }
 
@@ -90,10 +108,31 @@ static int put(struct depot *store, struct str key, const struct item *item, str
     return e->code ? -1 : kr_fail_sys(e, KR_UNAVAILABLE, why, "put \"%.*s\" into its place in the store", SFMT(item->name));
 }
 
+/* By the kernel, without a copy of ours; where the two descriptors are of a kind it can't do so with, by us. */
+static int send_rest(int fd, int out, off_t at, const char *path, struct kr_err *e)
+{
+    static char chunk[1 << 16];
+    for (bool ours = false;;) {
+        ptrdiff_t n = ours ? pread(fd, chunk, sizeof chunk, at) : sendfile(out, fd, &at, PIECE);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && !ours && (errno == EINVAL || errno == ENOSYS)) {
+            ours = true;
+            continue;
+        }
+        if (n < 0)
+            return kr_fail_sys(e, KR_UNAVAILABLE, errno, "read \"%s\" in the store", path);
+        if (n == 0)
+            return 0;
+        if (ours && fs_write_fd(out, (struct str){ chunk, (size_t)n }, "the artifact", e) < 0)
+            return -1;
+        at += ours ? n : 0;
+    }
+}
+
 static int get(struct depot *store, struct str key, uint64_t offset, int out, struct kr_err *e)
 {
     struct fs_depot *s = container_of(store, struct fs_depot, s);
-    static char chunk[1 << 16];
     char path[PATH];
     struct stat st;
     AUTO_CLOSE int fd = fs_open_beneath(s->root, z(key, path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
@@ -101,18 +140,7 @@ static int get(struct depot *store, struct str key, uint64_t offset, int out, st
         return kr_fail_sys(e, errno == ENOENT ? KR_NOT_FOUND : KR_UNAVAILABLE, errno, "open \"%s\" in the store", path);
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return kr_fail(e, KR_INVALID, "\"%s\" in the store is no file", path);
-    for (uint64_t at = offset;;) {
-        ptrdiff_t n = pread(fd, chunk, sizeof chunk, (off_t)at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return kr_fail_sys(e, KR_UNAVAILABLE, errno, "read \"%s\" in the store", path);
-        if (n == 0)
-            return 0;
-        if (fs_write_fd(out, (struct str){ chunk, (size_t)n }, "the artifact", e) < 0)
-            return -1;
-        at += (uint64_t)n;
-    }
+    return send_rest(fd, out, (off_t)offset, path, e);
 }
 
 static int fs_remove(struct depot *store, struct str key, struct kr_err *e)

@@ -2,9 +2,9 @@
 /*
  * s3: objects in a bucket (Amazon S3 REST API 2006-03-01, as far as PUT, GET, DELETE, ListObjectsV2 and multipart uploads go).
  *
- * A file is read once to digest it and once more for each time it is sent; the server compares what it got with what was
- * digested (a signed payload, or CRC-32C of each part where TLS makes signing it needless), so what is stored is what the
- * digest tells. Parts go out side by side, straight from the file: memory doesn't depend on their size. A folder becomes a
+ * A file is read once to digest it and once more for each time it is sent, a part at a time: while one is digested those before
+ * it are on their way. The server compares what it got with what was digested (a signed payload, or CRC-32C of each part where
+ * TLS makes signing it needless), so what is stored is what the digest tells. Parts go out side by side, straight from the file: memory doesn't depend on their size. A folder becomes a
  * temporary file first. An upload that fails is aborted. Tests: tests/interop/s3.py
  */
 #include "applets/artifact/s3.h"
@@ -25,6 +25,7 @@ struct upload {
     const struct item *item;
     struct part *parts; size_t n, next, left;
     int64_t part_size;
+    struct digest whole;                          /* of the parts up to next */
     struct arena a;
 };
 
@@ -41,23 +42,31 @@ static void crc_text(struct arena *a, uint32_t crc, char out[16])
 
 /* ---- reading once: the whole's digest, and each part's ------------------------------------------------------------- */
 
-static int digest_part(struct upload *u, struct part *p, uint64_t from, uint64_t to, struct digest *whole, struct kr_err *e)
+static uint64_t part_end(const struct upload *u, size_t i)
+{
+    uint64_t end = (uint64_t)u->part_size * (i + 1);
+    return end < u->item->size ? end : u->item->size;
+}
+
+static int digest_part(struct upload *u, size_t i, struct kr_err *e)
 {
     static char piece[PIECE];
     struct digest part;
+    struct part *p = &u->parts[i];
     unsigned char raw[DIGEST_BYTES];
+    uint64_t end = part_end(u, i);
     uint32_t crc = 0;
     bool sign = !u->s->place.https && u->n > 1;   /* of a single one the whole's digest is it */
     digest_begin(&part);
-    for (uint64_t at = from; at < to;) {
-        ptrdiff_t n = pread(u->item->fd, piece, to - at < PIECE ? (size_t)(to - at) : PIECE, (off_t)at);
+    for (uint64_t at = (uint64_t)u->part_size * i; at < end;) {
+        ptrdiff_t n = pread(u->item->fd, piece, end - at < PIECE ? (size_t)(end - at) : PIECE, (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return n < 0 ? kr_fail_sys(e, KR_INVALID, errno, "read \"%.*s\"", SFMT(u->item->name))
                          : kr_fail(e, KR_INVALID, "\"%.*s\" became shorter while it was read: something still writes to it", SFMT(u->item->name));
         struct str bytes = { piece, (size_t)n };
-        digest_add(whole, bytes);
+        digest_add(&u->whole, bytes);
         crc = digest_crc32c(crc, bytes);
         if (sign)
             digest_add(&part, bytes);
@@ -69,35 +78,31 @@ static int digest_part(struct upload *u, struct part *p, uint64_t from, uint64_t
     return 0;
 }
 
-static uint64_t part_end(const struct upload *u, size_t i)
+static void cut(struct upload *u)
 {
-    uint64_t end = (uint64_t)u->part_size * (i + 1);
-    return end < u->item->size ? end : u->item->size;
-}
-
-static int digest_all(struct upload *u, struct stored *r, struct kr_err *e)
-{
-    struct digest whole;
-    unsigned char raw[DIGEST_BYTES];
     u->part_size = u->s->part_size;
     while (u->item->size / (uint64_t)u->part_size >= PARTS_MAX)
         u->part_size *= 2;
     u->n = u->item->size ? (size_t)((u->item->size + (uint64_t)u->part_size - 1) / (uint64_t)u->part_size) : 1;
     u->parts = arena_alloc(&u->a, u->n * sizeof *u->parts);
-    digest_begin(&whole);
-    for (size_t i = 0; i < u->n; i++)
-        if (digest_part(u, &u->parts[i], (uint64_t)u->part_size * i, part_end(u, i), &whole, e) < 0)
-            return -1;
-    digest_end(&whole, raw);
+    digest_begin(&u->whole);
+}
+
+static void told(struct upload *u, struct stored *r)
+{
+    unsigned char raw[DIGEST_BYTES];
+    digest_end(&u->whole, raw);
     digest_hex(raw, r->digest);
     r->size = u->item->size;
-    return 0;
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------------------- */
 
-static int put_whole(struct upload *u, const struct stored *r, struct kr_err *e)
+static int put_whole(struct upload *u, struct stored *r, struct kr_err *e)
 {
+    if (digest_part(u, 0, e) < 0)
+        return -1;
+    told(u, r);
     struct s3_call c = { .method = "PUT", .key = u->key, .fd = u->item->fd, .length = u->item->size, .payload = str_of(r->digest), .nfields = 1,
                          .fields = { { S("x-amz-checksum-crc32c"), str_of(u->parts[0].crc) } } };
     int rc = s3_wait(u->s, &c, e);
@@ -126,13 +131,16 @@ static struct str part_query(struct upload *u, size_t i)
     return arena_str(&u->a, buf_view(&b));
 }
 
-static void start_part(struct upload *u, struct s3_call *c, size_t i)
+static int start_part(struct upload *u, struct s3_call *c, size_t i, struct kr_err *e)
 {
+    if (digest_part(u, i, e) < 0)
+        return -1;
     uint64_t from = (uint64_t)u->part_size * i;
     *c = (struct s3_call){ .method = "PUT", .key = u->key, .query = part_query(u, i), .fd = u->item->fd, .offset = from, .length = part_end(u, i) - from, .nfields = 1,
                            .payload = u->s->place.https ? S("UNSIGNED-PAYLOAD") : str_of(u->parts[i].sha),
                            .fields = { { S("x-amz-checksum-crc32c"), str_of(u->parts[i].crc) } } };
     s3_start(u->s, c);
+    return 0;
 }
 
 struct lane { struct s3_call c; size_t part; bool busy; };
@@ -164,8 +172,9 @@ static int turn(struct upload *u, struct lanes *l, struct kr_err *e)
         }
         if (!x->busy && u->next < u->n) {
             x->part = u->next++;
+            if (start_part(u, &x->c, x->part, e) < 0)
+                return -1;
             x->busy = true;
-            start_part(u, &x->c, x->part);
         }
     }
     return 0;
@@ -222,12 +231,15 @@ static int put_file(struct s3 *s, struct str key, const struct item *item, struc
 {
     struct upload u = { .s = s, .key = key, .item = item, .a = { .limit = 16 << 20 } };
     struct kr_err ignored = { 0 };
-    int rc = digest_all(&u, r, e);
-    if (rc == 0 && u.n == 1) {
+    int rc;
+    cut(&u);
+    if (u.n == 1) {
         rc = put_whole(&u, r, e);
-    } else if (rc == 0 && (rc = begin_parts(&u, e)) == 0) {
+    } else if ((rc = begin_parts(&u, e)) == 0) {
         rc = send_parts(&u, e) < 0 || complete(&u, e) < 0 ? -1 : 0;
-        if (rc < 0)
+        if (rc == 0)
+            told(&u, r);
+        else
             abort_upload(s, key, u.id, &ignored);
     }
     arena_reset(&u.a);
