@@ -423,6 +423,12 @@ void link_want_write(struct link *l, bool on)
     rewatch(l);
 }
 
+void link_end_write(struct link *l)
+{
+    if (l->state == LINK_OPEN && !l->tls)
+        shutdown(l->src.fd, SHUT_WR);
+}
+
 void link_pause_read(struct link *l, bool on)
 {
     if (l->paused == on)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * portforward: GET pods/NAME/portforward?ports=N over WebSocket, subprotocol v4.channel.k8s.io: two binary channels per
- * port (data, error), each opened by a message with the port in two bytes, little endian. The bytes go to the pod's IP.
+ * portforward: pods/NAME/portforward, to the pod's IP, in each way that clients know:
+ *   GET over WebSocket, subprotocol v4.channel.k8s.io, ?ports=N: two binary channels per port (data, error), each opened by
+ *     a message with the port in two bytes, little endian. Ours.
+ *   GET over WebSocket, subprotocol SPDY/3.1+portforward.k8s.io: SPDY inside (forward_spdy.h). kubectl's since 1.31.
+ *   POST, Upgrade: SPDY/3.1: the same without the WebSocket. kubectl's before, and what it falls back to.
  */
 #ifndef APISERVER_PORTFORWARD_H
 #define APISERVER_PORTFORWARD_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What peers send: HTTP/2, HPACK, HTTP/1.1, WebSocket, gRPC and its messages. The same bytes must give the same events
+ * What peers send: HTTP/2, HPACK, HTTP/1.1, WebSocket, SPDY, gRPC and its messages. The same bytes must give the same events
  * however they are cut; what was decoded and is encoded again must be decoded to the same.
  */
 #include "core/websocket.h"
@@ -12,6 +12,7 @@
 #include "grpc/proto/logs.pb.h"
 #include "grpc/proto/reflection_v1.pb.h"
 #include "grpc/proto/runtime_watch.pb.h"
+#include "grpc/spdy.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/kit/h2_ends.h"
 
@@ -181,6 +182,44 @@ FUZZ_WORDS(websocket, "\x82\x80", "\x01\x03", "\x88\x02\x03\xe8", "\x89", "\x82\
     unsigned n = fuzz_pick(&in, 8) + 1;
     ws_trace(role, in, in.n + 1, &whole);
     ws_trace(role, in, n, &cut);
+    DEMAND(str_eq(buf_view(&whole), buf_view(&cut)));
+}
+
+/* ---- SPDY -------------------------------------------------------------------------------------------------------- */
+
+static void spdy_trace(struct str in, size_t cut, struct buf *out)
+{
+    static struct spdy s;
+    AUTO_BUF struct buf answers = { .max = 1 << 24 };
+    struct spdy_event ev;
+    struct kr_err e = { 0 };
+    int rc = 0;
+    spdy_init(&s);
+    for (size_t at = 0; rc == 0 && at < in.n; at += cut) {
+        struct str piece = { in.p + at, in.n - at < cut ? in.n - at : cut };
+        while ((rc = spdy_take(&s, &piece, &ev, &answers, &e)) == 0 && ev.kind) {
+            if (ev.kind == SPDY_DATA)
+                buf_str(out, ev.data);
+            else
+                buf_fmt(out, "|%d %u|", (int)ev.kind, ev.stream);
+            for (size_t i = 0; i < ev.fields.n; i++)
+                buf_fmt(out, " %.*s=%.*s", SFMT(ev.fields.v[i].name), SFMT(ev.fields.v[i].value));
+            if (ev.fin)
+                buf_fmt(out, "|end %u|", ev.stream);
+        }
+    }
+    if (rc < 0)
+        buf_fmt(out, "!%s", e.msg);
+    buf_str(out, buf_view(&answers));
+    spdy_free(&s);
+}
+
+FUZZ_WORDS(spdy, "\x80\3\0\1\0\0\0", "\x80\3\0\3\0\0\0\x08", "\x80\3\0\6\0\0\0\4\0\0\0\1", "\0\0\0\1\0\0\0\2", "\x78\xbb\xe3\xc6\xa7\xc2")
+{
+    AUTO_BUF struct buf whole = { .max = 1 << 24 }, cut = { .max = 1 << 24 };
+    unsigned n = fuzz_pick(&in, 8) + 1;
+    spdy_trace(in, in.n + 1, &whole);
+    spdy_trace(in, n, &cut);
     DEMAND(str_eq(buf_view(&whole), buf_view(&cut)));
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Stock kubectl against a local instance: what people type, and what they must see."""
-import os, re, subprocess, sys, threading
+import hashlib, os, random, re, socket, subprocess, sys, threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 
@@ -29,6 +29,84 @@ def until(what, seconds=20):
     while not what() and time.monotonic() < end:
         time.sleep(0.03)
     return what()
+
+
+def echo_server(ip):
+    """Answers each connection with what it was sent, and ends when the client has ended its half."""
+    def serve(c):
+        with c:
+            while data := c.recv(65536):
+                c.sendall(data)
+            c.sendall(b'end')
+    server = socket.create_server((ip, 0), backlog=64)
+    def accept():
+        while True:
+            try:
+                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+            except OSError:
+                return
+    threading.Thread(target=accept, daemon=True).start()
+    return server
+
+
+class Forward:
+    """kubectl port-forward and the local ports it chose."""
+    def __init__(self, env, pod, *ports):
+        self.process = subprocess.Popen([KUBECTL, 'port-forward', pod, *('0:%d' % p for p in ports)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        self.ports = []
+        while len(self.ports) < len(ports) and (line := self.process.stdout.readline()):
+            if m := re.match(r'Forwarding from 127.0.0.1:(\d+) ', line):
+                self.ports.append(int(m.group(1)))
+
+    def end(self):
+        self.process.terminate()
+        return self.process.communicate(timeout=30)[1]
+
+
+def there_and_back(port, data):
+    """Sends all of it and ends its half while it reads; what came back."""
+    with socket.create_connection(('127.0.0.1', port), timeout=60) as c:
+        def send():
+            c.sendall(data)
+            c.shutdown(socket.SHUT_WR)
+        sender = threading.Thread(target=send)
+        sender.start()
+        got = b''.join(iter(lambda: c.recv(65536), b''))
+        sender.join(60)
+    return got
+
+
+def port_forward(env, pod, ip):
+    with echo_server(ip) as server, socket.create_server((ip, 0)) as closed:
+        port, dead = server.getsockname()[1], closed.getsockname()[1]
+        closed.close()
+        for how, more in ('WebSocket', {}), ('SPDY alone', {'KUBECTL_PORT_FORWARD_WEBSOCKETS': 'false'}):
+            f = Forward(dict(env, **more), pod, port)
+            if not s.check('port-forward by %s begins' % how, len(f.ports) == 1, '' if f.ports else f.end()):
+                continue
+            data = [random.Random(n).randbytes(n) for n in (0, 1, 70000, 200001, 3000000, 12000000)]
+            got = [None] * len(data)
+            def one(n):
+                got[n] = there_and_back(f.ports[0], data[n])
+            threads = [threading.Thread(target=one, args=(n,)) for n in range(len(data))]
+            for t in threads:
+                t.start()
+            with socket.create_connection(('127.0.0.1', f.ports[0])) as lost:      # goes without a word
+                lost.sendall(b'x')
+            for t in threads:
+                t.join(60)
+            digest = lambda d: d is not None and (len(d), hashlib.sha256(d).hexdigest())
+            for n, d in enumerate(data):
+                s.equal('port-forward by %s: %d bytes both ways beside others' % (how, len(d)), digest(got[n]), digest(d + b'end'))
+            beside = Forward(dict(env, **more), pod, dead)
+            with socket.create_connection(('127.0.0.1', beside.ports[0]), timeout=60) as c:
+                s.equal('port-forward by %s to a closed port: the end' % how, c.recv(1), b'')
+            beside.process.wait(60)             # stock kubectl gives up at the first error that it is told
+            said = beside.end()
+            s.check('port-forward by %s to a closed port: the error' % how, re.search('error forwarding port %d to pod .*Connection refused' % dead, said), said)
+            s.equal('port-forward by %s: the other goes on' % how, there_and_back(f.ports[0], b'still'), b'stillend')
+            said = f.end()
+            s.equal('port-forward by %s: no complaint' % how, said, '')
 
 
 with instance() as i:
@@ -166,6 +244,10 @@ with instance() as i:
     s.check('logs -f', not reader.is_alive() and len(told) > 1 and follower.wait(30) == 0, str(told)[-500:])
     pod = until(lambda: (k('get', 'pods', '-l', 'kruntimes.io/runtime=bash', '--field-selector=status.phase=Running', '-o', 'name').stdout.split() or [None])[0])
     says('logs', pod, '-c', 'none', code=1, out='', err=has('container none is not valid for pod'))
+
+    # a port of a pod
+    port_forward(env, pod, k('get', pod, '-o', 'jsonpath={.status.podIP}').stdout)
+    says('port-forward', 'pod/none', '0:80', code=1, out='', err=has('pods "none" not found'))
 
     # who may
     says('auth', 'can-i', 'create', 'runs', out='yes\n')
