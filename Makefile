@@ -4,6 +4,7 @@
 #
 #   make            build/kruntimes       the release: musl, static-pie, stripped
 #   make dev        build/dev/kruntimes   host C library with ASan and UBSan
+#   make FAILPOINTS=1   build/failpoints/kruntimes: can be killed at named places (core/failpoint.h)
 #   make unit       unit tests in the dev flavour (build/dev/unit NAME runs some)
 #   make bench      the figures of README.md, measured here
 #   make fuzz       random inputs for every parser (T=target TIME=seconds)
@@ -21,7 +22,7 @@ VERSION := 0.1.0
 
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
-all: build/kruntimes
+all: $(if $(FAILPOINTS),build/failpoints/kruntimes,build/kruntimes)
 
 # ---------------------------------------------------------------- sources
 
@@ -42,7 +43,7 @@ $(foreach f,musl dev arm64,$(eval $(call deps-env,$f)))
 
 # Only the flavours that a goal needs are looked up: "make dev" asks for nothing of musl, "make lint" for nothing.
 goals := $(or $(MAKECMDGOALS),all)
-use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/image/amd64 bench-api bench-artifacts bench-workflow,$(goals))
+use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/failpoints/% build/image/amd64 bench-api bench-artifacts bench-workflow,$(goals))
 use-dev   := $(filter dev unit fuzz build/dev/% build/fuzz/% build/libfuzzer/%,$(goals))
 use-arm64 := $(filter arm64 build/arm64/% build/image/arm64,$(goals))
 $(foreach f,musl dev arm64,$(if $(use-$f),$(eval include build/$f/deps.mk)))
@@ -114,6 +115,19 @@ Q   := $(if $(V),,@)
 say  = @echo
 $(foreach f,musl dev arm64 fuzz libfuzzer,$(eval $(call flavour,$f)))
 
+# The release again, but for the sources that have failpoints (core/failpoint.h), which are compiled with them.
+CC_failpoints     = $(CC_musl)
+CFLAGS_failpoints = $(CFLAGS_musl) -DKR_FAILPOINTS
+FAILPOINT_SRC    := cmd/kruntimes.c $(shell grep -l '/failpoint\.h"' $(LIB_SRC))
+FAILPOINT_OBJ    := $(FAILPOINT_SRC:%.c=build/failpoints/obj/%.o)
+build/failpoints/obj/%.o: %.c build/musl/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC_failpoints) $(CFLAGS_failpoints) -c $< -o $@
+build/failpoints/kruntimes: $(FAILPOINT_OBJ) $(patsubst %.c,build/musl/obj/%.o,$(filter-out $(FAILPOINT_SRC),$(CMD_SRC) $(LIB_SRC)))
+	$(say) link $@
+	$(Q)$(CC_failpoints) $(CFLAGS_failpoints) $(LDFLAGS_musl) $^ -o $@ $(DEPS_LIBS_musl)
+-include $(FAILPOINT_OBJ:.o=.d)
+
 # $(call fuzzer,FLAVOUR,its driver): one program with all targets (tests/fuzz/fuzz.h).
 define fuzzer
 FUZZ_$1 := $(patsubst %.c,build/$1/obj/%.o,$(filter-out tests/fuzz/driver.c tests/fuzz/libfuzzer.c,$(wildcard tests/fuzz/*.c)) tests/fuzz/$2.c tests/kit/h2_ends.c)
@@ -176,7 +190,7 @@ demo: setup
 
 # Both flavours need build/deps.mk of their own, so each is a make of its own.
 test-build: setup-test
-	@$(MAKE) --no-print-directory build/kruntimes build/unit build/bench
+	@$(MAKE) --no-print-directory build/kruntimes build/unit build/bench build/failpoints/kruntimes
 	@$(MAKE) --no-print-directory build/dev/kruntimes build/dev/unit build/dev/interop build/fuzz/fuzz
 test: test-build
 	@tests/run
@@ -204,7 +218,7 @@ golden:
 	@git status --short tests/golden
 
 prefix ?= /usr/local
-install: build/kruntimes
+install: $(if $(FAILPOINTS),build/failpoints/kruntimes,build/kruntimes)
 	install -D -m 755 build/kruntimes $(DESTDIR)$(prefix)/bin/kruntimes
 	ln -sf kruntimes $(DESTDIR)$(prefix)/bin/krt
 	ln -sf kruntimes $(DESTDIR)$(prefix)/bin/kubectl-kruntimes

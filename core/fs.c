@@ -4,6 +4,7 @@
  * with openat and O_NOFOLLOW, so that no symlink leads out of it. Tested in tests/unit/core/fs.c.
  */
 #include "core/fs.h"
+#include "core/failpoint.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -88,7 +89,8 @@ int fs_write(const char *path, struct str content, mode_t mode, bool durable, st
     AUTO_CLOSE int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         return kr_fail_sys(e, KR_SYSTEM, errno, "write \"%s\"", temp);
-    if (fchmod(fd, mode) < 0 || fs_write_fd(fd, content, temp, e) < 0 || (durable && fsync(fd) < 0) || rename(temp, path) < 0) {
+    if (fchmod(fd, mode) < 0 || fs_write_fd(fd, content, temp, e) < 0 || (durable && fsync(fd) < 0) ||
+        KR_FAILPOINTS_AROUND("*.file.rename", rename(temp, path)) < 0) {
         int why = errno;
         unlink(temp);
         return e->code ? -1 : kr_fail_sys(e, KR_SYSTEM, why, "write \"%s\"", path);

@@ -12,6 +12,7 @@
 #include "core/proxy.h"
 #include "core/uri.h"
 #include "k8s/credentials.h"
+#include "k8s/failpoint.h"
 #include <stdio.h>
 
 enum { TIMEOUT_US = 30000000, MAX_WAITS = 5, MAX_RETRY_AFTER_S = 30, STREAM_CONNECTIONS = 64 };
@@ -321,6 +322,7 @@ static void on_end(struct hcall *h, struct http_fields trailers)
     struct kube_call *q = hcall_ctx(h);
     struct kr_err e = { 0 };
     struct kube_result r = { .status = q->status, .body = buf_view(&q->answer) };
+    KUBE_FAILPOINT(q->method, q->path, "after");
     q->call = NULL;
     if (q->answer.failed)
         kr_fail(&e, KR_TOO_LARGE, "the answer is larger than %zu bytes", q->answer.max);
@@ -351,6 +353,7 @@ static void start(struct kube_call *q)
     struct http_field f[8];
     size_t n = common_fields(k, f, q->accept);
     buf_clear(&q->answer);
+    KUBE_FAILPOINT(q->method, q->path, "before");
     if (q->body.n)
         f[n++] = (struct http_field){ S("content-type"), str_of(q->content_type) };
     struct httpc_request hr = { .method = str_of(q->method), .path = str_of(q->path), .authority = buf_view(&k->authority),

@@ -6,8 +6,10 @@
  * Waiting after trouble doubles from 50 ms to 10 s with jitter, and starts over when a watch has brought something or has
  * lived for a second: a list alone proves nothing, lists may be allowed and watches refused. For the same reason only
  * watches that lived are opened again without a wait. A watch that outlives the time it was asked for is cut: what stands
- * between us and the server has lost it. Nothing counts as gone but after a list that is whole and is one. Tested in
- * tests/unit/k8s/informer.c, client_faults.c.
+ * between us and the server has lost it. Nothing counts as gone but after a list that is whole and is one.
+ *
+ * The user may free us from inside any of its callbacks: then `closed` is seen by what is on the stack, and memory goes when
+ * the last of it leaves. Tested in tests/unit/k8s/informer.c, client_faults.c.
  */
 #include "k8s/informer.h"
 #include "core/json.h"
@@ -35,10 +37,20 @@ struct informer {
     int64_t wait_us, list_began_us, listed_at_us, opened_at_us;
     struct buf version, cont;
     bool synced, live, relist, use_fallback, always_relist, whole;       /* whole: lists expired between their pages: without pages then */
+    bool closed; int busy;                        /* calls of ours on the stack that may call the user */
     char list_kind[80];
 };
 
 static void begin(struct informer *inf);
+static void release(struct informer *inf);
+
+static void enter(struct informer *inf) { inf->busy++; }
+
+static void leave(struct informer *inf)
+{
+    if (--inf->busy == 0 && inf->closed)
+        release(inf);
+}
 
 /* ---- what is known ----------------------------------------------------------------------------------------------- */
 
@@ -97,7 +109,7 @@ static void gone(struct informer *inf, struct str key, struct str json)
 static void drop_unseen(struct informer *inf)
 {
     struct known *n;
-    for (size_t i = 0; (n = map_next(&inf->known, &i));)
+    for (size_t i = 0; !inf->closed && (n = map_next(&inf->known, &i));)
         if (n->seen != inf->generation)
             gone(inf, known_key(n), (struct str){ 0 });
 }
@@ -110,7 +122,9 @@ static void wait_fired(struct loop *loop, struct timer *t)
     struct informer *inf = container_of(t, struct informer, wait);
     inf->live &= !inf->watch;
     kube_close_stream(TAKE(inf->watch));
+    enter(inf);
     begin(inf);
+    leave(inf);
 }
 
 static void wait_some(struct informer *inf, const struct kr_err *e)
@@ -119,6 +133,8 @@ static void wait_some(struct informer *inf, const struct kr_err *e)
     inf->relist |= inf->always_relist;
     if (e && inf->user.trouble)
         inf->user.trouble(inf->user.ctx, e);
+    if (inf->closed)
+        return;
     int64_t us = inf->wait_us + (int64_t)rnd_below(inf->rnd, (uint64_t)inf->wait_us / 2 + 1);
     if (e && e->retry_after_s)
         us = e->retry_after_s * INT64_C(1000000);
@@ -158,9 +174,8 @@ static int check_event(struct informer *inf, struct str line, struct arena *a, s
     return i < 3 && !json_str_of(json_find(meta, "name"), a).n ? kr_fail(e, KR_PROTOCOL, "the watch of %s: an object without a name", inf->r->plural) : 0;
 }
 
-static void on_line(void *ctx, struct str line)
+static void take_line(struct informer *inf, struct str line)
 {
-    struct informer *inf = ctx;
     struct kr_err e = { 0 };
     AUTO_ARENA struct arena a = { .limit = 65536 };
     if (check_event(inf, line, &a, &e) < 0) {
@@ -187,11 +202,23 @@ static void on_line(void *ctx, struct str line)
         gone(inf, key_of(meta, &a, inf->r->namespaced), object);
 }
 
+static void on_line(void *ctx, struct str line)
+{
+    struct informer *inf = ctx;
+    enter(inf);
+    take_line(inf, line);
+    leave(inf);
+}
+
 static void on_opened(void *ctx)
 {
     struct informer *inf = ctx;
     inf->live = true;
     inf->opened_at_us = loop_now_us(inf->loop);
+    enter(inf);
+    if (inf->user.live)
+        inf->user.live(inf->user.ctx);
+    leave(inf);
 }
 
 static void on_ended(void *ctx, int status, const struct kr_err *e)
@@ -199,6 +226,7 @@ static void on_ended(void *ctx, int status, const struct kr_err *e)
     struct informer *inf = ctx;
     inf->watch = NULL;
     loop_timer_stop(inf->loop, &inf->wait);
+    enter(inf);
     if (e && e->code == KR_EXPIRED) {
         inf->relist = true;
         go_on(inf, NULL);
@@ -209,6 +237,7 @@ static void on_ended(void *ctx, int status, const struct kr_err *e)
     } else {
         go_on(inf, NULL);                         /* the server's own time limit */
     }
+    leave(inf);
 }
 
 static void put_selectors(struct informer *inf, struct buf *p)
@@ -244,12 +273,15 @@ static void list_page(struct informer *inf);
 static void listed(struct informer *inf)
 {
     drop_unseen(inf);
+    if (inf->closed)
+        return;
     inf->relist = false;
     inf->synced = true;
     inf->listed_at_us = inf->list_began_us;
     if (inf->user.synced)
         inf->user.synced(inf->user.ctx);
-    watch(inf);
+    if (!inf->closed)
+        watch(inf);
 }
 
 static void list_failed(struct informer *inf, const struct kube_result *r, const struct kr_err *e)
@@ -274,7 +306,7 @@ static bool take_items(struct informer *inf, struct str body)
     if (json_kind(&cur) != JSON_ARRAY)
         return false;
     json_enter(&cur);
-    while (json_item(&cur)) {
+    while (!inf->closed && json_item(&cur)) {
         AUTO_ARENA struct arena item = { .limit = 65536 };
         struct str json = json_raw(&cur);
         set(inf, json, json_find(json, "metadata"), &item);
@@ -282,12 +314,10 @@ static bool take_items(struct informer *inf, struct str body)
     return true;
 }
 
-static void on_list(void *ctx, const struct kube_result *r)
+static void take_list(struct informer *inf, const struct kube_result *r)
 {
-    struct informer *inf = ctx;
     AUTO_ARENA struct arena a = { .limit = 131072 };
     struct kr_err e = { 0 };
-    inf->list = NULL;
     if (r->error) {
         list_failed(inf, r, r->error);
         return;
@@ -298,6 +328,8 @@ static void on_list(void *ctx, const struct kube_result *r)
         list_failed(inf, r, &e);
         return;
     }
+    if (inf->closed)
+        return;
     keep_version(inf, version);
     struct str cont = json_str_of(json_find(meta, "continue"), &a);
     buf_clear(&inf->cont);
@@ -306,6 +338,15 @@ static void on_list(void *ctx, const struct kube_result *r)
         list_page(inf);
     else
         listed(inf);
+}
+
+static void on_list(void *ctx, const struct kube_result *r)
+{
+    struct informer *inf = ctx;
+    inf->list = NULL;
+    enter(inf);
+    take_list(inf, r);
+    leave(inf);
 }
 
 static void list_page(struct informer *inf)
@@ -359,14 +400,9 @@ struct informer *informer_new(struct kube *k, const struct informer_config *c, s
     return inf;
 }
 
-void informer_free(struct informer *inf)
+static void release(struct informer *inf)
 {
     struct known *n;
-    if (!inf)
-        return;
-    kube_cancel(inf->list);
-    kube_close_stream(inf->watch);
-    loop_timer_stop(inf->loop, &inf->wait);
     for (size_t i = 0; (n = map_next(&inf->known, &i));)
         free(n);
     map_free(&inf->known);
@@ -377,6 +413,31 @@ void informer_free(struct informer *inf)
     free(inf->fields);
     free(inf->fallback);
     free(inf);
+}
+
+void informer_free(struct informer *inf)
+{
+    if (!inf || inf->closed)
+        return;
+    inf->closed = true;
+    kube_cancel(TAKE(inf->list));
+    kube_close_stream(TAKE(inf->watch));
+    loop_timer_stop(inf->loop, &inf->wait);
+    if (!inf->busy)
+        release(inf);
+}
+
+void informer_relist(struct informer *inf)
+{
+    if (!inf)
+        return;
+    inf->relist = true;
+    if (inf->closed || (!inf->list && !inf->watch))
+        return;
+    kube_cancel(TAKE(inf->list));
+    kube_close_stream(TAKE(inf->watch));
+    inf->live = false;
+    begin(inf);
 }
 
 bool informer_is_synced(const struct informer *inf) { return inf->synced; }

@@ -4,8 +4,8 @@
  * detection of changes"): list page by page, watch from there, bookmarks, resume at the last version, list again after 410.
  *
  * The user gets each object as checked JSON text and keeps what it needs of it; the informer keeps keys and versions, and
- * from them knows what has gone after a list. `synced` comes after each list; between `trouble` and the next `synced` or
- * `resumed` the picture may be old.
+ * from them knows what has gone after a list. `synced` comes after each list, `live` when the watch behind it is open; between
+ * `trouble` and the next `live` the picture may be old. Any of them may free the informer.
  */
 #ifndef K8S_INFORMER_H
 #define K8S_INFORMER_H
@@ -18,6 +18,7 @@ struct informer_user {
     void (*synced)(void *ctx);                                    /* a list is complete; may be NULL */
     void (*trouble)(void *ctx, const struct kr_err *);            /* the API can't be reached or refuses; may be NULL */
     void *ctx;
+    void (*live)(void *ctx);                                      /* informer_is_live has become true; may be NULL */
 };
 struct informer_config {
     const struct kube_resource *resource;
@@ -28,7 +29,9 @@ struct informer_config {
     struct informer_user user;
 };
 struct informer *informer_new(struct kube *, const struct informer_config *, struct rnd *);       /* begins at once */
-void informer_free(struct informer *);                            /* no further callback; NULL is fine */
+void informer_free(struct informer *);                            /* no further callback, also from inside one; NULL is fine */
+/* What it shows may be old without its knowing: lists anew, at once unless it waits after trouble of its own. NULL is fine. */
+void informer_relist(struct informer *);
 bool informer_is_synced(const struct informer *);                 /* a first list is complete */
 bool informer_is_live(const struct informer *);                   /* and the watch is open now */
 bool informer_ready(const struct informer *, struct buf *why);    /* live; else a line of `why` says what is missing */

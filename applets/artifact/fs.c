@@ -5,6 +5,7 @@
  * (no symlink, nothing outside), whatever lies in the store. Tests: tests/unit/applets/artifact.c, tests/fault/artifacts.py
  */
 #include "applets/artifact/store.h"
+#include "core/failpoint.h"
 #include "core/fs.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +40,7 @@ static int make_dirs(struct fs_depot *s, struct str dir, struct kr_err *e)
         bool made = mkdirat(at, path, DIR_MODE) == 0;
         if (!made && errno != EEXIST)
             return kr_fail_sys(e, KR_UNAVAILABLE, errno, "make the folder \"%s\" in the store", path);
-        if (made && fsync(at) < 0)
+        if (made && KR_FAILPOINTS_AROUND("artifact-helper.store-folder.fsync", fsync(at)) < 0)
             return kr_fail_sys(e, KR_UNAVAILABLE, errno, "sync the store");
         int next = fs_open_beneath(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
         if (next < 0)
@@ -74,7 +75,7 @@ static int fill(int fd, const struct item *item, struct stored *r, struct kr_err
     if (item_write(item, &early.s, e) < 0)
         return -1;
     sink_end(&early.s, r);
-    return fsync(fd) < 0 ? kr_fail_sys(e, KR_UNAVAILABLE, errno, "sync \"%.*s\" in the store", SFMT(item->name)) : 0;
+    return KR_FAILPOINTS_AROUND("artifact-helper.store-file.fsync", fsync(fd)) < 0 ? kr_fail_sys(e, KR_UNAVAILABLE, errno, "sync \"%.*s\" in the store", SFMT(item->name)) : 0;
 }
 
 /* One for each folder of objects, so that what a kill left is found again. */
@@ -101,7 +102,8 @@ static int put(struct depot *store, struct str key, const struct item *item, str
     if (fd < 0)
         return kr_fail_sys(e, KR_UNAVAILABLE, errno, "make a file in the store");
     z(str_from(key, dir.n + 1), name);
-    if (fill(fd, item, r, e) == 0 && renameat(beside, temp, to, name) == 0 && fsync(to) == 0)
+    if (fill(fd, item, r, e) == 0 && KR_FAILPOINTS_AROUND("artifact-helper.store-file.rename", renameat(beside, temp, to, name)) == 0 &&
+        KR_FAILPOINTS_AROUND("artifact-helper.store-place.fsync", fsync(to)) == 0)
         return 0;
     int why = errno;
     unlinkat(beside, temp, 0);

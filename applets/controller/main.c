@@ -232,17 +232,32 @@ static void gone(void *ctx, struct str key, struct str json)
     indexer_remove(s->objects, x);
 }
 
-static void synced(void *ctx)
+/* After an outage nobody is judged before pods and nodes were listed anew; Runs may be old, what is written tests what it judged. */
+static bool may_judge(const struct controller *c)
+{
+    static const enum store_id ids[] = { PODS, NODES, RUNS };
+    for (size_t i = 0; i < LEN(ids); i++)
+        if (!informer_is_live(c->stores[ids[i]].informer) || (ids[i] != RUNS && informer_listed_at(c->stores[ids[i]].informer) < c->trouble_us))
+            return false;
+    return true;
+}
+
+/* Pods, nodes and Runs are there to be judged by: what was asked for before came too early. */
+static void live(void *ctx)
 {
     struct store *s = ctx;
-    if (s->id == RUNS || s->id == PODS || s->id == NODES)
+    if (may_judge(s->c))
         queue_all_active(s->c);
 }
 
 static void trouble(void *ctx, const struct kr_err *e)
 {
     struct store *s = ctx;
-    s->c->trouble_us = loop_now_us(s->c->c->loop);
+    if (s->id == RUNS || s->id == PODS || s->id == NODES) {
+        s->c->trouble_us = loop_now_us(s->c->c->loop);
+        informer_relist(s->c->stores[PODS].informer);         /* it may hang on the same dead connection without knowing yet */
+        informer_relist(s->c->stores[NODES].informer);
+    }
     log_warn(&log_std, "the API can't be watched now", LOG_ERR(e));
 }
 
@@ -261,16 +276,6 @@ static bool is_synced(const struct controller *c)
 {
     for (int i = 0; i < STORES; i++)
         if (!informer_is_synced(c->stores[i].informer))
-            return false;
-    return true;
-}
-
-/* After an outage nobody is judged before pods, nodes and Runs were all listed anew. */
-static bool may_judge(const struct controller *c)
-{
-    static const enum store_id ids[] = { PODS, NODES, RUNS };
-    for (size_t i = 0; i < LEN(ids); i++)
-        if (!informer_is_live(c->stores[ids[i]].informer) || informer_listed_at(c->stores[ids[i]].informer) < c->trouble_us)
             return false;
     return true;
 }
@@ -603,7 +608,7 @@ static void watch(struct controller *c, enum store_id id, const struct kube_reso
 {
     struct store *s = &c->stores[id];
     struct informer_config ic = { .resource = r, .ns = r->namespaced ? c->c->ns : S(""), .labels = str_of(labels),
-                                  .relist_after_trouble = id == PODS || id == NODES || id == RUNS, .user = { set, gone, synced, trouble, s } };
+                                  .relist_after_trouble = id == PODS || id == NODES || id == RUNS, .user = { set, gone, NULL, trouble, s, live } };
     s->c = c;
     s->id = id;
     s->objects = indexer_new(id == RUNS || id == NODES ? sizeof(struct note) : id == WORKFLOWS ? sizeof(struct flow_note) : 0, INDEXES);

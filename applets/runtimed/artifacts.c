@@ -5,20 +5,22 @@
  *
  *   the finalizer on the Run → the snapshot of the store in its status → the upload, by a helper process → the refs with the end
  *
- * The helper stores all or leaves nothing. A Run that was taken away meanwhile loses: its objects, under a key of this attempt
+ * The helper stores all or leaves nothing; one that is killed is followed by another, as the work of the Run is done. A Run that was taken away meanwhile loses: its objects, under a key of this attempt
  * and pod, are removed again. Tests: tests/local/artifacts.py, tests/fault/artifacts.py
  */
 #include "applets/runtimed/runtimed.h"
+#include "core/failpoint.h"
 #include "core/fs.h"
 #include "core/helper.h"
 #include "core/log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define FINALIZER "kruntimes.io/artifact-cleanup"
-enum { ANSWER_MAX = 1 << 20, WAIT_MIN_US = 50000, WAIT_MAX_US = 5000000, REMOVE_US = 120000000 };
+enum { ANSWER_MAX = 1 << 20, WAIT_MIN_US = 50000, WAIT_MAX_US = 5000000, REMOVE_US = 120000000, HELPERS_MAX = 3 };
 static const int64_t UPLOAD_US = INT64_C(600000000);
 
 struct storing {
@@ -28,6 +30,7 @@ struct storing {
     struct timer again;
     int64_t wait_us, until_us;                    /* until: monotonic; all of it */
     bool uploading;                               /* something may be in the store */
+    int helpers;                                  /* that were killed, by the kernel out of memory or by a person */
 };
 
 bool artifacts_has_store(const struct runtimed *d) { return d->artifacts.store.n > 0; }
@@ -86,7 +89,7 @@ static void remove_now(void *ctx, const struct helper_end *end)
     (void)end;
     struct helper_spec s = { .argv = argv, .envp = artifacts_environment(&a), .input = buf_view(&r->order), .max_out = 4096, .timeout_us = REMOVE_US,
                              .memory = LIMIT_ARTIFACT_HELPER };
-    if (!helper_start(r->d->loop, &s, (struct helper_user){ .ended = removed }, &e))
+    if (!KR_FAILPOINTS_AROUND("runtimed.remove-artifacts.fork", helper_start(r->d->loop, &s, (struct helper_user){ .ended = removed }, &e)))
         log_warn(&log_std, "no helper can be started", LOG_ERR(&e));
     buf_free(&r->order);
     free(r);
@@ -141,6 +144,7 @@ static void uploaded(void *ctx, const struct helper_end *end)
     struct kr_err e = { 0 };
     char text[48];
     s->helper = NULL;
+    KR_FAILPOINT("runtimed.store-artifacts.done");
     struct str refs = end->status == 0 && json_scan(end->out, &e) == 0 ? json_find(end->out, "refs") : (struct str){ 0 };
     struct str logs = refs.p ? json_str_of(json_find(end->out, "logsError"), &a) : (struct str){ 0 };
     if (logs.n)
@@ -153,6 +157,9 @@ static void uploaded(void *ctx, const struct helper_end *end)
     } else if (end->status == 0 && !e.code) {
         struct str reason = json_str_of(json_find(end->out, "reason"), &a);
         over(s, str_is(reason, "ArtifactInvalid") ? "ArtifactInvalid" : "ArtifactStore", json_str_of(json_find(end->out, "message"), &a));
+    } else if (WIFSIGNALED(end->status) && !end->late && ++s->helpers < HELPERS_MAX) {
+        log_warn(&log_std, "the helper that stores artifacts was killed; another one begins anew", LOG_STR("run", s->t->name), LOG_STR("how", proc_status_text(end->status, text)));
+        artifacts_snapshot_written(s->t);
     } else if (end->late) {
         over(s, "ArtifactStore", S("the upload took longer than 10 minutes"));
     } else {
@@ -186,7 +193,7 @@ void artifacts_snapshot_written(struct task *t)
     int64_t left = s->until_us - loop_now_us(t->d->loop);
     struct helper_spec spec = { .argv = argv, .envp = artifacts_environment(&a), .input = buf_view(&order), .fds = (struct proc_fd[]){ { dir, 3 } }, .nfds = some,
                                 .max_out = ANSWER_MAX, .timeout_us = left > 0 ? left : 0, .memory = LIMIT_ARTIFACT_HELPER };
-    s->helper = helper_start(t->d->loop, &spec, (struct helper_user){ .ended = uploaded, .ctx = s }, &e);
+    s->helper = KR_FAILPOINTS_AROUND("runtimed.store-artifacts.fork", helper_start(t->d->loop, &spec, (struct helper_user){ .ended = uploaded, .ctx = s }, &e));
     s->uploading = true;
     if (!s->helper)
         over(s, "ArtifactStore", str_of(e.msg));

@@ -7,6 +7,7 @@
  */
 #include "applets/runtimed/runtimed.h"
 #include "core/digest.h"
+#include "core/failpoint.h"
 #include "core/helper.h"
 #include "grpc/proto/artifact.pb.h"
 
@@ -82,7 +83,7 @@ static void read_store(struct download *w, struct str key)
     jw_kint(&order, "offset", w->offset);
     jw_end(&order, '}');
     struct helper_spec s = { .argv = argv, .envp = artifacts_environment(&a), .input = buf_view(&order), .timeout_us = DOWNLOAD_US, .memory = LIMIT_ARTIFACT_HELPER };
-    w->helper = helper_start(w->d->loop, &s, (struct helper_user){ got_bytes, all_read, w }, &e);
+    w->helper = KR_FAILPOINTS_AROUND("runtimed.read-artifact.fork", helper_start(w->d->loop, &s, (struct helper_user){ got_bytes, all_read, w }, &e));
     if (!w->helper)
         grpc_end_err(w->r, &e);
 }

@@ -7,6 +7,7 @@
  * This file must not include stdio.h: two members of the messages are called stdout and stderr.
  */
 #include "applets/runtimed/runtimed.h"
+#include "core/failpoint.h"
 #include "grpc/proto/executor.pb.h"
 #include "grpc/proto/runtime_watch.pb.h"
 
@@ -86,6 +87,7 @@ static void again_begin(struct loop *loop, struct timer *timer)
 static void executed(void *ctx, int status, struct str text)
 {
     struct task *t = ctx;
+    KR_FAILPOINT("runtimed.execute.after");
     t->call = NULL;
     if (status == GRPC_OK || status == GRPC_ALREADY_EXISTS) {     /* there already: an answer of ours got lost */
         t->wait_us = 0;
@@ -127,6 +129,7 @@ void exec_begin(struct task *t)
             task_refused(t, "RuntimeExecute", S("an argument has a NUL character inside"));
             return;
         }
+    KR_FAILPOINT("runtimed.execute.before");
     t->call = call_server(t, "/executor.v1.Runtime/Execute", executor_v1_ExecuteRequest_fields, &q, CALL_US, (struct grpc_user){ .done = executed, .ctx = t });
     if (!t->call)
         task_refused(t, "RuntimeExecute", S("arguments and environment are too large for one request"));
@@ -182,6 +185,7 @@ static void watch_done(void *ctx, int status, struct str text)
 {
     struct task *t = ctx;
     (void)text;
+    KR_FAILPOINT("runtimed.watch.after");
     t->watch = NULL;
     if (t->ended) {
         task_ended(t);
@@ -225,6 +229,7 @@ static void status_done(void *ctx, int status, struct str text)
 {
     struct task *t = ctx;
     (void)text;
+    KR_FAILPOINT("runtimed.status.after");
     t->watch = NULL;
     if (t->ended)
         task_ended(t);
@@ -242,11 +247,13 @@ void exec_follow(struct task *t)
         return;
     if (t->d->no_watch) {
         executor_v1_StatusRequest q = { .id = id };
+        KR_FAILPOINT("runtimed.status.before");
         t->watch = call_server(t, "/executor.v1.Runtime/Status", executor_v1_StatusRequest_fields, &q, CALL_US,
                                (struct grpc_user){ on_status, status_done, t });
         return;
     }
     kruntimes_runtime_v1_WatchRequest q = { .id = id, .stdout_offset = (int64_t)t->seen[1], .stderr_offset = (int64_t)t->seen[2] };
+    KR_FAILPOINT("runtimed.watch.before");
     t->watch = call_server(t, "/kruntimes.runtime.v1.RuntimeWatch/Watch", kruntimes_runtime_v1_WatchRequest_fields, &q, WATCH_US,
                            (struct grpc_user){ on_event, watch_done, t });
 }
@@ -263,6 +270,7 @@ static void cancel_done(void *ctx, int status, struct str text)
 {
     struct task *t = ctx;
     (void)text;
+    KR_FAILPOINT("runtimed.cancel.after");
     t->call = NULL;
     if (status == GRPC_OK || status == GRPC_NOT_FOUND)
         task_stopped(t);
@@ -278,6 +286,7 @@ static void looked(void *ctx, int status, struct str text)
     struct task *t = ctx;
     (void)status;
     (void)text;
+    KR_FAILPOINT("runtimed.last-status.after");
     t->call = NULL;
     exec_cancel_task(t);
 }
@@ -292,19 +301,22 @@ void exec_cancel_task(struct task *t)
         executor_v1_StatusRequest look = { .id = id };
         t->last_look = true;
         grpc_cancel(TAKE(t->watch));
+        KR_FAILPOINT("runtimed.last-status.before");
         t->call = call_server(t, "/executor.v1.Runtime/Status", executor_v1_StatusRequest_fields, &look, CALL_US,
                               (struct grpc_user){ on_status, looked, t });
         return;
     }
+    KR_FAILPOINT("runtimed.cancel.before");
     t->call = call_server(t, "/executor.v1.Runtime/Cancel", executor_v1_CancelRequest_fields, &q, CANCEL_US,
                           (struct grpc_user){ .done = cancel_done, .ctx = t });
 }
 
-static void nothing(void *ctx, int status, struct str text)
+static void forgotten(void *ctx, int status, struct str text)
 {
     (void)ctx;
     (void)status;
     (void)text;
+    KR_FAILPOINT("runtimed.forget.after");
 }
 
 void exec_forget_task(struct task *t)
@@ -312,5 +324,6 @@ void exec_forget_task(struct task *t)
     char id[UID_MAX + 16];
     executor_v1_ForgetRequest q = { .id = id };
     exec_id_of(t, id);
-    call_server(t, "/executor.v1.Runtime/Forget", executor_v1_ForgetRequest_fields, &q, CALL_US, (struct grpc_user){ .done = nothing });
+    KR_FAILPOINT("runtimed.forget.before");
+    call_server(t, "/executor.v1.Runtime/Forget", executor_v1_ForgetRequest_fields, &q, CALL_US, (struct grpc_user){ .done = forgotten });
 }

@@ -5,6 +5,7 @@
  * fsync; a record is one small write, so a reader after a kill finds all of it or none.
  */
 #include "applets/runtimed/runtimed.h"
+#include "core/failpoint.h"
 #include "core/fs.h"
 #include <dirent.h>
 #include <errno.h>
@@ -31,7 +32,7 @@ static void put(struct journal *j, const struct place *p)
     int n = !*p->uid ? 0 : snprintf(text, sizeof text, "%s %lld %s %lld", p->uid, (long long)p->attempt, p->backoff ? "backoff" : "exec", (long long)p->begun_wall_us);
     text[n < RECORD ? n : RECORD - 1] = ' ';
     text[RECORD - 1] = '\n';
-    if (pwrite(j->fd, text, RECORD, (off_t)(p - j->places) * RECORD) != RECORD)
+    if (KR_FAILPOINTS_AROUND("runtimed.journal.write", pwrite(j->fd, text, RECORD, (off_t)(p - j->places) * RECORD)) != RECORD)
         return;                                   /* without a record a restart executes again, as at-least-once allows */
 }
 
@@ -122,12 +123,21 @@ bool journal_read(const struct runtimed *d, struct str uid, int64_t attempt, boo
     return true;
 }
 
-static void sweep(struct runtimed *d, const char *dir, void (*drop)(struct runtimed *, struct str uid))
+/* False when it has ended, here or before a restart; the record stays for its logs as long as the object does. */
+static bool is_active(const struct runtimed *d, struct str uid)
+{
+    const struct record *r = record_of_uid(d, uid);
+    return r && r->task;
+}
+
+static bool is_known(const struct runtimed *d, struct str uid) { return record_of_uid(d, uid) != NULL; }
+
+static void sweep(struct runtimed *d, const char *dir, bool (*keep)(const struct runtimed *, struct str uid), void (*drop)(struct runtimed *, struct str uid))
 {
     DIR *list = opendir(dir);
     for (struct dirent *entry; list && (entry = readdir(list));) {
         struct str uid = str_of(entry->d_name);
-        if (entry->d_name[0] != '.' && !record_of_uid(d, uid))
+        if (entry->d_name[0] != '.' && !keep(d, uid))
             drop(d, uid);
     }
     if (list)
@@ -139,12 +149,12 @@ static void drop_logs(struct runtimed *d, struct str uid) { logs_remove(d->state
 void sweep_leftovers(struct runtimed *d)
 {
     char path[4096];
-    sweep(d, d->workspace, drop_workspace);
+    sweep(d, d->workspace, is_active, drop_workspace);
     snprintf(path, sizeof path, "%s/logs", d->state);
-    sweep(d, path, drop_logs);
+    sweep(d, path, is_known, drop_logs);
     shared_sweep(d);
     remove_spares(d);
     for (size_t i = 0; i < d->journal->n; i++)
-        if (*d->journal->places[i].uid && !record_of_uid(d, str_of(d->journal->places[i].uid)))
+        if (*d->journal->places[i].uid && !is_active(d, str_of(d->journal->places[i].uid)))
             journal_remove(d, str_of(d->journal->places[i].uid));
 }

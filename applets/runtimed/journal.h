@@ -15,6 +15,7 @@ void journal_write(struct task *, const char *what);          /* "exec" or "back
 void journal_remove(struct runtimed *, struct str uid);
 /* What was written for this attempt: false when nothing was. */
 bool journal_read(const struct runtimed *, struct str uid, int64_t attempt, bool *backoff, int64_t *begun_wall_us);
-/* Removes workspaces, logs and journals of Runs that no record has. */
+/* After a restart: removes workspaces and journal entries of Runs that no task has (their end was written, and the process died
+ * before it had cleaned up), and logs of those that no record has. */
 void sweep_leftovers(struct runtimed *);
 #endif

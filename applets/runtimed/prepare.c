@@ -4,6 +4,7 @@
  * work and nowhere else, whatever their paths say (core/fs.h). Control files lie in out, outside of the working directory.
  */
 #include "applets/runtimed/runtimed.h"
+#include "core/failpoint.h"
 #include "core/fs.h"
 #include <dirent.h>
 #include <errno.h>
@@ -114,7 +115,7 @@ void remove_workspace(struct runtimed *d, struct str uid)
     if (r && r->task)
         memcpy(seen, r->task->seen_empty, sizeof seen);
     if (top >= 0 && d->spares < WORKSPACE_SPARES && is_clean(top, seen) &&
-        renameat(d->workspace_fd, below(uid, "", name), d->workspace_fd, spare_name(d->spares, spare)) == 0) {
+        KR_FAILPOINTS_AROUND("runtimed.spare-workspace.rename", renameat(d->workspace_fd, below(uid, "", name), d->workspace_fd, spare_name(d->spares, spare))) == 0) {
         memcpy(d->spare_seen[d->spares++], seen, sizeof seen);
         return;
     }
@@ -126,7 +127,7 @@ static int make_dirs(struct task *t, struct kr_err *e)
     struct runtimed *d = t->d;
     char name[UID_MAX + 32], spare[32];
     while (d->spares > 0)
-        if (renameat(d->workspace_fd, spare_name(--d->spares, spare), d->workspace_fd, below(t->uid, "", name)) == 0) {
+        if (KR_FAILPOINTS_AROUND("runtimed.take-spare.rename", renameat(d->workspace_fd, spare_name(--d->spares, spare), d->workspace_fd, below(t->uid, "", name))) == 0) {
             memcpy(t->seen_empty, d->spare_seen[d->spares], sizeof t->seen_empty);
             return 0;
         }

@@ -5,6 +5,7 @@
  * to no task are ended: they are of Runs that were taken away while we were down.
  */
 #include "applets/runtimed/runtimed.h"
+#include "core/failpoint.h"
 #include "core/fs.h"
 #include "core/log.h"
 #include "grpc/proto/executor.pb.h"
@@ -36,11 +37,12 @@ static void offer_secret(struct runtimed *d)
 
 /* ---- leftovers --------------------------------------------------------------------------------------------------- */
 
-static void nothing(void *ctx, int status, struct str text)
+static void was_ended(void *ctx, int status, struct str text)
 {
     (void)ctx;
     (void)status;
     (void)text;
+    KR_FAILPOINT("runtimed.end-leftover.after");
 }
 
 static void end_execution(struct runtimed *d, const char *id)
@@ -49,8 +51,9 @@ static void end_execution(struct runtimed *d, const char *id)
     AUTO_BUF struct buf b = { .max = 4096 };
     struct kr_err e = { 0 };
     log_info(&log_std, "ending an execution of no Run", LOG_Z("id", id));
+    KR_FAILPOINT("runtimed.end-leftover.before");
     if (pb_to_bytes(executor_v1_CancelRequest_fields, &q, &b, &e) == 0)
-        call(d, "/executor.v1.Runtime/Cancel", buf_view(&b), (struct grpc_user){ .done = nothing });
+        call(d, "/executor.v1.Runtime/Cancel", buf_view(&b), (struct grpc_user){ .done = was_ended });
 }
 
 static void on_list(void *ctx, struct str bytes)
@@ -73,6 +76,7 @@ static void listed(void *ctx, int status, struct str text)
 {
     struct runtimed *d = ctx;
     (void)text;
+    KR_FAILPOINT("runtimed.list.after");
     d->list = NULL;
     if (status != GRPC_OK)
         d->server_seen = false;                   /* asked again with the next healthy answer */
@@ -96,6 +100,7 @@ static void health_done(void *ctx, int status, struct str text)
     struct runtimed *d = ctx;
     static int64_t wait;
     (void)text;
+    KR_FAILPOINT("runtimed.health.after");
     d->health = NULL;
     if (status != GRPC_OK) {
         d->server_ok = false;
@@ -109,6 +114,7 @@ static void health_done(void *ctx, int status, struct str text)
         unlink(d->secret_file);
     if (d->server_ok && d->swept && !d->server_seen && !d->list) {
         d->server_seen = true;
+        KR_FAILPOINT("runtimed.list.before");
         d->list = call(d, "/executor.v1.Runtime/List", S(""), (struct grpc_user){ on_list, listed, d });
     }
     loop_timer_in(d->loop, &d->health_timer, d->server_ok && d->swept ? CALM_US : MAX_US / 10);
@@ -116,8 +122,10 @@ static void health_done(void *ctx, int status, struct str text)
 
 static void ask(struct runtimed *d)
 {
-    if (!d->health)
-        d->health = call(d, "/executor.v1.Runtime/Health", S(""), (struct grpc_user){ on_health, health_done, d });
+    if (d->health)
+        return;
+    KR_FAILPOINT("runtimed.health.before");
+    d->health = call(d, "/executor.v1.Runtime/Health", S(""), (struct grpc_user){ on_health, health_done, d });
 }
 
 static void ask_again(struct loop *loop, struct timer *t)

@@ -5,6 +5,7 @@
  * Tests: tests/local/git.py.
  */
 #include "applets/runtimed/runtimed.h"
+#include "core/failpoint.h"
 #include "core/log.h"
 #include "core/proc.h"
 #include <errno.h>
@@ -104,7 +105,7 @@ static int start(struct source *s, int work, int answer, struct kr_err *e)
 #ifdef __SANITIZE_ADDRESS__
     spec.nlimits--;                               /* its shadow memory alone is larger */
 #endif
-    return proc_spawn(&spec, &s->child.pid, e) < 0 || loop_child(d->loop, &s->child, e) < 0 ? -1 : 0;
+    return KR_FAILPOINTS_AROUND("runtimed.fetch-source.fork", proc_spawn(&spec, &s->child.pid, e)) < 0 || loop_child(d->loop, &s->child, e) < 0 ? -1 : 0;
 }
 
 int source_begin(struct task *t, int work, struct kr_err *e)

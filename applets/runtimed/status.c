@@ -5,6 +5,7 @@
  * either our write had arrived before, or the Run is no longer ours.
  */
 #include "applets/runtimed/runtimed.h"
+#include "core/failpoint.h"
 #include "core/log.h"
 #include <stdio.h>
 
@@ -203,6 +204,21 @@ static void put_tests(struct buf *b, const struct task *t)
     put_str(b, "test", "/status/phase", str_of(t->phase));
 }
 
+/* Each kind of write is a place of its own where a test may kill us. */
+static void failpoints(enum write_kind kind, bool after)
+{
+#define POINTS(name) after ? KR_FAILPOINT("runtimed.write-" name ".after") : KR_FAILPOINT("runtimed.write-" name ".before")
+    switch (kind) {
+    case WRITE_RUNNING: POINTS("running"); break;
+    case WRITE_STORE: POINTS("store"); break;
+    case WRITE_RETRY: POINTS("retry"); break;
+    case WRITE_PENDING: POINTS("pending"); break;
+    case WRITE_END: POINTS("end"); break;
+    case WRITE_NONE: break;
+    }
+#undef POINTS
+}
+
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
 
 static void send_write(struct task *t);
@@ -225,6 +241,7 @@ static void later(struct task *t)
 static void accepted(struct task *t)
 {
     enum write_kind kind = t->writing;
+    failpoints(kind, true);
     t->writing = WRITE_NONE;
     t->write_wait_us = 0;
     const char *phase = kind == WRITE_END ? t->end_phase : kind == WRITE_PENDING ? "Pending" : "Running";
@@ -310,6 +327,7 @@ static void send_write(struct task *t)
         put_end(&b, t);
     }
     jw_end(&b, ']');
+    failpoints(t->writing, false);
     t->write = kube_json_patch(t->d->kube, &kube_runs, t->ns, t->name, "status", buf_view(&b), (struct kube_user){ written, t });
 }
 

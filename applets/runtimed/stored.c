@@ -6,6 +6,7 @@
  */
 #include "applets/runtimed/runtimed.h"
 #include "core/digest.h"
+#include "core/failpoint.h"
 #include "core/fs.h"
 #include "core/helper.h"
 #include <errno.h>
@@ -73,7 +74,7 @@ static void fetch(struct stored_log *s)
     if (s->fd < 0)
         kr_fail_sys(&e, KR_SYSTEM, errno, "make a file for a stored log");
     else
-        s->helper = helper_start(s->d->loop, &h, (struct helper_user){ bytes_came, all_came, s }, &e);
+        s->helper = KR_FAILPOINTS_AROUND("runtimed.read-log.fork", helper_start(s->d->loop, &h, (struct helper_user){ bytes_came, all_came, s }, &e));
     if (!s->helper)
         give(s, NULL, GRPC_UNAVAILABLE, str_of(e.msg));
 }

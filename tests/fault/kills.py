@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 of every component at random moments under load: each Run reaches exactly one right terminal phase."""
-import collections, os, random, sys, threading
+import os, random, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 
@@ -10,38 +10,10 @@ ROUNDS, PER_ROUND = 20, 12
 VICTIMS = ('apiserver', 'scheduler', 'controller', 'runtimed', 'runtime-server')
 s = Suite()
 rnd = random.Random(SEED)
-phases = collections.defaultdict(list)      # name → phases in the order a watcher saw them
-stop = threading.Event()
-
-
-def watch(kubeconfig):
-    """Follows every phase, from the last version on, through restarts of the API server."""
-    version = '0'
-    while not stop.is_set():
-        try:
-            api = Api(kubeconfig)
-            status, listed = api.call('GET', RUNS, retry=True)
-            version = listed['metadata']['resourceVersion']
-            for run in listed['items']:
-                note(run)
-            for event in api.watch(RUNS + '?watch=true&timeoutSeconds=60&resourceVersion=' + version):
-                if event['type'] in ('ADDED', 'MODIFIED'):
-                    note(event['object'])
-                if stop.is_set():
-                    return
-        except (OSError, http.client.HTTPException, ValueError):
-            time.sleep(0.02)      # the server is down for a moment
-
-
-def note(run):
-    seen, phase = phases[run['metadata']['name']], run.get('status', {}).get('phase', 'Pending')
-    if not seen or seen[-1] != phase:
-        seen.append(phase)
-
 
 with instance() as i:
     i.api.call('PATCH', RUNTIMES + '/bash', {'spec': {'capacity': {'resources': {'runs': 8}}}}, 'application/merge-patch+json')
-    threading.Thread(target=watch, args=(os.path.join(i.state, 'kubeconfig'),), daemon=True).start()
+    phases = Phases(os.path.join(i.state, 'kubeconfig'))
     wanted = {}
     for n in range(ROUNDS):
         acknowledged, moment = [], rnd.randrange(PER_ROUND)
@@ -64,11 +36,7 @@ with instance() as i:
             status, _ = i.api.call('GET', RUNS + '/' + name, retry=True)
             s.check('%s is still there' % name, status == 200, str(status))
     runs = i.wait(set(wanted), 120)
-    until = time.monotonic() + DEADLINE
-    while time.monotonic() < until and not all(set(phases[name]) & set(TERMINAL) for name in wanted):
-        time.sleep(0.05)      # the watcher may be behind
-    time.sleep(0.2)      # what would still change a terminal phase gets the chance to
-    stop.set()
+    phases.settle(wanted)
     s.equal('each is terminal', sorted(n for n in wanted if runs.get(n, {}).get('status', {}).get('phase') not in TERMINAL), [])
     for name, fails in wanted.items():
         status = runs.get(name, {}).get('status', {})
@@ -77,8 +45,7 @@ with instance() as i:
         else:
             right = status.get('phase') == 'Succeeded'
         s.check('%s ends right' % name, right, '%s %s' % (status.get('phase'), status.get('reason')))
-        terminal = [p for p in phases[name] if p in TERMINAL]
-        s.check('%s has one terminal phase' % name, len(terminal) == 1 and phases[name][-1] == terminal[0], str(phases[name]))
+        s.check('%s has one terminal phase' % name, phases.one_end(name), str(phases.of[name]))
     if s.failed:
         print('KR_SEED=%d' % SEED)
         print(i.logs())

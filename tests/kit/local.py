@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A local instance for tests: up in a folder of its own, its API over HTTPS, its processes by PID, down again."""
-import base64, contextlib, http.client, json, os, re, shutil, signal, ssl, subprocess, sys, tempfile, time
+import base64, collections, contextlib, http.client, json, os, re, shutil, signal, ssl, subprocess, sys, tempfile, threading, time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get('KR_BINARY', os.path.join(TOP, 'build', 'kruntimes'))
@@ -155,9 +155,49 @@ class Instance:
         out = []
         for base, _, files in os.walk(self.state):
             for f in files:
-                if f.endswith('.log'):
-                    out.append('--- %s\n%s' % (f, open(os.path.join(base, f), errors='replace').read()[-2000:]))
+                with contextlib.suppress(FileNotFoundError):      # its pod may go just now
+                    if f.endswith('.log'):
+                        out.append('--- %s\n%s' % (f, open(os.path.join(base, f), errors='replace').read()[-2000:]))
         return '\n'.join(out)
+
+
+class Phases:
+    """A watcher of all Runs, through restarts of the API server: name → phases in the order in which it saw them."""
+    def __init__(self, kubeconfig):
+        self.of, self.kubeconfig, self.stopped = collections.defaultdict(list), kubeconfig, threading.Event()
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def note(self, run):
+        seen, phase = self.of[run['metadata']['name']], run.get('status', {}).get('phase', 'Pending')
+        if not seen or seen[-1] != phase:
+            seen.append(phase)
+
+    def watch(self):
+        while not self.stopped.is_set():
+            try:
+                api = Api(self.kubeconfig)
+                listed = api.call('GET', RUNS, retry=True)[1]
+                for run in listed['items']:
+                    self.note(run)
+                for event in api.watch(RUNS + '?watch=true&timeoutSeconds=60&resourceVersion=' + listed['metadata']['resourceVersion']):
+                    if event['type'] in ('ADDED', 'MODIFIED'):
+                        self.note(event['object'])
+                    if self.stopped.is_set():
+                        return
+            except (OSError, http.client.HTTPException, ValueError, KeyError):
+                time.sleep(0.02)      # the server is down for a moment
+
+    def settle(self, names):
+        """Waits until it has seen the end of all of them; then what would still change an end gets the chance to."""
+        until = time.monotonic() + DEADLINE
+        while time.monotonic() < until and not all(set(self.of[name]) & set(TERMINAL) for name in names):
+            time.sleep(0.05)
+        time.sleep(0.2)
+        self.stopped.set()
+
+    def one_end(self, name):
+        ends = [p for p in self.of[name] if p in TERMINAL]
+        return len(ends) == 1 and self.of[name][-1] == ends[0]
 
 
 TERMINAL = ('Succeeded', 'Failed', 'Timeout', 'Cancelled')

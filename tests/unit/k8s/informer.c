@@ -9,7 +9,7 @@
 #include "tests/kit/test.h"
 #include <stdio.h>
 
-struct view { int sets, gones, unseen, synced, troubles; char last[128], trouble[512]; };
+struct view { int sets, gones, unseen, synced, troubles, lives; char last[128], trouble[512]; };
 
 static void keep(struct view *v, struct str key) { snprintf(v->last, sizeof v->last, "%.*s", SFMT(key)); }
 static void on_set(void *ctx, struct str key, struct str json)
@@ -27,6 +27,7 @@ static void on_gone(void *ctx, struct str key, struct str json)
     keep(v, key);
 }
 static void on_synced(void *ctx) { ((struct view *)ctx)->synced++; }
+static void on_live(void *ctx) { ((struct view *)ctx)->lives++; }
 static void on_trouble(void *ctx, const struct kr_err *e)
 {
     struct view *v = ctx;
@@ -220,7 +221,7 @@ static struct informer *play(struct script *s, struct str fields, struct str fal
         abort();
     s->k = here_client(&s->h, httpd_port(s->d));
     return informer_new(s->k, &(struct informer_config){ .resource = &kube_configmaps, .ns = S("default"), .fields = fields, .fallback_fields = fallback,
-                                                         .user = { on_set, on_gone, on_synced, on_trouble, &s->v } }, &s->h.rnd);
+                                                         .user = { on_set, on_gone, on_synced, on_trouble, &s->v, on_live } }, &s->h.rnd);
 }
 
 static void done(struct script *s, struct informer *inf)
@@ -366,5 +367,95 @@ TEST(lines_that_are_no_events_or_too_long_end_the_watch)
     CHECK_INT(s.v.troubles, 2);
     CHECK(str_find(str_of(s.v.trouble), S("longer than")) >= 0);
     CHECK_INT(s.v.gones, 1);                      /* b is not in the second list */
+    done(&s, inf);
+}
+
+/* ---- freed by its user, listed anew ------------------------------------------------------------------------------ */
+
+struct freer { struct script s; struct informer *inf; int calls, free_at; };
+
+static void called(void *ctx)
+{
+    struct freer *f = ctx;
+    CHECK(f->inf || !f->calls);                   /* not once it was freed */
+    if (++f->calls == f->free_at)
+        informer_free(TAKE(f->inf));
+}
+static void called_set(void *ctx, struct str key, struct str json)
+{
+    called(ctx);
+    CHECK(key.n && json.n);                       /* what it was given is there until it returns */
+}
+static void called_gone(void *ctx, struct str key, struct str json)
+{
+    (void)json;
+    called(ctx);
+    CHECK(key.n);
+}
+static void called_trouble(void *ctx, const struct kr_err *e)
+{
+    called(ctx);
+    CHECK(*e->msg);
+}
+
+static void list_shrinks(struct script *s, struct hreq *r, struct str path)
+{
+    (void)path;
+    hreq_respond(r, 200, NONE, s->lists == 1 ? CMS(CM("a", "1") "," CM("b", "2") "," CM("c", "3")) : CMS(CM("d", "4")));
+}
+static void watch_tells_then_expires_then_babbles(struct script *s, struct hreq *r, struct str path)
+{
+    (void)path;
+    hreq_start(r, 200, NONE);
+    if (s->watches == 1)
+        hreq_write(r, S("{\"type\":\"ADDED\",\"object\":" CM("e", "11") "}\n{\"type\":\"DELETED\",\"object\":" CM("a", "12") "}\n{\"type\":\"ERROR\",\"object\":" EXPIRED "}\n"));
+    else
+        hreq_write(r, S("<html>\n"));
+}
+
+/* set a, b, c, synced, live, set e, gone a; set d, gone b, c, e, synced, live, trouble: 14 calls. */
+TEST(it_may_be_freed_from_inside_each_callback)
+{
+    enum { CALLS = 14 };
+    for (int at = 1; at <= CALLS; at++) {
+        struct kr_err e = { 0 };
+        struct freer f = { .s = { .list = list_shrinks, .watch = watch_tells_then_expires_then_babbles }, .free_at = at };
+        here_loop(&f.s.h);
+        f.s.d = httpd_new(f.s.h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .user = { on_begin, on_data, on_request, NULL, on_over, &f.s } }, &e);
+        f.s.k = here_client(&f.s.h, httpd_port(f.s.d));
+        f.inf = informer_new(f.s.k, &(struct informer_config){ .resource = &kube_configmaps, .ns = S("default"),
+                                                               .user = { called_set, called_gone, called, called_trouble, &f, called } }, &f.s.h.rnd);
+        here_until_is(&f.s.h, &f.calls, at);
+        CHECK(!f.inf);
+        here_run(&f.s.h, 2000);                   /* nothing comes after it */
+        CHECK_INT(f.calls, at);
+        done(&f.s, NULL);
+    }
+}
+
+static void watch_is_silent(struct script *s, struct hreq *r, struct str path)
+{
+    (void)s;
+    (void)path;
+    hreq_start(r, 200, NONE);
+}
+
+TEST(a_watch_that_is_not_trusted_is_replaced_by_a_list_and_live_tells_when)
+{
+    struct script s = { .list = list_two_then_one, .watch = watch_is_silent };
+    struct informer *inf = play(&s, S(""), (struct str){ 0 });
+    here_until_is(&s.h, &s.v.lives, 1);
+    CHECK(informer_is_live(inf));
+    int64_t before = informer_listed_at(inf);
+    here_skip(&s.h, 1000);
+    informer_relist(inf);
+    CHECK(!informer_is_live(inf));
+    informer_relist(inf);                         /* one that is under way is not new enough: begun again */
+    here_until_is(&s.h, &s.v.lives, 2);
+    CHECK(informer_is_live(inf) && informer_listed_at(inf) > before);
+    CHECK_INT(s.v.synced, 2);
+    CHECK_INT(s.v.gones, 1);
+    CHECK_INT(s.v.troubles, 0);
+    informer_relist(NULL);
     done(&s, inf);
 }
