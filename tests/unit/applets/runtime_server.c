@@ -181,8 +181,26 @@ TEST(ends_are_told_apart)
     }
 }
 
-/* Is there a process whose command line holds this word? */
-static bool alive(const char *word)
+/* A script of ours, SLEEP being one that no other process on this machine has. */
+static const char *sleeper(void)
+{
+    static char text[32];
+    snprintf(text, sizeof text, "sleep %d", 80000000 + getpid());
+    return text;
+}
+static const char *with_sleep(const char *script)
+{
+    static char text[512];
+    struct buf b = { .p = text, .cap = sizeof text, .max = sizeof text - 1 };
+    struct str rest = str_of(script);
+    for (ptrdiff_t i; (i = str_find(rest, S("SLEEP"))) >= 0; rest = str_from(rest, (size_t)i + 5))
+        buf_fmt(&b, "%.*s%s", (int)i, rest.p, sleeper());
+    buf_str(&b, rest);
+    return text;
+}
+
+/* Is a sleep of ours still there? */
+static bool alive(void)
 {
     DIR *proc = opendir("/proc");
     bool found = false;
@@ -195,7 +213,7 @@ static bool alive(const char *word)
         if (fd >= 0) close(fd);
         for (ssize_t i = 0; i < n; i++)
             if (!line[i]) line[i] = ' ';
-        found = strstr(line, word);
+        found = strstr(line, sleeper());
     }
     closedir(proc);
     return found;
@@ -204,19 +222,19 @@ static bool alive(const char *word)
 TEST(nothing_is_left_behind)
 {
     static const char *const scripts[] = {
-        "sleep 86401 & echo started",
-        "(setsid env -i /bin/sh -c 'sleep 86401 & sleep 86401' >/dev/null 2>&1 </dev/null &) ; echo started",
-        "sh -c 'trap \"\" TERM; sleep 86401 & sleep 86401' & echo started",
-        "for i in 1 2 3 4 5; do (setsid sh -c '(sleep 86401 &)' &); done; echo started",
+        "SLEEP & echo started",
+        "(setsid env -i /bin/sh -c 'SLEEP & SLEEP' >/dev/null 2>&1 </dev/null &) ; echo started",
+        "sh -c 'trap \"\" TERM; SLEEP & SLEEP' & echo started",
+        "for i in 1 2 3 4 5; do (setsid sh -c '(SLEEP &)' &); done; echo started",
     };
     for (size_t i = 0; i < LEN(scripts); i++) {
         struct runner *r = runner(200);
-        struct execution *x = run(r, ARGS(scripts[i]));
+        struct execution *x = run(r, ARGS(with_sleep(scripts[i])));
         if (CHECK(x)) {
             CHECK_STR(text(x, 1), S("started\n"));
             CHECK(exec_state(x) == EXEC_SUCCEEDED);
         }
-        CHECK(!alive("sleep 86401"));
+        CHECK(!alive());
         runner_free(r);
     }
 }
@@ -224,13 +242,13 @@ TEST(nothing_is_left_behind)
 TEST(cancel_ends_everything_and_removes_the_entry)
 {
     struct runner *r = runner(200);
-    struct execution *x = start(r, ARGS("trap '' TERM; setsid sleep 86402 & sleep 86402; sleep 86402; sleep 86402"), 0);
+    struct execution *x = start(r, ARGS(with_sleep("trap '' TERM; setsid SLEEP & SLEEP; SLEEP; SLEEP")), 0);
     struct kr_err e;
     CHECK_OR(x);
     CHECK(exec_forget(r->all, x, &e) < 0 && e.code == KR_PRECONDITION);
     exec_cancel(r->all, x, on_cancelled, r);
     CHECK_INT(loop_run_until(r->l, is_cancelled, r, loop_now_us(r->l) + 30000000), 0);
-    CHECK(!exec_find(r->all, S("x")) && !alive("sleep 86402") && r->ended);
+    CHECK(!exec_find(r->all, S("x")) && !alive() && r->ended);
     runner_free(r);
 }
 
@@ -270,11 +288,11 @@ TEST(the_environment_is_the_request_s_over_ours)
 TEST(a_timeout_ends_it)
 {
     struct runner *r = runner(200);
-    struct execution *x = start(r, ARGS("sleep 86403 & sleep 86403"), 1);
+    struct execution *x = start(r, ARGS(with_sleep("SLEEP & SLEEP")), 1);
     CHECK_OR(x);
     CHECK_INT(loop_run_until(r->l, has_ended, r, loop_now_us(r->l) + 30000000), 0);
     CHECK_STR(exec_error(x), S("Timeout: not done in time"));
-    CHECK(exec_state(x) == EXEC_FAILED && !alive("sleep 86403"));
+    CHECK(exec_state(x) == EXEC_FAILED && !alive());
     runner_free(r);
 }
 
@@ -306,8 +324,8 @@ TEST(a_shim_serves_one_execution_after_another)
     struct runner *r = runner(200);
     struct kr_err e;
     long shim = printed(r, "echo $PPID");
-    CHECK_INT(printed(r, "sleep 86404 & echo $PPID"), shim);
-    CHECK(!alive("sleep 86404"));
+    CHECK_INT(printed(r, "SLEEP & echo $PPID"), shim);
+    CHECK(!alive());
     char *big = xcalloc(1, 70001), *script = xcalloc(1, 70100);
     memset(big, '#', 70000);
     snprintf(script, 70100, "echo $PPID %s", big);
