@@ -8,7 +8,7 @@
 #include "core/applet.h"
 #include "core/log.h"
 
-static struct { struct str ns, store, place, credentials; } o = { .place = S("/var/lib/kruntimes/artifacts"), .credentials = S("/kruntimes/store-credentials") };
+static struct { struct str ns, store, place, credentials; } o = { .place = S("/var/lib/kruntimes/artifacts"), .credentials = S("/var/lib/kruntimes/store-credentials") };
 static const struct opt opts[] = {
     { "namespace", 'n', OPT_STR, &o.ns, "NAME", "namespace of the Runs", .required = true },
     { "artifact-store", 0, OPT_STR, &o.store, "JSON", "which store: status.artifactStore of the Runs", .env = "KRUNTIMES_ARTIFACT_STORE", .required = true },

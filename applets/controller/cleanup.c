@@ -104,7 +104,7 @@ static void put_container(struct cleaning *c, struct buf *b, const struct run *f
     if (s->has_filesystem)
         jw_kraw(b, "volumeMounts", S("[{\"name\":\"artifact-store\",\"mountPath\":\"/var/lib/kruntimes/artifacts\"}]"));
     else if (s->s3.credentials_secret_name.n)
-        jw_kraw(b, "volumeMounts", S("[{\"name\":\"artifact-store\",\"mountPath\":\"/kruntimes/store-credentials\",\"readOnly\":true}]"));
+        jw_kraw(b, "volumeMounts", S("[{\"name\":\"artifact-store\",\"mountPath\":\"/var/lib/kruntimes/store-credentials\",\"readOnly\":true}]"));
     jw_kraw(b, "securityContext", S("{\"allowPrivilegeEscalation\":false,\"readOnlyRootFilesystem\":true,\"capabilities\":{\"drop\":[\"ALL\"]}}"));
     jw_kraw(b, "resources", S("{\"requests\":{\"cpu\":\"10m\",\"memory\":\"16Mi\"}}"));
     jw_end(b, '}');

@@ -442,6 +442,8 @@ static void tell_left(void *ctx, const struct run *r, struct str message)
     struct controller *c = ctx;
     struct event_about about = { &kube_runs, r->metadata.namespace, r->metadata.name, r->metadata.uid };
     event_emit(c->c->kube, &about, "Warning", "ArtifactsLeft", message, "kruntimes-controller");
+    log_warn(&log_std, "a Run is let go with its artifacts", LOG_STR("namespace", r->metadata.namespace), LOG_STR("run", r->metadata.name),
+             LOG_STR("message", message));         /* a namespace that is being deleted takes no Event */
 }
 
 static int plan_cleaning(struct controller *c, struct str key, struct plan *p, struct kr_err *e)

@@ -200,7 +200,7 @@ static void set_store(struct making *m, struct json *sidecar, struct json *env)
     if (m->r->spec.artifact_store.has_filesystem)
         put_mount(m, sidecar, "artifact-store", "/var/lib/kruntimes/artifacts", false);
     else if (has_store_secret(m))
-        put_mount(m, sidecar, "artifact-store", "/kruntimes/store-credentials", true);
+        put_mount(m, sidecar, "artifact-store", "/var/lib/kruntimes/store-credentials", true);
 }
 
 static void set_volumes(struct making *m)
