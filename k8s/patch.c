@@ -253,7 +253,7 @@ static bool apply(struct run *r, const struct json *op)
     if (!json_is(op, JSON_OBJECT)) return fail(r, PATCH_MALFORMED, "an operation is an object");
     if (!json_is(json_get(op, "op"), JSON_STRING)) return fail(r, PATCH_MALFORMED, "\"op\" is missing or not a string");
     if (!wants_value && !wants_from && !str_is(name, "remove"))
-        return fail(r, PATCH_MALFORMED, "\"op\" is none of add, remove, replace, move, copy, test");
+        return fail(r, PATCH_UNKNOWN_OP, "\"op\" is none of add, remove, replace, move, copy, test");
     if (!json_is(json_get(op, "path"), JSON_STRING)) return fail(r, PATCH_MALFORMED, "\"path\" is missing or not a string");
     if (wants_value && !value) return fail(r, PATCH_MALFORMED, "\"value\" is missing");
     if (wants_from && !json_is(from, JSON_STRING)) return fail(r, PATCH_MALFORMED, "\"from\" is missing or not a string");

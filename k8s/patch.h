@@ -13,6 +13,7 @@
 enum patch_failure {
     PATCH_OK,
     PATCH_MALFORMED,        /* not a patch at all: KR_BAD_REQUEST */
+    PATCH_UNKNOWN_OP,       /* an operation that there isn't: KR_INVALID, as an API server answers */
     PATCH_TEST_FAILED,      /* an operation "test" found something else: KR_INVALID, as an API server answers */
     PATCH_NO_TARGET,        /* a path that the document does not have: KR_INVALID */
     PATCH_TOO_LARGE,        /* more than LIMIT_PATCH_OPS, over the arena's budget or LIMIT_PATCH_WORK, or too deep: KR_TOO_LARGE */

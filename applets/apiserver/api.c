@@ -67,6 +67,18 @@ void api_add_cause(struct api_call *c, const char *reason, struct str message, s
                                                  arena_str(&c->arena, field) };
 }
 
+const char *api_options_of(struct str method)
+{
+    return str_is(method, "POST") ? "CreateOptions" : str_is(method, "PUT") ? "UpdateOptions" : str_is(method, "PATCH") ? "PatchOptions" : "DeleteOptions";
+}
+
+int api_fail_option(struct api_call *c, const char *options, const char *field, const char *reason, struct str message)
+{
+    api_add_cause(c, reason, message, str_of(field));
+    c->options = options;
+    return kr_fail(&c->e, KR_INVALID, "%s.meta.k8s.io \"\" is invalid: %s: %.*s", options, field, SFMT(message));
+}
+
 int api_fail_invalid(struct api_call *c, struct str name)
 {
     const struct resource *r = c->path.r;
@@ -90,17 +102,29 @@ void api_warn(struct api_call *c, struct str text)
     buf_byte(&c->reply->warnings, '\n');
 }
 
-static void write_details(struct api_call *c, struct buf *b)
+/* Whom it is about. */
+static void write_about(struct api_call *c, struct buf *b)
 {
     const struct resource *r = c->path.r;
     struct str name = c->about.n ? c->about : c->path.name;
-    jw_kbegin(b, "details", '{');
+    if (c->options) {
+        if (*c->options) {
+            jw_kstr(b, "group", S("meta.k8s.io"));
+            jw_kstr(b, "kind", str_of(c->options));
+        }
+        return;
+    }
     if (name.n)
         jw_kstr(b, "name", name);
-    if (r && *r->group)
+    if (*r->group)
         jw_kstr(b, "group", str_of(r->group));
-    if (r)
-        jw_kstr(b, "kind", str_of(c->about_kind ? r->kind : r->plural));
+    jw_kstr(b, "kind", str_of(c->about_kind ? r->kind : r->plural));
+}
+
+static void write_details(struct api_call *c, struct buf *b)
+{
+    jw_kbegin(b, "details", '{');
+    write_about(c, b);
     if (c->ncauses) {
         jw_kbegin(b, "causes", '[');
         for (size_t i = 0; i < c->ncauses; i++) {
@@ -132,13 +156,16 @@ static void write_status(struct buf *b, const struct kr_err *e, struct str messa
     jw_kstr(b, "reason", str_of(kr_codes[e->code].reason));
 }
 
+/* What can't be understood, or not be answered, is about no object yet. */
+static bool about_nothing(enum kr_code code) { return code == KR_BAD_REQUEST || code == KR_UNSUPPORTED || code == KR_NOT_ACCEPTABLE; }
+
 static void api_status_reply(struct api_call *c)
 {
     struct api_reply *r = c->reply;
     buf_free(&r->body);
     r->body.max = LIMIT_API_BODY;
     write_status(&r->body, &c->e, c->message.n ? c->message : str_of(c->e.msg), r->next_token);
-    if (c->path.r && c->e.code != KR_BAD_REQUEST)      /* what can't be understood is about no object yet */
+    if (c->path.r && !about_nothing(c->e.code))
         write_details(c, &r->body);
     r->status = kr_codes[c->e.code].http;
     jw_kint(&r->body, "code", r->status);
@@ -166,6 +193,7 @@ void api_reply_error(struct api_reply *r, const struct kr_err *e)
 
 static int refuse_method(struct api_call *c)
 {
+    c->options = "";
     return kr_fail(&c->e, KR_METHOD, "the server does not allow this method on the requested resource");
 }
 
@@ -196,8 +224,11 @@ static int dispatch(struct api_call *c)
     }
     if (check_sub(c) < 0)
         return -1;
+    if (c->form == FORM_NONE && !str_is(c->path.sub, "log"))
+        return kr_fail(&c->e, KR_NOT_ACCEPTABLE, "only the following media types are accepted: application/json");
     if (dry.n && !str_is(dry, "All"))
-        return kr_fail(&c->e, KR_INVALID, "dryRun: Unsupported value: \"%.*s\": supported values: \"All\"", SFMT(dry));
+        return api_fail_option(c, api_options_of(m), "dryRun", "FieldValueNotSupported",
+                               arena_fmt(&c->arena, "Unsupported value: [\"%.*s\"]: supported values: \"All\"", SFMT(dry)));
     c->dry_run = dry.n > 0;
     if (str_is(m, "POST") && (((c->path.r->flags & RES_REVIEW) && !c->path.name.n) || str_is(c->path.sub, "token")))
         return api_review(c);

@@ -25,7 +25,7 @@ struct api {
     void (*wrote)(void *ctx); void *wrote_ctx;
 };
 /* How the client wants to see objects: whole, as rows of a Table (with their metadata, whole, alone), as metadata only. */
-enum api_form { FORM_OBJECT, FORM_TABLE, FORM_TABLE_OBJECTS, FORM_TABLE_BARE, FORM_METADATA };
+enum api_form { FORM_NONE, FORM_OBJECT, FORM_TABLE, FORM_TABLE_OBJECTS, FORM_TABLE_BARE, FORM_METADATA };
 struct api_request {
     struct str method, path, query;               /* path and query as sent */
     struct str content_type, accept;              /* empty: application/json */
@@ -67,6 +67,7 @@ struct api_call {
     struct kr_err e;
     struct str about;                             /* name in Status.details; empty: the path's */
     bool about_kind;                              /* details.kind is the Kind (validation), not the plural */
+    const char *options;                          /* the details are of these ("ListOptions"), not of an object; "": of nothing */
     struct api_cause *causes; size_t ncauses, causes_cap;
     struct str message;                           /* instead of e's, where that is too short for it */
     bool dry_run;
@@ -77,6 +78,9 @@ struct str api_query(struct api_call *, const char *name);                 /* va
 bool api_query_bool(struct api_call *, const char *name);
 int api_fail_not_found(struct api_call *, struct str name);                /* `runs.kruntimes.io "x" not found` */
 int api_fail_conflict(struct api_call *, struct str name, const char *why);
+/* A mistake in the parameters of the request: `ListOptions.meta.k8s.io "" is invalid: FIELD: MESSAGE`. */
+const char *api_options_of(struct str method);                             /* of one that writes */
+int api_fail_option(struct api_call *, const char *options, const char *field, const char *reason, struct str message);
 void api_add_cause(struct api_call *, const char *reason, struct str message, struct str field);
 int api_fail_invalid(struct api_call *, struct str name);                  /* from the causes that were added */
 void api_warn(struct api_call *, struct str text);

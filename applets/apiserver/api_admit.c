@@ -16,7 +16,8 @@ static int validation_mode(struct api_call *c, enum field_validation *mode)
     struct str v = api_query(c, "fieldValidation");
     *mode = str_is(v, "Strict") ? FIELDS_STRICT : str_is(v, "Ignore") ? FIELDS_IGNORE : FIELDS_WARN;
     if (v.n && *mode == FIELDS_WARN && !str_is(v, "Warn"))
-        return kr_fail(&c->e, KR_INVALID, "fieldValidation: Unsupported value: \"%.*s\": supported values: \"Ignore\", \"Warn\", \"Strict\"", SFMT(v));
+        return api_fail_option(c, api_options_of(c->q->method), "fieldValidation", "FieldValueNotSupported",
+                               arena_fmt(&c->arena, "Unsupported value: \"%.*s\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"", SFMT(v)));
     return 0;
 }
 

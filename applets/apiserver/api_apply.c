@@ -19,9 +19,7 @@ enum { MANAGER_MAX = 128 };
 
 static int fail_manager(struct api_call *c, const char *reason, struct str message)
 {
-    api_add_cause(c, reason, message, S("fieldManager"));
-    c->about_kind = true;
-    return kr_fail(&c->e, KR_INVALID, "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: %.*s", SFMT(message));
+    return api_fail_option(c, "PatchOptions", "fieldManager", reason, message);
 }
 
 /* ?fieldManager=, else the first word of the client's User-Agent. */
@@ -151,6 +149,7 @@ static int fail_conflicts(struct api_call *c, const struct managed_conflicts *al
         api_add_cause(c, "FieldManagerConflict", buf_view(&who), all->v[i].path);
     }
     managed_conflicts_print(all, &b);
+    c->options = "";
     kr_fail(&c->e, KR_CONFLICT, "Apply failed with ");
     c->message = arena_fmt(&c->arena, "Apply failed with %.*s", SFMT(buf_view(&b)));
     return -1;

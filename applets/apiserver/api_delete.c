@@ -13,25 +13,20 @@ struct options { struct str uid, version; enum policy policy; int64_t grace_s; }
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
-static int fail_options(struct api_call *c, struct str message)
-{
-    api_add_cause(c, "FieldValueInvalid", message, S("propagationPolicy"));
-    c->about_kind = true;
-    return kr_fail(&c->e, KR_INVALID, "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: %.*s", SFMT(message));
-}
-
 static int read_policy(struct api_call *c, struct str policy, struct str orphan, struct options *o)
 {
     static const char *const words[] = { "", "Background", "Foreground", "Orphan" };
     if (policy.n && orphan.n)
-        return fail_options(c, arena_fmt(&c->arena, "Invalid value: \"%.*s\": orphanDependents and deletionPropagation cannot be both set", SFMT(policy)));
+        return api_fail_option(c, "DeleteOptions", "propagationPolicy", "FieldValueInvalid",
+                               arena_fmt(&c->arena, "Invalid value: \"%.*s\": orphanDependents and deletionPropagation cannot be both set", SFMT(policy)));
     if (orphan.n)
         o->policy = str_is(orphan, "true") ? POLICY_ORPHAN : POLICY_BACKGROUND;
     for (size_t i = 1; i < LEN(words); i++)
         if (str_is(policy, words[i]))
             o->policy = (enum policy)i;
     if (policy.n && o->policy == POLICY_UNSET)
-        return fail_options(c, arena_fmt(&c->arena, "Unsupported value: \"%.*s\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"",
+        return api_fail_option(c, "DeleteOptions", "propagationPolicy", "FieldValueNotSupported",
+                               arena_fmt(&c->arena, "Unsupported value: \"%.*s\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"",
                                          SFMT(policy)));
     return 0;
 }
@@ -51,8 +46,8 @@ static int read_options(struct api_call *c, struct options *o)
     policy = json_string(json_get(body, "propagationPolicy"));
     orphan = json_is(orphan_said, JSON_TRUE) ? S("true") : json_is(orphan_said, JSON_FALSE) ? S("false") : api_query(c, "orphanDependents");
     if (json_len(dry) && !str_is(json_string(json_first(dry)), "All"))
-        return kr_fail(&c->e, KR_INVALID, "DeleteOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: \"%.*s\": supported values: \"All\"",
-                       SFMT(json_string(json_first(dry))));
+        return api_fail_option(c, "DeleteOptions", "dryRun", "FieldValueNotSupported",
+                               arena_fmt(&c->arena, "Unsupported value: [\"%.*s\"]: supported values: \"All\"", SFMT(json_string(json_first(dry)))));
     c->dry_run |= json_len(dry) > 0;
     o->uid = json_string(json_get_path(body, uid_path, 2));
     o->version = json_string(json_get_path(body, version_path, 2));

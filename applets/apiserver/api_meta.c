@@ -38,6 +38,13 @@ int meta_check_kind(struct api_call *c, const struct json *object)
     if (!str_eq(got, version))
         return kr_fail(&c->e, KR_BAD_REQUEST, "the API version in the data (%.*s) does not match the expected API version (%.*s)", SFMT(got),
                        SFMT(version));
+    if (!str_is(kind, r->kind) && r->type) {      /* a custom resource's is a field like others */
+        struct str name = json_string(json_get(json_get(object, "metadata"), "name")), why = arena_fmt(&c->arena, "Invalid value: \"%.*s\": must be %s", SFMT(kind), r->kind);
+        api_add_cause(c, "FieldValueInvalid", why, S("kind"));
+        c->about = name;
+        c->about_kind = true;
+        return kr_fail(&c->e, KR_INVALID, "%.*s.%s \"%.*s\" is invalid: kind: %.*s", SFMT(kind), r->group, SFMT(name), SFMT(why));
+    }
     if (!str_is(kind, r->kind))
         return kr_fail(&c->e, KR_BAD_REQUEST, "the kind in the data (%.*s) does not match the expected kind (%s)", SFMT(kind), r->kind);
     return 0;

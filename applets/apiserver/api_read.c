@@ -36,10 +36,10 @@ static int check_version(struct api_call *c, struct str rv, uint64_t *ret)
 
 static int bad_option(struct api_call *c, const char *reason, const char *text)
 {
+    char field[32];
     const char *colon = strchr(text, ':');
-    struct str field = { text, (size_t)(colon - text) };
-    api_add_cause(c, reason, str_of(colon + 2), field);
-    return kr_fail(&c->e, KR_INVALID, "ListOptions.meta.k8s.io \"\" is invalid: %s", text);
+    snprintf(field, sizeof field, "%.*s", (int)(colon - text), text);
+    return api_fail_option(c, "ListOptions", field, reason, str_of(colon + 2));
 }
 
 /* Which of resourceVersion, resourceVersionMatch, continue and sendInitialEvents go together (KEP-1904, KEP-3157). */

@@ -59,7 +59,8 @@ static int read_attributes(struct api_call *c, const struct json *spec, struct a
     const struct json *r = json_get(spec, "resourceAttributes"), *p = json_get(spec, "nonResourceAttributes");
     *q = (struct authz_request){ 0 };
     if (!r == !p)
-        return kr_fail(&c->e, KR_INVALID, "spec: exactly one of resourceAttributes and nonResourceAttributes must be set");
+        return api_add_cause(c, "FieldValueInvalid", S("Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"),
+                             S("spec.resourceAttributes")), api_fail_invalid(c, S(""));
     if (r)
         *q = (struct authz_request){ .verb = text_at(r, "verb"), .group = text_at(r, "group"), .resource = text_at(r, "resource"), .sub = text_at(r, "subresource"),
                                      .ns = text_at(r, "namespace"), .name = text_at(r, "name") };

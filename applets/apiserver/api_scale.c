@@ -30,7 +30,8 @@ static struct json *scale_of(struct api_call *c, const struct json *object)
             json_add(a, meta, str_of(kept[i]), json_clone(a, json_get(from, kept[i])));
     json_int(json_get(json_get(object, "spec"), "replicas"), &want);
     json_int(json_get(json_get(object, "status"), "replicas"), &have);
-    json_add(a, spec, S("replicas"), json_new_int(a, want));
+    if (want)
+        json_add(a, spec, S("replicas"), json_new_int(a, want));      /* left out means 0, as Kubernetes' type has it */
     json_add(a, status, S("replicas"), json_new_int(a, have));
     struct str selector = selector_text(c, object);
     if (selector.n)

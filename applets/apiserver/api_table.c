@@ -7,19 +7,33 @@
 #include "applets/apiserver/api.h"
 #include <stdio.h>
 
+/* JSON as it is: also for who would read YAML, of which it is a part. */
+static bool takes_json(struct str media)
+{
+    static const char *const types[] = { "application/json", "application/yaml", "application/*", "*/*" };
+    struct str type = str_trim(str_cut(&media, ';'));
+    for (size_t i = 0; i < LEN(types); i++)
+        if (str_is(type, types[i]))
+            return str_find(media, S("as=")) < 0;
+    return false;
+}
+
 /* The first of the media types that is served decides. */
 enum api_form api_form_of(struct str accept, struct str include)
 {
+    bool any = !str_trim(accept).n;
     while (accept.n) {
         struct str media = str_cut(&accept, ',');
         if (str_find(media, S("as=Table")) >= 0)
             return str_is(include, "Object") ? FORM_TABLE_OBJECTS : str_is(include, "None") ? FORM_TABLE_BARE : FORM_TABLE;
         if (str_find(media, S("as=PartialObjectMetadata")) >= 0)
             return FORM_METADATA;
-        if (str_find(media, S("application/json")) >= 0 && str_find(media, S("as=")) < 0)
+        if (takes_json(media)) {
+            any = true;
             break;
+        }
     }
-    return FORM_OBJECT;
+    return any ? FORM_OBJECT : FORM_NONE;
 }
 
 void form_metadata(struct buf *b, struct str json)
@@ -32,15 +46,38 @@ void form_metadata(struct buf *b, struct str json)
     jw_end(b, '}');
 }
 
-static void column(struct buf *b, const char *name, const char *type, const char *format, int priority)
+static void column(struct buf *b, const char *name, const char *type, const char *format, const char *path, int priority)
 {
+    char words[256];
     jw_begin(b, '{');
     jw_kstr(b, "name", str_of(name));
     jw_kstr(b, "type", str_of(type));
     jw_kstr(b, "format", str_of(format));
-    jw_kstr(b, "description", str_of(name));
+    snprintf(words, sizeof words, "%s%s", path ? "Custom resource definition column (in JSONPath format): " : "", path ? path : name);
+    jw_kstr(b, "description", str_of(words));
     jw_kint(b, "priority", priority);
     jw_end(b, '}');
+}
+
+/* As the CRD has it; NULL: not a column of ours. */
+static const char *column_path(const struct resource *r, const char *name)
+{
+    for (const struct model_column *c = r->type ? r->type->columns : NULL; c && c->name; c++)
+        if (!strcmp(c->name, name))
+            return c->path;
+    return NULL;
+}
+
+static void columns(struct buf *b, const struct resource *r)
+{
+    jw_kbegin(b, "columnDefinitions", '[');
+    column(b, "Name", "string", "name", NULL, 0);
+    for (size_t i = 0; i < r->ncolumns; i++) {
+        const struct resource_column *c = &r->columns[i];
+        bool text = *c->path == '#' || (!strcmp(c->type, "date") && !r->type);      /* as Kubernetes calls its own kinds' */
+        column(b, c->name, text ? "string" : c->type, "", column_path(r, c->name), c->priority);
+    }
+    jw_end(b, ']');
 }
 
 void table_begin(struct buf *b, const struct resource *r)
@@ -48,13 +85,10 @@ void table_begin(struct buf *b, const struct resource *r)
     jw_begin(b, '{');
     jw_kstr(b, "kind", S("Table"));
     jw_kstr(b, "apiVersion", S("meta.k8s.io/v1"));
-    jw_kbegin(b, "columnDefinitions", '[');
-    if (r) {
-        column(b, "Name", "string", "name", 0);
-        for (size_t i = 0; i < r->ncolumns; i++)
-            column(b, r->columns[i].name, !strcmp(r->columns[i].type, "date") && !r->type ? "string" : r->columns[i].type, "", r->columns[i].priority);
-    }
-    jw_end(b, ']');
+    if (r)
+        columns(b, r);
+    else
+        jw_kraw(b, "columnDefinitions", S("null"));
     jw_kbegin(b, "rows", '[');
 }
 
@@ -109,8 +143,32 @@ static void age(char out[32], int64_t seconds)
         snprintf(out, 32, "%lldd", s / 86400);
 }
 
+/* How many members the objects at these paths have together. */
+static int64_t count(struct str paths, struct str json)
+{
+    int64_t n = 0;
+    AUTO_ARENA struct arena a = { .limit = LIMIT_API_BODY };
+    while (paths.n) {
+        char path[64];
+        struct str one = str_cut(&paths, '+');
+        snprintf(path, sizeof path, "%.*s", SFMT(one));
+        struct str at = look_up(json, path);
+        struct json_cur cur = json_begin(at);
+        if (!at.p || json_kind(&cur) != JSON_OBJECT)
+            continue;
+        json_enter(&cur);
+        for (struct str key; json_member(&cur, &a, &key); n++)
+            json_skip(&cur);
+    }
+    return n;
+}
+
 static void cell(struct buf *b, const struct resource_column *col, struct str json, int64_t now_us)
 {
+    if (*col->path == '#') {
+        jw_int(b, count(str_of(col->path + 1), json));
+        return;
+    }
     struct str v = look_up(json, col->path);
     bool date = !strcmp(col->type, "date");
     if (!v.p) {

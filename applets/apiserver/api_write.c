@@ -77,6 +77,7 @@ static int namespace_takes(struct api_call *c, struct str name)
                        SFMT(api_resource_name(c->path.r, &c->arena)), SFMT(name), SFMT(c->path.ns));
     }
     c->about = c->path.ns;
+    c->path.r = resource_by_prefix(S("namespaces"));      /* it is the namespace that is missing */
     return rc < 0 ? -1 : kr_fail(&c->e, KR_NOT_FOUND, "namespaces \"%.*s\" not found", SFMT(c->path.ns));
 }
 
@@ -267,8 +268,10 @@ static int apply_patch(struct api_call *c, const struct json *tree, struct json 
         *object = strategic_merge(&c->arena, resource_object(c->path.r), tree, patch, &c->e);
     else if (str_starts(type, S("application/merge-patch+json")))
         *object = patch_merge(&c->arena, tree, patch, &c->e);
-    else if (!(*object = patch_json(&c->arena, tree, patch, NULL, &c->e)))
-        return c->e.code == KR_TOO_LARGE ? -1 : kr_wrap(&c->e, "the server rejected our request due to an error in our request");
+    else if (!(*object = patch_json(&c->arena, tree, patch, NULL, &c->e)) && c->e.code != KR_TOO_LARGE) {
+        c->options = "";
+        kr_wrap(&c->e, "the server rejected our request due to an error in our request");
+    }
     return *object ? 0 : -1;
 }
 

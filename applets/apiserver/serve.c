@@ -21,6 +21,7 @@ struct held {                                     /* a request from its head to 
     struct api_reply reply;
     struct watcher *watcher;
     bool write, waited;
+    bool columns_told;                            /* a watch of tables: the first row comes with them */
     int64_t until_us;                             /* while it waits for reply.wait_for */
     struct portforward *forward;
     struct follow *follow;
@@ -72,7 +73,8 @@ static void watch_close(void *ctx)
 static void watch_render(void *ctx, struct buf *out, struct version *v)
 {
     struct held *h = ctx;
-    form_one(out, v->r, h->reply.form, v->json, loop_wall_us(h->s->api->loop), false);
+    form_one(out, v->r, h->reply.form, v->json, loop_wall_us(h->s->api->loop), !h->columns_told);
+    h->columns_told = true;
 }
 
 static void start_watch(struct held *h)
@@ -83,6 +85,7 @@ static void start_watch(struct held *h)
     r->start.user = (struct watcher_user){ watch_write, watch_queued, watch_close, r->form != FORM_OBJECT ? watch_render : NULL, h };
     hreq_start(h->r, 200, (struct http_fields){ f, LEN(f) });
     hreq_write(h->r, buf_view(&r->body));
+    h->columns_told = r->body.n > 0;
     buf_free(&r->body);
     h->watcher = watch_add(h->s->api->watches, &r->start, &e);
     if (h->watcher)

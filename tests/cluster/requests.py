@@ -324,7 +324,7 @@ def main():
     script()
     s.check('at least 120 requests', len(steps) >= 120 and len({x['name'] for x in steps}) == len(steps), str(len(steps)))
     if kubectl('get', 'crd', 'runs.kruntimes.io', check=False).returncode:
-        kubectl('apply', '-f', os.path.join(TOP, 'crds'))
+        kubectl('apply', '-k', os.path.join(TOP, 'crds'))
     kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s')
     real = Api(os.path.join(CLUSTER, 'admin.conf'))
     with tempfile.TemporaryDirectory() as state:

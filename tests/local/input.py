@@ -47,6 +47,22 @@ with instance() as i:
     status, answer = i.api.call('POST', RUNS, run_object('bad', ['x'], entrypoint='../x', timeoutSeconds=0))
     s.equal('API: 422 with causes', (status, sorted(c['field'] for c in answer['details']['causes'])), (422, ['spec.entrypoint', 'spec.timeoutSeconds']))
     s.equal('API: nobody may do nothing', i.api.as_user({}).call('GET', RUNS)[0], 403)
+    who = {k: v for k, v in i.api.headers.items() if k == 'Authorization'}
+    accepts = lambda media: i.api.as_user(dict(who, Accept=media))
+    status, answer = accepts('image/png').call('GET', RUNS)
+    s.equal('API: no form of it that the client takes', (status, answer['reason'], answer.get('details')), (406, 'NotAcceptable', None))
+    s.equal('API: or the second one', accepts('image/png, application/*;q=0.5').call('GET', RUNS)[0], 200)
+    TABLE = 'application/json;as=Table;v=v1;g=meta.k8s.io'
+    maps = '/api/v1/namespaces/default/configmaps'
+    for n in range(2):
+        i.api.call('POST', maps, {'metadata': {'name': 'm%d' % n}, 'data': {'a': '1', 'b': '2'}, 'binaryData': {'c': 'eA=='}})
+    seen = [e['object'] for e in accepts(TABLE).watch(maps + '?watch=1&timeoutSeconds=1&fieldSelector=metadata.name!%3Dkube-root-ca.crt')]
+    s.equal('API: a watch of tables has its columns once', [[c['name'] for c in t['columnDefinitions'] or []] for t in seen], [['Name', 'Data', 'Age'], []])
+    s.equal('API: and counts what ConfigMaps hold', [t['rows'][0]['cells'][:2] for t in seen], [['m0', 3], ['m1', 3]])
+    status, answer = i.api.call('POST', RUNS + '?fieldValidation=Sometimes', run_object('x', ['x']))
+    s.equal('API: a mistake in a parameter', (status, answer['details']['kind'], answer['details']['causes'][0]['field']), (422, 'CreateOptions', 'fieldValidation'))
+    status, answer = i.api.call('POST', RUNS, dict(run_object('x', ['x']), kind='Walk'))
+    s.equal('API: another kind', (status, answer['details']['causes'][0]['field']), (422, 'kind'))
     s.equal('API: a wrong token', i.api.as_user({'Authorization': 'Bearer x'}).call('GET', RUNS)[0], 401)
 
     # usage

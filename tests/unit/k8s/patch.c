@@ -50,7 +50,7 @@ static const struct { const char *doc, *patch, *want; enum patch_failure why; } 
     { "{\"foo\":1}", "[]", "{\"foo\":1}", PATCH_OK },
     { "{}", "{}", NULL, PATCH_MALFORMED },
     { "{}", "[1]", NULL, PATCH_MALFORMED },
-    { "{}", "[{\"op\":\"spam\",\"path\":\"\"}]", NULL, PATCH_MALFORMED },
+    { "{}", "[{\"op\":\"spam\",\"path\":\"\"}]", NULL, PATCH_UNKNOWN_OP },
     { "{}", "[{\"path\":\"\"}]", NULL, PATCH_MALFORMED },
     { "{}", "[{\"op\":\"add\",\"value\":1}]", NULL, PATCH_MALFORMED },
     { "{}", "[{\"op\":\"add\",\"path\":null,\"value\":1}]", NULL, PATCH_MALFORMED },
