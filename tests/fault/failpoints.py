@@ -186,12 +186,12 @@ def pod_is_lost(l):
 
 def pod_drains(l):
     pod = pod_of(l, 'spare')
-    name = l.run('handed-back', '[ $KRUNTIME_ATTEMPT -gt 1 ] || { while [ ! -e %s/go ]; do sleep 0.01; done; exit 1; }' % l.i.dir, runtime='spare', retry={})
+    go = os.path.join(l.i.dir, 'go-%d' % l.round)
+    name = l.run('handed-back', '[ $KRUNTIME_ATTEMPT -gt 1 ] || { while [ ! -e %s ]; do sleep 0.01; done; exit 1; }' % go, runtime='spare', retry={})
     until(lambda: l.status(name).get('phase') == 'Running')
     l.api.call('DELETE', PODS + '/' + pod['name'], retry=True)
-    ready = lambda: [c['status'] for c in l.status(pod['name'], PODS).get('conditions', []) if c['type'] == 'Ready']
-    until(lambda: ready() != ['True'])      # it has begun to drain
-    open(l.i.dir + '/go', 'w').close()
+    until(lambda: 'draining' in open(os.path.join(l.i.state, 'pods', pod['uid'], 'runtimed.log')).read())
+    open(go, 'w').close()
 
 
 def log_is_read(l):
@@ -322,17 +322,6 @@ def renew(l, runtime):
 
 # ---- the verdict -----------------------------------------------------------------------------------------------------------------
 
-def executed(state):
-    """PIDs of processes that Runs of this instance started."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir('/proc')):
-        with contextlib.suppress(OSError):
-            env = open('/proc/%s/environ' % pid, errors='replace').read()
-            if 'KRUNTIME_RUN_UID=' in env and state in env:
-                found.append(open('/proc/%s/cmdline' % pid).read().replace('\0', ' '))
-    return found
-
-
 def judge_runs(l, phases):
     items = {r['metadata']['name']: r for r in l.api.call('GET', RUNS)[1]['items']}
     executions = collections.Counter(tuple(line.split()) for line in open(l.journal))
@@ -367,9 +356,8 @@ def judge_leftovers(l, items):
             with contextlib.suppress(FileNotFoundError):
                 digest = 'sha256:' + hashlib.sha256(open(os.path.join(store, a['location']['filesystem']['path']), 'rb').read()).hexdigest()
                 s.equal('digest of %s' % r['metadata']['name'], digest, a['digest'])
-    s.check('no process of a Run is left', until(lambda: not executed(l.i.state)), str(executed(l.i.state)))
-    homes = lambda: [os.path.join(d, x) for d, folders, _ in os.walk(l.i.state) if os.path.basename(d) == 'workspace' for x in folders if x[0] != '.']
-    s.check('no workspace is left', until(lambda: not homes()), str(homes()))
+    s.check('no process of a Run is left', until(lambda: not l.i.executed()), str(l.i.executed()))
+    s.check('no workspace is left', until(lambda: not l.i.workspaces()), str(l.i.workspaces()))
 
 
 def main():

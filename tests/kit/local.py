@@ -151,6 +151,20 @@ class Instance:
             time.sleep(0.05)      # polling on purpose: the watch is what other tests try
         return runs
 
+    def executed(self):
+        """Command lines of processes that Runs of this instance started."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            with contextlib.suppress(OSError):
+                env = open('/proc/%s/environ' % pid, errors='replace').read()
+                if 'KRUNTIME_RUN_UID=' in env and self.state in env:
+                    found.append(open('/proc/%s/cmdline' % pid).read().replace('\0', ' '))
+        return found
+
+    def workspaces(self):
+        """Folders of Runs on this instance's pods; those that wait for a Run begin with a dot."""
+        return [os.path.join(d, x) for d, folders, _ in os.walk(self.state) if os.path.basename(d) == 'workspace' for x in folders if x[0] != '.']
+
     def logs(self):
         out = []
         for base, _, files in os.walk(self.state):
