@@ -74,6 +74,8 @@ bool h2_can_open(const struct h2 *);
 bool h2_headers(struct h2 *, uint32_t stream, struct http_fields, bool end);
 bool h2_data(struct h2 *, uint32_t stream, struct str bytes, bool end);        /* copies */
 size_t h2_queued(const struct h2 *, uint32_t stream);                          /* bytes that wait in the stream */
+bool h2_is_full(const struct h2 *);                                             /* more than LIMIT_H2_QUEUED wait in all streams */
+uint64_t h2_moved(const struct h2 *, uint32_t stream);                         /* bytes that have left it for the output */
 void h2_reset(struct h2 *, uint32_t stream, enum h2_code);                     /* no event follows for it */
 void h2_consume(struct h2 *, uint32_t stream, size_t n);     /* gives window back; a stream that is gone has given back all of it */
 void h2_set_user(struct h2 *, uint32_t stream, void *user);
@@ -81,6 +83,7 @@ void *h2_user(const struct h2 *, uint32_t stream);
 void h2_ping(struct h2 *, uint64_t opaque);
 /* Graceful: announces the end (2^31-1), then with `final` the last stream that will be answered. */
 void h2_goaway(struct h2 *, enum h2_code, bool final);
+bool h2_has_begun(const struct h2 *);      /* the peer's preface and SETTINGS have come */
 size_t h2_streams(const struct h2 *);      /* open ones, either side's */
 /* Calls each(user) for every open stream; the streams must not be changed meanwhile. */
 #endif

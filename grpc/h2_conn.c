@@ -96,6 +96,7 @@ void h2_stream_free(struct h2 *c, struct h2_stream *s)
             }
     if (s->unconsumed && !c->dead)
         h2_return_window(c, NULL, s->unconsumed);
+    c->queued -= s->out.n - s->out_at;
     buf_free(&s->out);
     buf_free(&s->trailers);
     free(s);
@@ -109,25 +110,25 @@ void h2_maybe_closed(struct h2 *c, struct h2_stream *s)
     h2_stream_free(c, s);
 }
 
-bool h2_was_reset(const struct h2 *c, uint32_t id)
+struct h2_reset *h2_was_reset(struct h2 *c, uint32_t id)
 {
     for (size_t i = 0; i < LEN(c->reset); i++)
-        if (c->reset[i] == id)
-            return true;
-    return false;
+        if (c->reset[i].id == id)
+            return &c->reset[i];
+    return NULL;
 }
 
-static void put_reset(struct h2 *c, uint32_t id, enum h2_code code)
+static void put_reset(struct h2 *c, uint32_t id, const struct h2_stream *s, enum h2_code code)
 {
     h2_frame_head(&c->out, 4, FRAME_RST_STREAM, 0, id);
     h2_put_u32(&c->out, code);
-    c->reset[c->reset_n++ % LEN(c->reset)] = id;
+    c->reset[c->reset_n++ % LEN(c->reset)] = (struct h2_reset){ id, s ? s->recv_window : c->our_initial };
 }
 
 void h2_stream_fail(struct h2 *c, uint32_t id, enum h2_code code)
 {
     struct h2_stream *s = h2_find(c, id);
-    put_reset(c, id, code);
+    put_reset(c, id, s, code);
     if (s) {
         if (s->head_seen || !h2_is_peers(c, id))             /* a request that was never shown goes unseen */
             h2_event_add(c, (struct h2_event){ .type = H2_RESET, .stream = id, .user = s->user, .code = code });
@@ -154,7 +155,7 @@ void h2_reset(struct h2 *c, uint32_t id, enum h2_code code)
     drop_events(c, id);
     if (!s || c->dead)
         return;
-    put_reset(c, id, code);
+    put_reset(c, id, s, code);
     h2_stream_free(c, s);
 }
 
@@ -388,6 +389,7 @@ void h2_ping(struct h2 *c, uint64_t opaque)
     h2_put_u32(&c->out, (uint32_t)opaque);
 }
 
+bool h2_has_begun(const struct h2 *c) { return c->settings_seen; }
 size_t h2_streams(const struct h2 *c) { return c->n; }
 
 void h2_set_user(struct h2 *c, uint32_t id, void *user)

@@ -28,6 +28,7 @@ struct h2_stream {
     uint32_t unconsumed;                       /* received bytes that h2_consume has not given back */
     uint32_t unreturned;                       /* given back, but no WINDOW_UPDATE told yet */
     struct buf out; size_t out_at;             /* data that waits */
+    uint64_t moved;                            /* bytes of it that have left for the output */
     struct buf trailers; size_t ntrailers;     /* fields that go behind it, as name\0value\0 */
     int64_t content_length, received;          /* -1: not said */
     bool ready, end_queued, has_trailers, ended_local, ended_remote, head_seen, head_request;
@@ -51,7 +52,9 @@ struct h2 {
     struct buf block;                          /* header block in progress */
     uint32_t block_stream; bool block_end, in_block;
     struct buf encoded;                        /* header block being sent */
-    uint32_t reset[256]; size_t reset_n;       /* streams we reset lately: what still comes for them is passed over */
+    size_t queued;                             /* data that waits in all streams */
+    /* Streams we reset lately: what still comes for them is passed over, DATA as far as their windows reached. */
+    struct h2_reset { uint32_t id; int64_t window; } reset[256]; size_t reset_n;
     int64_t budget_us;                         /* glitches: a token bucket in time */
     int64_t now_us;
     int64_t settings_at_us;                    /* first input: our SETTINGS wait for their ACK from then on */
@@ -73,7 +76,7 @@ void h2_maybe_closed(struct h2 *, struct h2_stream *);         /* both ends over
 void h2_frame_head(struct buf *, size_t n, unsigned type, unsigned flags, uint32_t stream);
 void h2_put_u32(struct buf *, uint32_t);
 uint32_t h2_u32(const char *p);
-bool h2_was_reset(const struct h2 *, uint32_t id);
+struct h2_reset *h2_was_reset(struct h2 *, uint32_t id);          /* NULL: not lately */
 static inline bool h2_is_peers(const struct h2 *c, uint32_t id) { return (id & 1) == (c->role == H2_SERVER); }
 /* h2_receive.c */
 void h2_receive(struct h2 *, const struct frame *);

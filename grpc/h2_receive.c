@@ -41,12 +41,15 @@ static void peer_ended(struct h2 *c, struct h2_stream *s)
 
 /* A stream that is gone: did we end it, so that what still comes may have been on its way? A client ends every stream it
  * gives up, and of its own numbers no harm can come. */
-static bool may_have_crossed(const struct h2 *c, uint32_t id) { return c->role == H2_CLIENT || h2_was_reset(c, id); }
+static bool may_have_crossed(struct h2 *c, uint32_t id) { return c->role == H2_CLIENT || h2_was_reset(c, id); }
 
 static void on_closed_data(struct h2 *c, const struct frame *f, const struct h2_stream *s)
 {
+    struct h2_reset *r = s ? NULL : h2_was_reset(c, f->stream);
     h2_return_window(c, NULL, (uint32_t)f->payload.n);
-    if (!s && may_have_crossed(c, f->stream))
+    if (r && (r->window -= (int64_t)f->payload.n) < 0)
+        h2_die(c, H2_FLOW_CONTROL_ERROR, "more DATA than the window of a stream that was reset");
+    else if (!s && may_have_crossed(c, f->stream))
         h2_spend(c, f->payload.n == 0);
     else
         h2_stream_fail(c, f->stream, H2_STREAM_CLOSED);
@@ -119,7 +122,7 @@ static struct h2_stream *stream_for_block(struct h2 *c, uint32_t id)
         return NULL;
     }
     c->last_peer = id;
-    if (c->peer_streams >= c->max_peer || c->goaway_final || c->out.n > LIMIT_H2_OUTPUT) {
+    if (c->peer_streams >= c->max_peer || c->goaway_final || c->out.n > LIMIT_H2_OUTPUT || h2_is_full(c)) {
         h2_stream_fail(c, id, H2_REFUSED_STREAM);
         return NULL;
     }

@@ -125,6 +125,8 @@ bool h2_data(struct h2 *c, uint32_t id, struct str bytes, bool end)
         s->out_at = 0;
     }
     buf_str(&s->out, bytes);
+    if (!s->out.failed)
+        c->queued += bytes.n;
     if (s->out.failed) {
         h2_stream_fail(c, id, H2_INTERNAL_ERROR);
         return false;
@@ -138,6 +140,14 @@ size_t h2_queued(const struct h2 *c, uint32_t id)
 {
     const struct h2_stream *s = h2_find(c, id);
     return s ? queued(s) : 0;
+}
+
+bool h2_is_full(const struct h2 *c) { return c->queued > LIMIT_H2_QUEUED; }
+
+uint64_t h2_moved(const struct h2 *c, uint32_t id)
+{
+    const struct h2_stream *s = h2_find(c, id);
+    return s ? s->moved : 0;
 }
 
 /* One DATA frame of s. */
@@ -160,6 +170,8 @@ static void put_data(struct h2 *c, struct h2_stream *s)
         buf_add(&c->out, s->out.p + s->out_at, n);
     }
     s->out_at += n;
+    s->moved += n;
+    c->queued -= n;
     s->send_window -= (int64_t)n;
     c->send_window -= (int64_t)n;
     if (!last)

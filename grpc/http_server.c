@@ -102,6 +102,7 @@ void hreq_body(struct hreq *r, struct str bytes)
         return;
     }
     buf_str(&r->body, bytes);
+    r->moved_us = loop_now_us(r->c->d->loop);
     if (r->body.failed)
         collect_failed(r);
 }
@@ -177,10 +178,29 @@ static void flush(struct hconn *c)
     link_want_write(c->link, waits);
 }
 
-static void tell_writable(struct hconn *c)
+static bool owes_body(const struct hreq *r) { return r->got && !r->got_end && !r->full && !r->started; }
+
+/* A stream that waits for the peer's window: since when has nothing left it? What waits for the socket is the connection's. */
+static void look_at_queue(struct hreq *r)
 {
+    uint64_t moved = h2_moved(r->c->h2, r->stream);
+    r->waits = h2_queued(r->c->h2, r->stream) > 0;
+    if (moved != r->moved || !r->moved_us || r->c->stalled)
+        r->moved_us = loop_now_us(r->c->d->loop);
+    r->moved = moved;
+    if (!r->waits)
+        r->moved_us = 0;
+}
+
+static void look_at_exchanges(struct hconn *c)
+{
+    c->stuck_us = 0;
     for (struct hreq *r = c->reqs, *next; r; r = next) {
         next = r->next;
+        if (r->waits)
+            look_at_queue(r);
+        if ((r->waits || owes_body(r)) && (!c->stuck_us || r->moved_us < c->stuck_us))
+            c->stuck_us = r->moved_us;
         if (r->want_writable && hreq_queued(r) < HTTP_LOW_WATER) {
             r->want_writable = false;
             if (c->d->user.writable)
@@ -189,14 +209,22 @@ static void tell_writable(struct hconn *c)
     }
 }
 
+/* It owes a head: that has less time than an idle connection. */
+static bool owes_head(const struct hconn *c)
+{
+    return c->mode == HCONN_NEW || c->reading_head || (c->mode == HCONN_H2 && !h2_has_begun(c->h2));
+}
+
 /* What the connection waits for decides about its one timer. */
 static void rearm(struct hconn *c)
 {
     int64_t at = 0;
     if (c->stalled)
         at = c->since_us + STALL_US;
+    else if (c->stuck_us)
+        at = c->stuck_us + STALL_US;
     else if (!c->nreqs)
-        at = c->since_us + (c->mode == HCONN_NEW || c->reading_head ? HEAD_US : c->d->idle_us);
+        at = c->since_us + (owes_head(c) ? HEAD_US : c->d->idle_us);
     if (at)
         loop_timer_at(c->d->loop, &c->timer, at);
     else
@@ -219,7 +247,7 @@ static void turn(struct loop *loop, struct defer *defer)
     if (!c->dead && c->mode == HCONN_H2)
         h2_serve_events(c);
     if (!c->dead)
-        tell_writable(c);
+        look_at_exchanges(c);
     if (c->mode == HCONN_H2 && h2_is_done(c->h2))
         c->dead = true;
     if (c->mode == HCONN_H1 && c->close_after && !c->out.n && !c->nreqs)
@@ -276,9 +304,27 @@ static void ready(struct link *l, void *ctx)
     hconn_turn(c);
 }
 
+/* Ends the exchanges that wait for a peer that doesn't go on. */
+static void end_stuck(struct hconn *c)
+{
+    int64_t since = loop_now_us(c->d->loop) - STALL_US;
+    for (struct hreq *r = c->reqs, *next; r; r = next) {
+        next = r->next;
+        if (r->waits && r->moved_us <= since)
+            hreq_reset(r, H2_CANCEL);
+        else if (owes_body(r) && r->moved_us <= since)
+            hreq_respond(r, 408, (struct http_fields){ 0 }, S("the request's body did not come\n"));
+    }
+    hconn_turn(c);
+}
+
 static void expired(struct loop *loop, struct timer *t)
 {
     struct hconn *c = container_of(t, struct hconn, timer);
+    if (!c->stalled && c->stuck_us) {
+        end_stuck(c);
+        return;
+    }
     if (c->mode == HCONN_H2 && !c->stalled && !c->nreqs && !c->drain) {
         c->drain = true;
         h2_goaway(c->h2, H2_NO_ERROR, true);
@@ -382,17 +428,30 @@ void hreq_collect(struct hreq *r, size_t max, void (*got)(struct hreq *, struct 
 {
     r->body.max = max;
     r->got = got;
+    r->moved_us = loop_now_us(r->c->d->loop);
     struct str length = http_get(hreq_fields(r), "content-length");
     uint64_t n;
     if (r->expect_continue && str_u64(length, &n) && n > max)
         r->expect_continue = false;          /* no 100: the refusal comes with the first byte, or as the client gives up */
 }
 
+static void will_wait(struct hreq *r)
+{
+    if (!r->waits)
+        r->moved_us = 0;
+    r->waits = r->c->mode == HCONN_H2;
+}
+
 void hreq_respond(struct hreq *r, int status, struct http_fields f, struct str body)
 {
     if (r->over || r->started)
         return;
+    if (body.n > HTTP_LOW_WATER && r->c->mode == HCONN_H2 && h2_is_full(r->c->h2)) {
+        hreq_reset(r, H2_ENHANCE_YOUR_CALM);         /* it was begun before the queue was full */
+        return;
+    }
     r->started = true;
+    will_wait(r);
     if (r->c->mode == HCONN_H2) {
         bool head = str_is(r->method, "HEAD");
         h2_serve_start(r, status, f, !body.n || head);
@@ -425,6 +484,7 @@ void hreq_write(struct hreq *r, struct str bytes)
 {
     if (r->over || r->finished || !r->started || !bytes.n)
         return;
+    will_wait(r);
     if (r->c->mode == HCONN_H2)
         h2_serve_write(r, bytes, false);
     else

@@ -27,6 +27,7 @@ struct hconn {
     struct hreq *h1_req;                  /* the exchange whose request is being read or answered */
     struct defer turn;
     struct timer timer;
+    int64_t stuck_us;                     /* the exchange that has not moved for longest; 0: none has to */
     int64_t since_us;                     /* begin of what the timer watches: idleness, a head, a write that stalls */
     bool reading_head, stalled, drain, dead, upgraded, close_after;
 };
@@ -40,10 +41,12 @@ struct hreq {
     struct buf body;                      /* hreq_collect */
     void (*got)(struct hreq *, struct str, const struct kr_err *);
     size_t held;                          /* window not given back while paused */
+    uint64_t moved;                       /* of what is queued, when it was looked at last */
+    int64_t moved_us;                     /* since then nothing moved: neither to the peer, nor from it while it owes a body that is collected */
     bool got_end;                         /* the request is complete */
     bool started, finished;               /* response: head sent, end sent */
     bool chunked, no_body, keep_alive, expect_continue;     /* HTTP/1.1 */
-    bool paused, full, want_writable, over;
+    bool paused, full, want_writable, over, waits;          /* waits: HTTP/2, something may be queued */
 };
 struct httpd {
     struct loop *loop;

@@ -312,6 +312,32 @@ TEST(a_client_that_does_not_read_is_refused)
     ENDS_DONE();
 }
 
+static void large_answer(struct h2_end *e, const struct h2_event *ev)
+{
+    static char body[1 << 20];
+    if (ev->type == H2_HEADERS && h2_headers(e->h, ev->stream, H2_200, false))
+        h2_data(e->h, ev->stream, (struct str){ body, sizeof body }, true);
+}
+
+TEST(no_more_is_queued_for_a_client_that_takes_nothing_than_the_limit_and_an_answer)
+{
+    BOTH_ENDS(0, 0);
+    size_t refused = 0, queued = 0;
+    s.on = large_answer;
+    c.hold = true;
+    h2_pump(&c, &s, 4096);
+    for (int i = 0; i < 120; i++) {
+        uint32_t id = h2_open(c.h, H2_GET, false, NULL);       /* open, or its end would give the window back */
+        h2_pump(&c, &s, 65536);
+        queued += h2_queued(s.h, id);
+        refused += str_find(h2_end_trace(&c), S("RESET")) >= 0;
+        buf_clear(&c.trace);
+    }
+    CHECK_INT(queued, LIMIT_H2_QUEUED + (1 << 20));
+    CHECK_INT(refused, 120 - 16 - 64 - 1);         /* 16 are within the connection's window */
+    ENDS_DONE();
+}
+
 TEST(fields_that_must_not_be_sent)
 {
     BOTH_ENDS(0, 0);

@@ -269,6 +269,60 @@ TEST(pipelined_requests_are_answered_in_order)
     end(&x);
 }
 
+/* ---- peers that do not go on ---------------------------------------------------------------------------------------- */
+
+/* In steps, so that the client's pings are answered. */
+static void pass(struct fixture *x, int seconds)
+{
+    for (; seconds > 0; seconds -= 5) {
+        here_skip(&x->h, (seconds < 5 ? seconds : 5) * INT64_C(1000000));
+        here_run(&x->h, 20000);
+    }
+}
+
+static void stuck_upload(enum http_version v)
+{
+    struct fixture x;
+    struct call q = { 0 };
+    begin(&x, v);
+    START(&x, &q, .method = S("POST"), .path = S("/echo"), .body = S("some"), .more = true);
+    here_until_is(&x.h, &x.begun, 1);
+    pass(&x, 55);
+    hcall_write(q.c, S("more"));                   /* within the minute: it may take another */
+    here_run(&x.h, 20000);
+    pass(&x, 55);
+    CHECK(!q.over && x.begun == 1 && !x.gone);
+    pass(&x, 5);
+    here_until(&x.h, &q.over);
+    CHECK_INT(q.status, 408);
+    here_until_is(&x.h, &x.gone, 1);
+    end(&x);
+}
+TEST(a_body_that_stops_coming_is_given_up_over_http1) { stuck_upload(HTTP_11); }
+TEST(a_body_that_stops_coming_is_given_up_over_http2) { stuck_upload(HTTP_2); }
+
+TEST(a_stream_whose_window_stays_shut_is_reset_and_others_go_on)
+{
+    struct fixture x;
+    struct call big = { 0 }, held = { 0 }, small = { 0 };
+    begin(&x, HTTP_2);
+    START(&x, &held, .method = S("GET"), .path = S("/hold"));
+    START(&x, &big, .method = S("GET"), .path = S("/big"));
+    hcall_pause(big.c, true);                      /* a window of 1 MiB for 3 MB */
+    here_until_is(&x.h, &x.begun, 2);
+    here_run(&x.h, 50000);
+    for (int i = 0; i < 3; i++) {                  /* what others do on the connection makes no difference */
+        here_skip(&x.h, 25000000);
+        START(&x, &small, .method = S("GET"), .path = S("/small"));
+        here_until(&x.h, &small.over);
+        CHECK_INT(small.status, 200);
+    }
+    here_until(&x.h, &big.over);
+    CHECK(big.failed && !held.over);
+    CHECK_INT(big.code, KR_CANCELLED);
+    end(&x);
+}
+
 /* ---- upgrade ------------------------------------------------------------------------------------------------------- */
 
 static void up_begin(struct hreq *r, void *ctx)
