@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * api_log: GET pods/NAME/log, from the files that the local node keeps beneath its folder: UID/runtimed.log and
- * UID/runtime-server.log. The node and this process share a machine, so the file is read where it lies; a Run can write
- * in its pod's folder, hence no symlink and nothing but a plain file is followed.
- *
- * Not here, and refused: previous. A process that is started again goes on in the same file, so what was before is in it.
+ * UID/runtime-server.log, and what the process before wrote as UID/runtimed.previous.log. The node and this process share
+ * a machine, so the file is read where it lies; a Run can write in its pod's folder, hence no symlink and nothing but a
+ * plain file is followed.
  */
 #include "applets/apiserver/api.h"
 #include "applets/apiserver/follow.h"
@@ -46,23 +45,27 @@ static int choose(struct api_call *c, const struct json *pod, struct str *ret)
     return 0;
 }
 
-static int waiting(struct api_call *c, struct str container)
+/* There is no such file. */
+static int absent(struct api_call *c, struct str container, bool previous)
 {
+    if (previous)
+        return kr_fail(&c->e, KR_BAD_REQUEST, "previous terminated container \"%.*s\" in pod \"%.*s\" not found", SFMT(container), SFMT(c->path.name));
     return kr_fail(&c->e, KR_BAD_REQUEST, "container \"%.*s\" in pod \"%.*s\" is waiting to start", SFMT(container), SFMT(c->path.name));
 }
 
 static int open_log(struct api_call *c, const struct json *pod, struct str container)
 {
     struct str uid = json_string(json_get(json_get(pod, "metadata"), "uid"));
+    bool previous = api_query_bool(c, "previous");
     const char *file = str_is(container, "runtimed") ? "runtimed" : str_is(container, "runtime") ? "runtime-server" : NULL;
     if (!c->api->pods_dir.n)
         return kr_fail(&c->e, KR_UNAVAILABLE, "this server has no pods' folder to read logs from (--pods-dir)");
     if (!file || !uid.n)
-        return waiting(c, container);
-    struct str path = arena_fmt(&c->arena, "%.*s/%.*s/%s.log", SFMT(c->api->pods_dir), SFMT(uid), file);
+        return absent(c, container, previous);
+    struct str path = arena_fmt(&c->arena, "%.*s/%.*s/%s%s", SFMT(c->api->pods_dir), SFMT(uid), file, previous ? LOG_PREVIOUS : ".log");
     int fd = open(path.p, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
-        return errno == ENOENT ? waiting(c, container) : kr_fail_sys(&c->e, KR_SYSTEM, errno, "the log of container \"%.*s\" can't be opened", SFMT(container));
+        return errno == ENOENT ? absent(c, container, previous) : kr_fail_sys(&c->e, KR_SYSTEM, errno, "the log of container \"%.*s\" can't be opened", SFMT(container));
     return fd;
 }
 
@@ -118,8 +121,6 @@ static int read_view(struct api_call *c, struct log_view *v, int64_t *lines)
     struct str since = api_query(c, "sinceTime");
     int64_t seconds;
     *v = (struct log_view){ .stamps = api_query_bool(c, "timestamps") };
-    if (api_query_bool(c, "previous"))
-        return kr_fail(&c->e, KR_BAD_REQUEST, "previous is not offered for the logs of this server's pods: a process that is started again goes on in the same log");
     if (number(c, "tailLines", 0, lines) < 0 || number(c, "limitBytes", 1, &v->limit) < 0 || number(c, "sinceSeconds", 1, &seconds) < 0)
         return -1;
     if (since.n && seconds >= 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * follow: inotify tells when the file grew or went; it is read as fast as the reader takes it, never faster. Tested in
+ * follow: inotify tells when the file grew, went or was renamed; it is read as fast as the reader takes it, never faster. Tested in
  * tests/unit/applets/apiserver_log.c and with kubectl.
  */
 #include "applets/apiserver/follow.h"
@@ -83,11 +83,20 @@ static void end(struct follow *f)
     f->user.end(f->user.ctx);
 }
 
+/* Nobody writes it any more: it was removed, or is the log of a process that another one has followed. */
+static bool is_over(const struct follow *f)
+{
+    char link[32], path[4096];
+    struct stat st;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", f->fd);
+    ssize_t n = readlink(link, path, sizeof path);
+    return fstat(f->fd, &st) < 0 || st.st_nlink == 0 || (n > 0 && str_ends((struct str){ path, (size_t)n }, S(LOG_PREVIOUS)));
+}
+
 static void read_on(struct follow *f)
 {
     char chunk[CHUNK];
-    struct stat st;
-    bool gone = fstat(f->fd, &st) < 0 || st.st_nlink == 0;        /* before reading: what was written until then is read */
+    bool gone = is_over(f);              /* before reading: what was written until then is read */
     while (!f->ended && f->user.queued(f->user.ctx) < QUEUE_HIGH) {
         ssize_t n = pread(f->fd, chunk, sizeof chunk, f->at);
         if (n < 0 && errno == EINTR)
@@ -130,7 +139,7 @@ struct follow *follow_start(struct loop *loop, int fd, int64_t at, const struct 
     *f = (struct follow){ .loop = loop, .fd = fd, .at = at, .view = *view, .user = user, .rest = { .max = 2 * LINE_MAX }, .out = { .max = 16 * LINE_MAX } };
     f->notify = (struct fdsrc){ .fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), .ready = notified };
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    if (f->notify.fd < 0 || inotify_add_watch(f->notify.fd, path, IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF) < 0) {
+    if (f->notify.fd < 0 || inotify_add_watch(f->notify.fd, path, IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF) < 0) {
         kr_fail_sys(e, KR_SYSTEM, errno, "the log can't be followed");
         follow_free(f);
         return NULL;

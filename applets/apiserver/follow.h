@@ -20,7 +20,11 @@ struct log_view {
 size_t log_view_feed(struct log_view *, struct str text, bool last, struct buf *out);
 static inline bool log_view_over(const struct log_view *v) { return v->limit == 0; }
 
-/* Who reads on. The file stays open until it is freed or has ended: it was removed, or the limit is reached. */
+/* The local node gives the log of a process this ending when it starts the next one. */
+#define LOG_PREVIOUS ".previous.log"
+
+/* Who reads on. The file stays open until it is freed or has ended: it was removed, became the previous one, or the limit
+ * is reached. */
 struct follow_user {
     void (*write)(void *ctx, struct str bytes);
     size_t (*queued)(void *ctx);

@@ -330,6 +330,15 @@ static void start_again(struct loop *loop, struct timer *t)
     start_child(container_of(t, struct child_proc, again));
 }
 
+/* The log of the process before is kept beside that of the one to come: what it said last tells why it ended. */
+static int open_log(const struct child_proc *c, struct arena *a)
+{
+    const char *now = below(c->p, a, arena_fmt(a, "%s.log", c->what).p), *before = below(c->p, a, arena_fmt(a, "%s.previous.log", c->what).p);
+    if (rename(now, before) < 0 && errno != ENOENT)
+        log_warn(&log_std, "the log of a pod's last process can't be put aside", LOG_STR("pod", c->p->name), LOG_INT("errno", errno));
+    return open(now, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+}
+
 static void start_child(struct child_proc *c)
 {
     struct npod *p = c->p;
@@ -342,7 +351,7 @@ static void start_child(struct child_proc *c)
         set_ready(p, false);
         return;
     }
-    AUTO_CLOSE int log = open(below(p, &a, arena_fmt(&a, "%s.log", c->what).p), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    AUTO_CLOSE int log = open_log(c, &a);
     struct proc_spec s = { .argv = argv.v, .envp = env.v, .program = "/proc/self/exe", .dir = below(p, &a, "."), .in = -1, .out = log, .err = log,
                            .new_group = true, .death_signal = SIGKILL };
     c->started_us = loop_now_us(p->n->loop);

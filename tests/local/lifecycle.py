@@ -21,13 +21,24 @@ with instance() as i:
     s.equal('a run ends', i.wait(['one'])['one'].get('status', {}).get('phase'), 'Succeeded')
     pod = i.api.call('GET', RUNS + '/one')[1]['status']['assignedPod']
     uid = i.api.call('GET', PODS + '/' + pod)[1]['metadata']['uid']
+    kept = {}
     for container, file in (('runtimed', 'runtimed.log'), ('runtime', 'runtime-server.log')):
-        kept = open(os.path.join(i.state, 'pods', uid, file)).read()
+        kept[container] = open(os.path.join(i.state, 'pods', uid, file)).read()
         status, got = text(i.api, '%s/%s/log?container=%s' % (PODS, pod, container))
         s.equal(container + ': status', status, 200)
-        s.check(container + ': begins as the file does', bool(kept) and got.startswith(kept), repr(got[:200]))
+        s.check(container + ': begins as the file does', bool(kept[container]) and got.startswith(kept[container]), repr(got[:200]))
     s.equal('one line', text(i.api, '%s/%s/log?container=runtimed&tailLines=1' % (PODS, pod))[1].count('\n'), 1)
-    s.equal('what went before a restart is refused', text(i.api, '%s/%s/log?previous=true' % (PODS, pod))[0], 400)
+    for container, file in (('runtimed', 'runtimed.log'), ('runtime', 'runtime-server.log')):
+        previous = lambda: text(i.api, '%s/%s/log?container=%s&previous=true' % (PODS, pod, container))
+        s.equal(container + ': it was not started again', (previous()[0], 'previous terminated container \\"%s\\" in pod \\"%s\\" not found' % (container, pod) in previous()[1]), (400, True))
+        for pid in i.pids(file.removesuffix('.log')):
+            os.kill(pid, signal.SIGKILL)
+        end = time.monotonic() + DEADLINE
+        while previous()[0] == 400 and time.monotonic() < end:
+            time.sleep(0.05)
+        status, before = previous()
+        s.equal(container + ': started again, its log before', (status, before.startswith(kept[container])), (200, True))
+        s.check(container + ': the new one\'s does not go on there', not text(i.api, '%s/%s/log?container=%s' % (PODS, pod, container))[1].startswith(kept[container]))
     s.equal('no such pod', text(i.api, PODS + '/nobody/log')[0], 404)
     nobody = i.api.as_user({'Authorization': 'Bearer wrong'})
     s.equal('a stranger is not told', text(nobody, '%s/%s/log' % (PODS, pod))[0], 401)

@@ -109,12 +109,41 @@ TEST(log_of_a_pod_is_followed_until_it_goes)
     end(k);
 }
 
+/* The process is started again: its log becomes the previous one, and who follows it has read all of it. */
+TEST(log_of_a_pod_before_its_process_was_started_again)
+{
+    struct kit_api *k = begin();
+    struct loop *loop = loop_new(&clock_system);
+    struct reader r = { .got = { .max = 65536 } };
+    struct kr_err e = { 0 };
+    char before[300];
+    snprintf(before, sizeof before, "%.*s" LOG_PREVIOUS, (int)(strlen(file) - 4), file);
+    CHECK_INT(kit_call(k, "GET", LOG "?follow=true&tailLines=1", NULL, NULL), 200);
+    struct api_follow *from = k->reply.follow;
+    if (!CHECK(from != NULL))
+        return;
+    struct follow *f = follow_start(loop, TAKE_FD(from->fd), from->at, &from->view, (struct follow_user){ reader_write, reader_queued, reader_end, &r }, &e);
+    CHECK(!r.ended);
+    CHECK_INT(rename(file, before), 0);
+    CHECK_INT(fs_write(file, S("anew\n"), 0600, false, &e), 0);
+    loop_run_until(loop, reader_has, &r, loop_now_us(loop) + 20000000);
+    CHECK(r.ended);
+    CHECK_STR(buf_view(&r.got), S(""));
+    CHECK_STR(log_of(k, "", 200), S("anew\n"));
+    CHECK_STR(log_of(k, "?previous=true", 200), S("one\ntwo\nthree\n"));
+    CHECK_STR(log_of(k, "?previous=true&tailLines=1", 200), S("three\n"));
+    follow_free(f);
+    buf_free(&r.got);
+    loop_free(loop);
+    end(k);
+}
+
 TEST(log_of_a_pod_refusals)
 {
     struct kit_api *k = begin();
     CHECK_STR(log_of(k, "?container=x", 400), S("container x is not valid for pod p"));
     CHECK_STR(log_of(k, "?container=runtimed", 400), S("container \"runtimed\" in pod \"p\" is waiting to start"));
-    CHECK(str_starts(log_of(k, "?previous=true", 400), S("previous is not offered for the logs of this server's pods")));
+    CHECK_STR(log_of(k, "?previous=true", 400), S("previous terminated container \"runtime\" in pod \"p\" not found"));
     CHECK_STR(log_of(k, "?sinceSeconds=0", 400), S("sinceSeconds: Invalid value: \"0\": must be greater than or equal to 1"));
     CHECK_STR(log_of(k, "?sinceSeconds=5&sinceTime=2026-01-01T00:00:00Z", 400), S("at most one of `sinceTime` or `sinceSeconds` may be specified"));
     CHECK(str_starts(log_of(k, "?sinceTime=soon", 400), S("sinceTime: Invalid value: \"soon\"")));
