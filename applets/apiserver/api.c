@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define OWN_NAME "kruntimes-apiserver"             /* as a manager of fields */
+
 void api_reply_free(struct api_reply *r)
 {
     buf_free(&r->body);
@@ -285,7 +287,7 @@ int api_check(struct api *api, const struct api_user *user, struct str method, s
 static int ensure(struct api *api, const char *path, struct str body, struct kr_err *e)
 {
     struct api_reply r;
-    api_handle(api, &(struct api_request){ .method = S("POST"), .path = str_of(path), .body = body }, &r);
+    api_handle(api, &(struct api_request){ .method = S("POST"), .path = str_of(path), .user_agent = S(OWN_NAME), .body = body }, &r);
     int rc = r.status == 201 || r.status == 409 ? 0 : kr_fail(e, KR_SYSTEM, "what is always there can't be made (%s): %.*s", path, SFMT(buf_view(&r.body)));
     api_reply_free(&r);
     return rc;
@@ -299,7 +301,7 @@ static int put(struct api *api, const char *path, const char *name, struct str b
     if (ensure(api, path, body, e) < 0)
         return -1;
     buf_fmt(&whole, "%s/%s", path, name);
-    api_handle(api, &(struct api_request){ .method = S("PUT"), .path = buf_view(&whole), .body = body }, &r);
+    api_handle(api, &(struct api_request){ .method = S("PUT"), .path = buf_view(&whole), .user_agent = S(OWN_NAME), .body = body }, &r);
     int rc = r.status == 200 ? 0 : kr_fail(e, KR_SYSTEM, "\"%s\" can't be brought up to date: %.*s", whole.p, SFMT(buf_view(&r.body)));
     api_reply_free(&r);
     return rc;

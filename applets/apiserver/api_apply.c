@@ -2,8 +2,8 @@
 /*
  * api_apply: server-side apply, and who owns which field after any other write (k8s/managed.h knows how).
  *
- * Tracking costs a third of a write's time, so it begins with the first writer who names itself by ?fieldManager= (kubectl
- * does) or applies; a kube-apiserver tracks everybody. What was there before counts as "before-first-apply".
+ * Everybody is tracked from the creation on. An object that was made before that was so, or whose managers were reset, is
+ * tracked from its next apply on; what was there before counts as "before-first-apply".
  * The applied text may be YAML. Undeclared fields are refused with their place, under every fieldValidation: a manager can't
  * own what isn't stored.
  */
@@ -68,8 +68,8 @@ int api_track(struct api_call *c, struct json *object, const struct json *old, c
     if (read_manager(c, false, &who) < 0)
         return -1;
     managed_parse(&c->arena, base, &m);
-    if (!m.n && (old || !api_query(c, "fieldManager").n)) {
-        set_managers(c, object, &m);              /* nobody is tracked until somebody gives a name or an apply comes */
+    if (!m.n && old) {
+        set_managers(c, object, &m);              /* as with a kube-apiserver */
         return 0;
     }
     if (managed_update(&c->arena, &m, &who, resource_object(c->path.r), old, object))

@@ -115,6 +115,14 @@ static void put_names(struct buf *b, const struct kube_resource *r, const struct
         buf_fmt(b, "%s.%s/%.*s\n", kind, r->group, SFMT(json_string(json_get(json_get(i, "metadata"), "name"))));
 }
 
+/* Bookkeeping of the server, longer than many an object; kubectl doesn't show it either. */
+static void hide_managers(struct json *root)
+{
+    struct json *items = json_get(root, "items");
+    for (struct json *i = items ? json_first(items) : root; i; i = items ? json_next(i) : NULL)
+        json_del(json_get(i, "metadata"), S("managedFields"));
+}
+
 static int print_form(const struct kube_resource *r, enum cli_form form, struct str template, struct str body, struct kr_err *e)
 {
     AUTO_ARENA struct arena a = { .limit = LIMIT_KUBE_ANSWER };
@@ -122,6 +130,8 @@ static int print_form(const struct kube_resource *r, enum cli_form form, struct 
     struct json *root = json_parse(&a, body, e);
     if (!root)
         return -1;
+    if (form == FORM_YAML || form == FORM_JSON)
+        hide_managers(root);
     if (form == FORM_NAME) {
         put_names(&out, r, root);
     } else if (form == FORM_YAML) {

@@ -51,7 +51,7 @@ int kit_call(struct kit_api *k, const char *method, const char *path, const char
     p = mark < 0 ? whole : (struct str){ whole.p, (size_t)mark };
     query = mark < 0 ? S("") : str_from(whole, (size_t)mark + 1);
     api_reply_free(&k->reply);
-    api_handle(&k->api, &(struct api_request){ .method = str_of(method), .path = p, .query = query,
+    api_handle(&k->api, &(struct api_request){ .method = str_of(method), .path = p, .query = query, .user_agent = str_of(k->agent ? k->agent : ""),
                .content_type = str_of(content_type ? content_type : "application/json"), .body = str_of(body ? body : "") }, &k->reply);
     commit(k);
     return k->reply.status;

@@ -11,6 +11,7 @@ struct kit_api {
     struct rnd rnd;
     struct collector *collector;
     struct api_reply reply;              /* of the last call */
+    const char *agent;                   /* User-Agent of the calls; NULL: none */
 };
 struct kit_api *kit_api_new(void);
 void kit_api_free(struct kit_api *);

@@ -138,7 +138,9 @@ spec:
     s.check('table', i.cli('run', 'list').stdout.split('\n')[0].split() == ['NAME', 'RUNTIME', 'PHASE', 'EXIT', 'DURATION', 'AGE'])
     s.equal('jsonpath', i.cli('run', 'get', 'seven', '-o', 'jsonpath={.status.exitCode}').stdout, '7')
     s.equal('name', i.cli('run', 'get', 'seven', '-o', 'name').stdout, 'run.kruntimes.io/seven\n')
-    s.check('yaml', 'phase: Failed\n' in i.cli('run', 'get', 'seven', '-o', 'yaml').stdout)
+    shown = i.cli('run', 'get', 'seven', '-o', 'yaml').stdout
+    s.check('yaml', 'phase: Failed\n' in shown and 'managedFields' not in shown, shown)
+    s.check('the managers are there for who asks', 'kruntimes-runtimed' in i.cli('run', 'get', 'seven', '-o', 'jsonpath={.metadata.managedFields}').stdout)
     s.equal('json', json.loads(i.cli('run', 'get', 'seven', '-o', 'json').stdout)['kind'], 'Run')
     s.check('describe', 'look at its output' in i.cli('run', 'describe', 'seven').stdout)
     s.check('runtime', 'bash' in i.cli('runtime', 'get').stdout and '2 wanted' in i.cli('runtime', 'describe', 'bash').stdout)

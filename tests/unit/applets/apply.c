@@ -84,6 +84,32 @@ TEST(other_writes_take_fields_over)
     kit_api_free(k);
 }
 
+/* Who doesn't say a name is known by the first word of its User-Agent, from the creation on. */
+TEST(writers_without_a_field_manager)
+{
+    struct kit_api *k = kit_api_new();
+    k->agent = "maker/v1.2 (linux/amd64)";
+    CHECK_INT(kit_post(k, "/api/v1/namespaces/default/configmaps", "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"c\"},\"data\":{\"x\":\"1\",\"y\":\"1\"}}"),
+              201);
+    CHECK_STR(managers(k, CM), S("maker Update {\"f:data\":{\".\":{},\"f:x\":{},\"f:y\":{}}}\n"));
+    k->agent = "patcher";
+    CHECK_INT(kit_call(k, "PATCH", CM, MERGE, "{\"data\":{\"x\":\"2\"}}"), 200);
+    k->agent = "replacer/1";
+    CHECK_INT(kit_call(k, "PUT", CM, NULL, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"c\"},\"data\":{\"x\":\"2\",\"y\":\"1\",\"z\":\"3\"}}"), 200);
+    CHECK_STR(managers(k, CM), S("maker Update {\"f:data\":{\".\":{},\"f:y\":{}}}\npatcher Update {\"f:data\":{\"f:x\":{}}}\n"
+                                 "replacer Update {\"f:data\":{\"f:z\":{}}}\n"));
+    CHECK_INT(apply(k, "a", "x: '3'"), 409);
+    CHECK_STR(kit_get(k, "{.message}"), S("Apply failed with 1 conflict: conflict with \"patcher\" using v1: .data.x"));
+    CHECK_INT(kit_call(k, "PATCH", CM, MERGE, "{\"data\":{\"x\":\"2\"}}"), 200);              /* nothing changes, nobody owns more */
+    CHECK(str_find(managers(k, CM), S("replacer Update {\"f:data\":{\"f:z\":{}}}\n")) >= 0);
+    k->agent = "status/2";
+    CHECK_INT(kit_post(k, "/apis/kruntimes.io/v1alpha1/namespaces/default/runs", "{\"apiVersion\":\"kruntimes.io/v1alpha1\",\"kind\":\"Run\",\"metadata\":{\"name\":\"r\"},"
+                          "\"spec\":{\"runtime\":\"bash\",\"args\":[\"true\"]}}"), 201);
+    CHECK_INT(kit_call(k, "PATCH", "/apis/kruntimes.io/v1alpha1/namespaces/default/runs/r/status", MERGE, "{\"status\":{\"phase\":\"Pending\"}}"), 200);
+    CHECK(str_find(managers(k, "/apis/kruntimes.io/v1alpha1/namespaces/default/runs/r"), S("status Updatestatus {\"f:status\":{\".\":{},\"f:phase\":{}}}\n")) >= 0);
+    kit_api_free(k);
+}
+
 TEST(lists_with_keys_are_merged_by_them)
 {
     struct kit_api *k = kit_api_new();
