@@ -104,6 +104,10 @@ int api_apply(struct api_call *, const struct json *live, struct json **ret);
 /* Any other write: the writer owns what differs from old (NULL: created). base: managers so far, NULL: none. */
 int api_track(struct api_call *, struct json *object, const struct json *old, const struct json *base);
 bool api_resets_managers(const struct json *object);                       /* managedFields is [{}] */
+/* api_claim.c */
+bool api_is_claim(const struct api_call *);                                /* is it about a PersistentVolumeClaim? */
+void api_claim_furnish(struct api_call *, struct json *object);            /* a new one: Pending, protected */
+int api_claim_check(struct api_call *, const struct json *object, const struct json *old);         /* adds causes; old NULL: created */
 /* api_scale.c */
 void api_send_scale(struct api_call *, int status, struct str object);     /* the object seen as a Scale */
 /* The object with the replicas that `change` gives its Scale. */

@@ -4,6 +4,7 @@
  * warnings of the API. Of core kinds undeclared fields and types are looked at; metadata is checked of all.
  */
 #include "applets/apiserver/api.h"
+#include "core/base64.h"
 #include "core/model_admit.h"
 #include "k8s/core_schema.h"
 #include "k8s/meta.h"
@@ -51,12 +52,27 @@ static enum meta_name name_rule(const struct resource *r)
     return str_is(str_of(r->kind), "Namespace") || str_is(str_of(r->kind), "Service") ? META_LABEL : META_SUBDOMAIN;
 }
 
+/* A Secret's stringData is written in clear and kept in data, over what data says of the same key. */
+static void merge_string_data(struct api_call *c, struct json *object)
+{
+    struct json *plain = json_get(object, "stringData");
+    if (*c->path.r->group || strcmp(c->path.r->plural, "secrets") || !plain)
+        return;
+    for (const struct json *m = json_first(plain); m; m = json_next(m)) {
+        struct str text = base64_encode(&c->arena, BASE64_STD, json_string(m));
+        if (text.p)
+            json_set(&c->arena, json_ensure_object(&c->arena, object, "data"), json_key(m), json_new_str(&c->arena, text));
+    }
+    json_del(object, S("stringData"));
+}
+
 /* Core kinds: undeclared fields go, values are of their types. What a real API server asks beyond that is not asked here. */
 static int admit_core(struct api_call *c, const struct model_object *core, struct json *object, enum field_validation mode)
 {
     struct str_list unknown = { 0 };
     if (core_check_types(core, object, &c->e) < 0)
         return kr_wrap(&c->e, "%s in version \"%s\" cannot be handled as a %s", c->path.r->kind, c->path.r->version, c->path.r->kind);
+    merge_string_data(c, object);
     model_prune(&(struct model_type){ .object = core }, &c->arena, object, &unknown);
     return strict_findings(c, &unknown, mode);
 }
@@ -77,6 +93,8 @@ int admit(struct api_call *c, struct json *object, const struct json *old, bool 
     }
     const struct model_object *core = c->path.r->type ? NULL : resource_object(c->path.r);
     if (core && (validation_mode(c, &mode) < 0 || admit_core(c, core, object, mode) < 0))
+        return -1;
+    if (api_is_claim(c) && api_claim_check(c, object, old) < 0)
         return -1;
     for (size_t i = 0; i < errors.n; i++)
         api_add_cause(c, errors.v[i].reason, errors.v[i].message, errors.v[i].field);

@@ -68,14 +68,23 @@ static const char *column_path(const struct resource *r, const char *name)
     return NULL;
 }
 
+static bool is_text(const struct resource *r, const struct resource_column *c)
+{
+    static const char *const shown[] = { "modes", "object", "phase", "unset" };
+    bool text = *c->path == '#' || (!strcmp(c->type, "date") && !r->type);          /* as Kubernetes calls its own kinds' */
+    for (size_t i = 0; i < LEN(shown); i++)
+        text |= !strcmp(c->type, shown[i]);
+    return text;
+}
+
 static void columns(struct buf *b, const struct resource *r)
 {
     jw_kbegin(b, "columnDefinitions", '[');
-    column(b, "Name", "string", "name", NULL, 0);
+    if (!(r->flags & RES_OWN_COLUMNS))
+        column(b, "Name", "string", "name", NULL, 0);
     for (size_t i = 0; i < r->ncolumns; i++) {
         const struct resource_column *c = &r->columns[i];
-        bool text = *c->path == '#' || (!strcmp(c->type, "date") && !r->type);      /* as Kubernetes calls its own kinds' */
-        column(b, c->name, text ? "string" : c->type, "", column_path(r, c->name), c->priority);
+        column(b, c->name, is_text(r, c) ? "string" : c->type, "", column_path(r, c->name), c->priority);
     }
     jw_end(b, ']');
 }
@@ -163,6 +172,53 @@ static int64_t count(struct str paths, struct str json)
     return n;
 }
 
+/* "RWO,ROX" */
+static void modes(struct buf *b, struct str list)
+{
+    static const char *const names[][2] = { { "ReadWriteOnce", "RWO" }, { "ReadOnlyMany", "ROX" }, { "ReadWriteMany", "RWX" }, { "ReadWriteOncePod", "RWOP" } };
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    AUTO_BUF struct buf text = { .max = 256 };
+    struct json_cur cur = json_begin(list);
+    json_enter(&cur);
+    while (json_item(&cur)) {
+        struct str mode = json_str_of(json_raw(&cur), &a);
+        for (size_t i = 0; i < LEN(names); i++)
+            if (str_is(mode, names[i][0]))
+                buf_fmt(&text, "%s%s", text.n ? "," : "", names[i][1]);
+    }
+    jw_str(b, buf_view(&text));
+}
+
+/* "runtime/bash" of a reference. */
+static void reference(struct buf *b, struct str v)
+{
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    AUTO_BUF struct buf text = { .max = 1024 };
+    struct str kind = json_str_of(json_find(v, "kind"), &a), name = json_str_of(json_find(v, "name"), &a);
+    for (size_t i = 0; i < kind.n; i++)
+        buf_byte(&text, (char)(kind.p[i] >= 'A' && kind.p[i] <= 'Z' ? kind.p[i] - 'A' + 'a' : kind.p[i]));
+    buf_byte(&text, '/');
+    buf_str(&text, name);
+    jw_str(b, buf_view(&text));
+}
+
+/* Columns whose text isn't the field's; false: it is. */
+static bool special_cell(struct buf *b, const struct resource_column *col, struct str json, struct str v)
+{
+    static const char *const deleted[] = { "metadata", "deletionTimestamp" };
+    if (!strcmp(col->type, "phase") && json_find_path(json, deleted, 2).p)
+        jw_str(b, S("Terminating"));
+    else if (!strcmp(col->type, "unset") && !v.p)
+        jw_str(b, S("<unset>"));
+    else if (!strcmp(col->type, "modes") && v.p && *v.p == '[')
+        modes(b, v);
+    else if (!strcmp(col->type, "object") && v.p)
+        reference(b, v);
+    else
+        return false;
+    return true;
+}
+
 static void cell(struct buf *b, const struct resource_column *col, struct str json, int64_t now_us)
 {
     if (*col->path == '#') {
@@ -170,6 +226,8 @@ static void cell(struct buf *b, const struct resource_column *col, struct str js
         return;
     }
     struct str v = look_up(json, col->path);
+    if (special_cell(b, col, json, v))
+        return;
     bool date = !strcmp(col->type, "date");
     if (!v.p) {
         if (date)
@@ -195,7 +253,8 @@ void table_row(struct buf *b, const struct resource *r, enum api_form form, stru
     struct str name = json_find_path(json, name_path, 2);
     jw_begin(b, '{');
     jw_kbegin(b, "cells", '[');
-    jw_raw(b, name.p ? name : S("\"\""));
+    if (!(r->flags & RES_OWN_COLUMNS))
+        jw_raw(b, name.p ? name : S("\"\""));
     for (size_t i = 0; i < r->ncolumns; i++)
         cell(b, &r->columns[i], json, now_us);
     jw_end(b, ']');

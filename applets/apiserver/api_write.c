@@ -106,6 +106,8 @@ static int create(struct api_call *c, struct json *object, bool applied)
         return -1;
     if (api_is_namespace(c))
         furnish_namespace(c, object, name);
+    if (api_is_claim(c))
+        api_claim_furnish(c, object);
     if (c->path.r->type && (c->path.r->flags & RES_STATUS))
         json_del(object, S("status"));
     if (admit(c, object, NULL, false) < 0 || api_may_grant(c, object, NULL) < 0 || (!applied && api_track(c, object, NULL, NULL) < 0))

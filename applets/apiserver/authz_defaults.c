@@ -15,7 +15,7 @@
 #define READ "\"get\",\"list\",\"watch\""
 #define WRITE "\"create\",\"delete\",\"deletecollection\",\"patch\",\"update\""
 #define CORE "\"\",\"apps\",\"batch\",\"networking.k8s.io\",\"coordination.k8s.io\""
-#define PLAIN "\"pods\",\"pods/log\",\"pods/status\",\"configmaps\",\"services\",\"serviceaccounts\",\"persistentvolumeclaims\",\"events\",\"namespaces\"," \
+#define PLAIN "\"pods\",\"pods/log\",\"pods/status\",\"configmaps\",\"services\",\"serviceaccounts\",\"persistentvolumeclaims\",\"persistentvolumeclaims/status\",\"events\",\"namespaces\"," \
               "\"deployments\",\"deployments/scale\",\"deployments/status\",\"jobs\",\"jobs/status\",\"networkpolicies\",\"leases\""
 #define OURS RULE_OF("\"kruntimes.io\"", "\"runs\",\"runs/status\",\"runtimes\",\"runtimes/status\",\"runtimes/scale\",\"workflows\",\"workflows/status\"", READ)
 #define LOGS RULE_OF("\"\"", "\"pods/portforward\"", "\"get\",\"create\"")

@@ -14,8 +14,11 @@ enum {
     RES_GRACE = 8,                       /* deletion waits for whoever runs it */
     RES_RETURN = 16,                     /* a delete answers with the object, not with a Status */
     RES_REVIEW = 32,                     /* created to be answered, never kept */
+    RES_OWN_COLUMNS = 64,                /* its table doesn't begin with the name */
 };
-struct resource_column { const char *name, *type, *path; int priority; };      /* type "date": path is shown as an age */
+/* Types of a column beside those of the API: "date" is shown as an age, "modes" as access modes are abbreviated, "phase" is Terminating
+ * once the object is deleted, "object" names what a reference means, "unset" says so where there is nothing. */
+struct resource_column { const char *name, *type, *path; int priority; };
 struct resource {
     const char *group, *version, *plural, *singular, *kind, *short_names;      /* short names and categories: "rn,x" */
     const char *categories;

@@ -25,6 +25,11 @@ static const char bash_runtime[] =
     "\"capacity\":{\"resources\":{\"runs\":4}},"
     "\"template\":{\"spec\":{\"terminationGracePeriodSeconds\":30,\"containers\":[{\"name\":\"runtime\",\"image\":\"local\"}]}}}}";
 
+/* Where its artifacts are. */
+static const char artifacts_claim[] =
+    "{\"apiVersion\":\"v1\",\"kind\":\"PersistentVolumeClaim\",\"metadata\":{\"name\":\"artifacts\",\"namespace\":\"default\"},"
+    "\"spec\":{\"accessModes\":[\"ReadWriteMany\"],\"resources\":{\"requests\":{\"storage\":\"10Gi\"}}}}";
+
 int instance_default_dir(char out[4096], struct kr_err *e)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
@@ -100,6 +105,12 @@ static void runtime_gone(void *ctx, struct str key, struct str json)
     (void)json;
 }
 
+static void claim_made(void *ctx, const struct kube_result *r)
+{
+    (void)ctx;
+    (void)r;                                      /* the folder is made for its pods in any case */
+}
+
 static void created(void *ctx, const struct kube_result *r)
 {
     struct waiting *w = ctx;
@@ -112,6 +123,8 @@ static void created(void *ctx, const struct kube_result *r)
         return;                                   /* not up yet: the next look tries again */
     }
     w->created = true;
+    if (!r->error)
+        kube_create(w->kube, &kube_persistentvolumeclaims, S("default"), str_of(artifacts_claim), (struct kube_user){ claim_made, NULL });
     w->runtimes = informer_new(w->kube, &(struct informer_config){ .resource = &kube_runtimes, .ns = S("default"),
                                                                    .user = { .set = runtime_set, .gone = runtime_gone, .ctx = w } }, w->rnd);
 }

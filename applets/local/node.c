@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * node: the process. It says that its Node is Ready, watches Deployments and Pods of Runtimes, and stops its pods'
+ * node: the process. It says that its Node is Ready, watches Deployments, Pods and Jobs of Runtimes, and claims, and stops its pods'
  * processes when it is told to stop; the Pod objects stay, and the next start takes them up again.
  */
 #include "applets/local/node.h"
@@ -26,6 +26,7 @@ static void turn(struct loop *loop, struct defer *d)
 {
     (void)loop;
     deploys_turn(container_of(d, struct node, turn));
+    claims_turn(container_of(d, struct node, turn));
 }
 
 static void again(struct loop *loop, struct timer *t)
@@ -89,19 +90,25 @@ static void serve(struct node *n)
                                            .user = { deploy_set, deploy_gone, synced, trouble, n } };
     struct informer_config jobs = { .resource = &kube_jobs, .labels = S("app.kubernetes.io/managed-by=kruntimes"),
                                     .user = { njob_set, njob_gone, synced, trouble, n } };
+    struct informer_config claims = { .resource = &kube_persistentvolumeclaims, .user = { claim_set, claim_gone, synced, trouble, n } };
     struct npod *p;
     struct deploy *d;
     struct njob *j;
+    struct claim *c;
     loop_signals(n->loop, signals, LEN(signals), on_signal, n);
     say_ready(n);
     n->deployments = informer_new(n->kube, &deployments, &n->rnd);
     n->pods = informer_new(n->kube, &pods, &n->rnd);
     n->jobs = informer_new(n->kube, &jobs, &n->rnd);
+    n->claims = informer_new(n->kube, &claims, &n->rnd);
     loop_run(n->loop);
     loop_run_until(n->loop, all_down, n, loop_now_us(n->loop) + STOP_US);
     informer_free(n->deployments);
     informer_free(n->pods);
     informer_free(n->jobs);
+    informer_free(n->claims);
+    for (size_t i = 0; (c = map_next(&n->claims_by_key, &i)); i = 0)
+        claim_free(c);
     for (size_t i = 0; (j = map_next(&n->jobs_by_key, &i)); i = 0)
         njob_free(j);
     loop_timer_stop(n->loop, &n->again);
@@ -113,6 +120,7 @@ static void serve(struct node *n)
     map_free(&n->by_key);
     map_free(&n->jobs_by_key);
     map_free(&n->deploys);
+    map_free(&n->claims_by_key);
 }
 
 static int run(struct applet_call *call, struct kr_err *e)

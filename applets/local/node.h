@@ -6,6 +6,7 @@
  *   node_deploy.c   Deployments → Pod objects
  *   node_pod.c      Pod objects → processes: runtimed and runtime-server, on a loopback address of the pod's own
  *   node_job.c      the controller's clean-up Jobs → processes
+ *   node_claim.c    PersistentVolumeClaims → folders
  *   node_secret.c   Secrets as files
  *   node_secrets.c  Secrets that runtimed mounts → folders
  *
@@ -24,8 +25,8 @@ struct node {
     struct kube *kube;
     struct rnd rnd;
     const char *dir, *volumes, *kubeconfig, *self;        /* pods live below dir, claims below volumes/NAMESPACE; self: this binary */
-    struct informer *pods, *deployments, *jobs;
-    struct map deploys, by_key, jobs_by_key;      /* struct deploy, struct npod, struct njob: by "ns/name" */
+    struct informer *pods, *deployments, *jobs, *claims;
+    struct map deploys, by_key, jobs_by_key, claims_by_key;       /* struct deploy, npod, njob, claim: by "ns/name" */
     struct defer turn;
     struct timer again;
     unsigned net, next_host;                      /* 127.77.net.host */
@@ -94,6 +95,14 @@ struct njob;
 void njob_set(void *node, struct str key, struct str json);
 void njob_gone(void *node, struct str key, struct str json);
 void njob_free(struct njob *);
+bool njob_uses(const struct njob *, struct str ns, struct str claim);
+/* node_claim.c */
+struct claim;
+void claim_set(void *node, struct str key, struct str json);
+void claim_gone(void *node, struct str key, struct str json);
+void claims_turn(struct node *);
+void claim_free(struct claim *);
+bool claim_is_among(struct str volumes, struct str name);         /* volumes: a pod's spec.volumes as text, p NULL: none */
 void npod_secrets_ready(struct npod *);           /* all Secrets are there, or one of them was written anew */
 /* node_secrets.c */
 void secrets_start(struct npod *, const struct json *pod, const struct json *sidecar);

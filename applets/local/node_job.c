@@ -38,6 +38,7 @@ static void told(void *ctx, const struct kube_result *r)
 {
     struct njob *j = ctx;
     j->write = NULL;
+    node_wake(j->n);                              /* a claim may wait for its end */
     if (r->error && r->error->code != KR_NOT_FOUND && r->error->code != KR_CONFLICT) {
         log_warn(&log_std, "a Job's status could not be written", LOG_Z("job", j->key), LOG_ERR(r->error));
         loop_timer_in(j->n->loop, &j->again, WAIT_MAX_US / 60);      /* it is done again: removing what is gone is nothing */
@@ -167,6 +168,13 @@ void njob_gone(void *ctx, struct str key, struct str json)
     (void)json;
     if (j)
         njob_free(j);
+    node_wake(n);
+}
+
+bool njob_uses(const struct njob *j, struct str ns, struct str claim)
+{
+    static const char *const path[] = { "spec", "template", "spec", "volumes" };
+    return !j->told && str_eq(j->ns, ns) && claim_is_among(json_find_path(buf_view(&j->json), path, 4), claim);
 }
 
 void njob_set(void *ctx, struct str key, struct str json)

@@ -22,6 +22,16 @@ kind: ConfigMap
 metadata: {name: settings, labels: {app: demo}}
 data: {colour: %s, size: "%s"}
 '''
+PVC = '''apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: notes}
+spec: {accessModes: [ReadWriteOnce, ReadOnlyMany], resources: {requests: {storage: 1Gi}}}
+'''
+ODD = '''apiVersion: kruntimes.io/v1alpha1
+kind: Runtime
+metadata: {name: odd}
+spec: {isolation: Sandbox, server: Image, template: {spec: {containers: [{name: runtime, image: odd}]}}}
+'''
 
 
 def until(what, seconds=20):
@@ -216,6 +226,35 @@ with instance() as i:
     says('scale', 'deployment', 'web', '--replicas=0', '--current-replicas=0', out='deployment.apps/web scaled\n')
     says('rollout', 'status', 'deployment/runtime-bash', out='deployment "runtime-bash" successfully rolled out\n')
 
+    # events: what is wrong with a Runtime
+    k('create', '-f', '-', stdin=ODD)
+    s.check('an event comes', until(lambda: 'odd' in k('get', 'events', '-o', 'jsonpath={.items[*].involvedObject.name}').stdout))
+    told = r' +Warning +SandboxUnavailable +Runtime/odd +\S.*Injected.*'
+    says('events', out=has(r'^LAST SEEN +TYPE +REASON +OBJECT +MESSAGE\n(.*\n)*\S+' + told + '$', re.M))
+    says('events', '--for', 'runtime/odd', '--no-headers', out=has(r'^\S+' + told + r'\n$'))
+    says('events', '--for', 'runtime/bash', out='', err='No events found in default namespace.\n')
+    says('events', '--types=Normal', '--for', 'runtime/odd', out='', err='No events found in default namespace.\n')
+    says('describe', 'runtime', 'odd', out=has(r'Events:\n(.*\n)*  Warning +SandboxUnavailable +\S+ +kruntimes-controller +\S'))
+    says('get', 'events', '--field-selector', 'involvedObject.name=odd,type=Warning', '--no-headers', out=has(r'^\S+ +Warning +SandboxUnavailable +runtime/odd +\S.*\n$'))
+    says('get', 'events', '-o', 'wide', out=has(r'^LAST SEEN +TYPE +REASON +OBJECT +SUBOBJECT +SOURCE +MESSAGE +FIRST SEEN +COUNT +NAME\n'))
+    k('delete', 'runtime', 'odd')
+
+    # claims
+    says('apply', '-f', '-', stdin=PVC, out='persistentvolumeclaim/notes created\n')
+    says('wait', '--for=jsonpath={.status.phase}=Bound', 'pvc/notes', '--timeout=20s', out='persistentvolumeclaim/notes condition met\n')
+    says('get', 'pvc', 'notes', out=has(r'^NAME +STATUS +VOLUME +CAPACITY +ACCESS MODES +STORAGECLASS +VOLUMEATTRIBUTESCLASS +AGE\nnotes +Bound +pvc-\S+ +1Gi +RWO,ROX +<unset> +\S+\n$'))
+    says('get', 'pvc', '-o', 'wide', out=has('VOLUMEMODE\n(.*\n)*notes.* Filesystem'))
+    says('describe', 'pvc', 'notes', out=has(r'Status: +Bound\n(.*\n)*Finalizers: +\[kubernetes.io/pvc-protection\]\nCapacity: +1Gi\nAccess Modes: +RWO,ROX'))
+    says('explain', 'pvc.spec.resources.requests', out=has(r'FIELD: requests'))
+    says('apply', '-f', '-', stdin=PVC.replace('ReadOnlyMany', 'ReadWriteMany'), code=1, out='', err=has('spec: Forbidden: spec is immutable after creation except'))
+    says('apply', '-f', '-', stdin=PVC.replace('1Gi', '2Gi'), out='persistentvolumeclaim/notes configured\n')
+    says('create', '-f', '-', stdin='apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: bad}\nspec: {accessModes: [Odd]}\n', code=1, out='',
+         err=has(r'is invalid: \n\* spec.accessModes: Unsupported value: "Odd": supported values: .*\n\* spec.resources\[storage\]: Required value\n'))
+    says('delete', 'pvc', 'notes', out='persistentvolumeclaim "notes" deleted\n')
+    says('get', 'pvc', 'artifacts', '--no-headers', out=has(r'^artifacts +Bound +pvc-'))
+    says('delete', 'pvc', 'artifacts', '--wait=false', out=has('deleted'))
+    says('get', 'pvc', 'artifacts', '--no-headers', out=has(r'^artifacts +Terminating '))       # the pods of bash use it
+
     # watching
     watcher = subprocess.Popen([KUBECTL, 'get', 'runs', '-w', '--no-headers', '-l', 'app=demo', '-o', 'custom-columns=N:.metadata.name,P:.status.phase'], stdout=subprocess.PIPE, text=True, env=env)
     lines = []
@@ -233,7 +272,7 @@ with instance() as i:
     says('logs', pod, '-c', 'runtime', '--tail=1', out=has(r'^.*\n$'))
     says('logs', pod, '-c', 'runtimed', '--timestamps', '--since=1h', '--limit-bytes=70', out=has(r'^(\S+Z) \1'))
     says('logs', pod, '-c', 'runtimed', '--since-time=2100-01-01T00:00:00Z', out='')
-    says('logs', pod, '-c', 'runtimed', '--previous', code=1, out='', err=has('previous is not offered'))
+    says('logs', pod, '-c', 'runtimed', '--previous', code=1, out='', err=has('previous terminated container "runtimed" in pod .* not found'))
     follower = subprocess.Popen([KUBECTL, 'logs', '-f', '--tail=1', '-c', 'runtimed', pod], stdout=subprocess.PIPE, text=True, env=env)
     told = []
     reader = threading.Thread(target=lambda: [told.append(line) for line in follower.stdout], daemon=True)
@@ -268,7 +307,6 @@ with instance() as i:
     says('wait', '--for=delete', 'run/one', '--timeout=5s', out='')
     says('get', 'ns', 'side', code=1, out='', err=has('not found'))
     says('delete', 'ns', 'default', code=1, out='', err=has('this namespace may not be deleted'))
-    says('events', out=None, err=None)
     if s.failed:
         print(i.logs()[-3000:])
 s.end()
