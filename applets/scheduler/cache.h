@@ -81,6 +81,7 @@ struct pool {                          /* one per Runtime name that anybody ment
     struct vec *capacity;              /* of the Runtime object; NULL while there is none */
     bool exists, deleting, dirty;
     uint64_t hold_pass;                /* the pass in which one of its pods is kept free */
+    int64_t bound_us;                  /* the last time that one of its Runs was assigned; 0 before */
     struct heap ready;
     struct cpod **pods; size_t npods, cap_pods;
     struct group *groups;
