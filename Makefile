@@ -52,7 +52,7 @@ WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -W
         -Wpointer-arith -Wwrite-strings -Wno-missing-field-initializers -Werror
 BASE := -std=gnu11 -D_GNU_SOURCE -I. -MMD -MP -fno-common $(WARN)
 HARD := -fPIE -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero -fno-plt \
-        -ffunction-sections -fdata-sections
+        -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 LINK := -static-pie -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code \
         -Wl,--build-id=sha1
 # The same source gives the same bytes wherever it lies (also for __FILE__ and debug lines).
@@ -60,7 +60,8 @@ maps  = -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(DEPS_DIR_$1)=deps
 
 CC_musl      = $(DEPS_CC_musl)
 CFLAGS_musl  = $(BASE) $(HARD) -O2 -g1 $(call maps,musl) $(DEPS_CFLAGS_musl)
-LDFLAGS_musl = $(LINK)
+LDFLAGS_musl = $(LINK) $(RELR_$(shell uname -m))
+RELR_x86_64 := -Wl,-z,pack-relative-relocs
 CC_arm64      = $(DEPS_CC_arm64)
 CFLAGS_arm64  = $(BASE) $(HARD) -O2 -g1 $(call maps,arm64) $(DEPS_CFLAGS_arm64)
 LDFLAGS_arm64 = $(LINK)

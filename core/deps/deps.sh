@@ -58,7 +58,7 @@ flavour() {   # name -> libc realcc arch opt ar key prefix work
     *)     die "unknown flavour \"$name\" (musl, arm64, dev)" ;;
     esac
     if [ "$libc" = musl ]; then
-        opt="-Os -g0 -fPIE -ffunction-sections -fdata-sections -fstack-protector-strong -fno-plt"
+        opt="-Os -g0 -fPIE -ffunction-sections -fdata-sections -fstack-protector-strong -fno-plt -fno-asynchronous-unwind-tables"
     else
         opt="-O1 -g -fPIE -fno-omit-frame-pointer"
     fi
@@ -302,7 +302,7 @@ build_libyaml() {
 build_lmdb() {
     unpack lmdb
     headers . "$src/libraries/liblmdb/lmdb.h"
-    archive lmdb -- "$src"/libraries/liblmdb/mdb.c "$src"/libraries/liblmdb/midl.c
+    archive lmdb $([ "$libc" = host ] || echo -O2) -- "$src"/libraries/liblmdb/mdb.c "$src"/libraries/liblmdb/midl.c
 }
 
 build_zlib() {
