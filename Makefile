@@ -80,6 +80,9 @@ CFLAGS_libfuzzer  = $(filter-out -Werror,$(CFLAGS_dev)) -w -fsanitize=fuzzer-no-
 LDFLAGS_libfuzzer = -fsanitize=fuzzer,address,undefined
 $(call fuzz-deps,fuzz)
 $(call fuzz-deps,libfuzzer)
+ifneq ($(DEPS_DIR_dev),)
+build/fuzz/flags build/libfuzzer/flags: | $(DEPS_DIR_dev)/.ok
+endif
 
 # $(call flavour,NAME): its objects, the program and the unit tests.
 define flavour
