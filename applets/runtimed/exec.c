@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * exec: a task's calls to the Runtime Server. Every call has a deadline; a server that is away is asked again with waits
- * that double; one that has forgotten the execution makes the task lost. Watch is tried first, Status takes over where a
- * server doesn't know it.
+ * that double; one that has forgotten the execution, answers about another one, or fails to tell of it for UNTOLD_US, makes the
+ * task lost; one that doesn't even answer Cancel is waited for no longer than CANCEL_US. Watch is tried first, Status takes over where a server doesn't know it.
  *
  * This file must not include stdio.h: two members of the messages are called stdout and stderr.
  */
@@ -11,7 +11,7 @@
 #include "grpc/proto/executor.pb.h"
 #include "grpc/proto/runtime_watch.pb.h"
 
-enum { CALL_US = 30000000, WATCH_US = 600000000, CANCEL_US = 60000000, WAIT_MIN_US = 10000, WAIT_MAX_US = 2000000, POLL_MAX_US = 250000 };
+enum { CALL_US = 30000000, WATCH_US = 600000000, CANCEL_US = 30000000, LOOK_US = 5000000, UNTOLD_US = 30000000, WAIT_MIN_US = 10000, WAIT_MAX_US = 2000000, POLL_MAX_US = 250000 };
 
 static struct str exec_id_of(const struct task *t, char out[UID_MAX + 16])
 {
@@ -43,11 +43,21 @@ static void wait_then(struct task *t, void (*fire)(struct loop *, struct timer *
     loop_timer_in(t->d->loop, &t->again, t->wait_us);
 }
 
+/* It goes into the Run's status, where bytes that are no text would be refused for ever. */
 static void store_error(struct task *t, const char *z)
 {
-    size_t n = str_rune_cut(pb_str(z), sizeof t->error - 1);
-    memcpy(t->error, z ? z : "", n);
+    AUTO_ARENA struct arena a = { .limit = 4 * (size_t)LIMIT_GRPC_MESSAGE };
+    const char *clean = pb_clean(&a, pb_str(z));
+    size_t n = str_rune_cut(pb_str(clean), sizeof t->error - 1);
+    memcpy(t->error, clean ? clean : "", n);
     t->error[n] = '\0';
+}
+
+static void nothing(void *ctx, int status, struct str text)
+{
+    (void)ctx;
+    (void)status;
+    (void)text;
 }
 
 /* ---- Execute ----------------------------------------------------------------------------------------------------- */
@@ -84,22 +94,58 @@ static void again_begin(struct loop *loop, struct timer *timer)
     exec_begin(container_of(timer, struct task, again));
 }
 
+void exec_cancel_unheard(struct task *t)
+{
+    char id[UID_MAX + 16];
+    executor_v1_CancelRequest q = { .id = id };
+    exec_id_of(t, id);
+    call_server(t, "/executor.v1.Runtime/Cancel", executor_v1_CancelRequest_fields, &q, CALL_US, (struct grpc_user){ .done = nothing });
+}
+
+/* An answer about another execution is none about ours. */
+static bool is_ours(struct task *t, const char *id)
+{
+    char own[UID_MAX + 16];
+    t->mistaken = id && *id && !str_is(exec_id_of(t, own), id);
+    if (t->mistaken)
+        store_error(t, "it answers about another execution");
+    return !t->mistaken;
+}
+
+static void on_executed(void *ctx, struct str bytes)
+{
+    struct task *t = ctx;
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    executor_v1_ExecuteResponse r = { 0 };
+    struct kr_err e = { 0 };
+    if (pb_from_bytes(executor_v1_ExecuteResponse_fields, &r, bytes, &a, &e) == 0)
+        is_ours(t, r.id);
+}
+
 static void executed(void *ctx, int status, struct str text)
 {
     struct task *t = ctx;
+    AUTO_ARENA struct arena a = { .limit = 65536 };
     KR_FAILPOINT("runtimed.execute.after");
     t->call = NULL;
-    if (status == GRPC_OK || status == GRPC_ALREADY_EXISTS) {     /* there already: an answer of ours got lost */
+    if (status == GRPC_OK && t->mistaken) {
+        t->mistaken = false;
+        exec_cancel_unheard(t);
+        task_refused(t, "RuntimeExecute", S("the Runtime Server took it under another id than it was given"));
+    } else if (status == GRPC_OK || status == GRPC_ALREADY_EXISTS) {     /* there already: an answer of ours got lost */
         t->wait_us = 0;
         task_accepted(t);
     } else if (status == GRPC_UNAVAILABLE || status == GRPC_DEADLINE_EXCEEDED || status == GRPC_UNAUTHENTICATED || status == GRPC_CANCELLED) {
         server_trouble(t->d);
-        if (t->stop)
-            task_stopped(t);
-        else
+        if (!t->stop) {
             wait_then(t, again_begin, WAIT_MAX_US);
+            return;
+        }
+        exec_cancel_unheard(t);
+        task_stopped(t);
     } else {
-        task_refused(t, "RuntimeExecute", text);
+        store_error(t, arena_fmt(&a, "%.*s", SFMT(text)).p);
+        task_refused(t, "RuntimeExecute", str_of(t->error));
     }
 }
 
@@ -130,7 +176,7 @@ void exec_begin(struct task *t)
             return;
         }
     KR_FAILPOINT("runtimed.execute.before");
-    t->call = call_server(t, "/executor.v1.Runtime/Execute", executor_v1_ExecuteRequest_fields, &q, CALL_US, (struct grpc_user){ .done = executed, .ctx = t });
+    t->call = call_server(t, "/executor.v1.Runtime/Execute", executor_v1_ExecuteRequest_fields, &q, CALL_US, (struct grpc_user){ on_executed, executed, t });
     if (!t->call)
         task_refused(t, "RuntimeExecute", S("arguments and environment are too large for one request"));
 }
@@ -153,6 +199,27 @@ static void take_end(struct task *t, int state, int32_t exit_code, const char *e
     t->final_state = state;
     t->exit_code = exit_code;
     store_error(t, error);
+}
+
+/* The server is there and knows it, and says no more than that it failed (some do at output that is no text): for ever it must not. */
+static bool is_untold(struct task *t, int status, struct str text)
+{
+    bool may_pass = status == GRPC_OK || status == GRPC_UNAVAILABLE || status == GRPC_DEADLINE_EXCEEDED || status == GRPC_CANCELLED ||
+                    status == GRPC_UNAUTHENTICATED || t->state == TASK_STOPPING;
+    int64_t now = loop_now_us(t->d->loop);
+    if (may_pass || !t->untold_since_us)
+        t->untold_since_us = may_pass ? 0 : now;
+    if (may_pass || now - t->untold_since_us < UNTOLD_US)
+        return false;
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    store_error(t, arena_fmt(&a, "it can't tell: %.*s", SFMT(text)).p);
+    return true;
+}
+
+static void lose(struct task *t)
+{
+    exec_cancel_unheard(t);                       /* it may run all the same */
+    task_lost(t);
 }
 
 static bool is_final(int state)
@@ -184,7 +251,6 @@ static void again_follow(struct loop *loop, struct timer *timer)
 static void watch_done(void *ctx, int status, struct str text)
 {
     struct task *t = ctx;
-    (void)text;
     KR_FAILPOINT("runtimed.watch.after");
     t->watch = NULL;
     if (t->ended) {
@@ -195,6 +261,8 @@ static void watch_done(void *ctx, int status, struct str text)
     } else if (status == GRPC_NOT_FOUND) {
         if (t->state != TASK_STOPPING)            /* while stopping it is our Cancel that removed it */
             task_lost(t);
+    } else if (is_untold(t, status, text)) {
+        lose(t);
     } else {
         if (status == GRPC_UNAVAILABLE)
             server_trouble(t->d);
@@ -217,7 +285,7 @@ static void on_status(void *ctx, struct str bytes)
     AUTO_ARENA struct arena a = { .limit = LIMIT_GRPC_LIST };
     executor_v1_StatusResponse s = { 0 };
     struct kr_err e = { 0 };
-    if (pb_from_bytes(executor_v1_StatusResponse_fields, &s, bytes, &a, &e) < 0)
+    if (pb_from_bytes(executor_v1_StatusResponse_fields, &s, bytes, &a, &e) < 0 || !is_ours(t, s.id))
         return;
     take_text(t, 1, pb_str(s.stdout));
     take_text(t, 2, pb_str(s.stderr));
@@ -228,13 +296,14 @@ static void on_status(void *ctx, struct str bytes)
 static void status_done(void *ctx, int status, struct str text)
 {
     struct task *t = ctx;
-    (void)text;
     KR_FAILPOINT("runtimed.status.after");
     t->watch = NULL;
     if (t->ended)
         task_ended(t);
     else if (status == GRPC_NOT_FOUND && t->state != TASK_STOPPING)
         task_lost(t);
+    else if ((t->mistaken && t->state != TASK_STOPPING) || is_untold(t, status, text))
+        lose(t);
     else if (status == GRPC_OK || status != GRPC_NOT_FOUND)
         wait_then(t, again_follow, status == GRPC_OK ? POLL_MAX_US : WAIT_MAX_US);
 }
@@ -272,13 +341,14 @@ static void cancel_done(void *ctx, int status, struct str text)
     (void)text;
     KR_FAILPOINT("runtimed.cancel.after");
     t->call = NULL;
-    if (status == GRPC_OK || status == GRPC_NOT_FOUND)
+    t->unconfirmed = status != GRPC_OK && status != GRPC_NOT_FOUND;
+    if (!t->unconfirmed || loop_now_us(t->d->loop) >= t->cancel_until_us) {
         task_stopped(t);
-    else {
-        if (status == GRPC_UNAVAILABLE)
-            server_trouble(t->d);
-        wait_then(t, again_cancel, WAIT_MAX_US);
+        return;
     }
+    if (status == GRPC_UNAVAILABLE)
+        server_trouble(t->d);
+    wait_then(t, again_cancel, WAIT_MAX_US);
 }
 
 static void looked(void *ctx, int status, struct str text)
@@ -297,12 +367,14 @@ void exec_cancel_task(struct task *t)
     executor_v1_CancelRequest q = { .id = id };
     exec_id_of(t, id);
     loop_timer_stop(t->d->loop, &t->again);
+    if (!t->cancel_until_us)
+        t->cancel_until_us = loop_now_us(t->d->loop) + CANCEL_US;
     if (t->d->no_watch && !t->last_look) {        /* Cancel removes the output too: it is read before */
         executor_v1_StatusRequest look = { .id = id };
         t->last_look = true;
         grpc_cancel(TAKE(t->watch));
         KR_FAILPOINT("runtimed.last-status.before");
-        t->call = call_server(t, "/executor.v1.Runtime/Status", executor_v1_StatusRequest_fields, &look, CALL_US,
+        t->call = call_server(t, "/executor.v1.Runtime/Status", executor_v1_StatusRequest_fields, &look, LOOK_US,
                               (struct grpc_user){ on_status, looked, t });
         return;
     }

@@ -105,9 +105,9 @@ struct task {
     struct timer again, grace, deadline, backoff, rewrite;
     int64_t wait_us, write_wait_us;               /* before `again` and `rewrite`; they double */
     uint64_t seen[3];                             /* bytes of each stream that are in the log */
-    bool ended, lost;                             /* the end was seen; the server doesn't know it any more */
-    int final_state;
-    int32_t exit_code;
+    bool ended, lost, mistaken, unconfirmed;      /* the end was seen; the server doesn't know it; it answered about another; Cancel was given up */
+    int64_t untold_since_us, cancel_until_us;     /* monotonic: the server answers and fails to tell; Cancel is tried; 0: not so */
+    int final_state; int32_t exit_code;
     char error[512];
     enum stop_cause stop;
 
@@ -152,6 +152,7 @@ void task_free(struct task *);
 void exec_begin(struct task *);
 void exec_follow(struct task *);                  /* Watch, or Status again and again */
 void exec_cancel_task(struct task *);
+void exec_cancel_unheard(struct task *);         /* nobody waits for the answer: a server that didn't answer Execute may have taken it */
 void exec_forget_task(struct task *);             /* nobody waits for the answer */
 
 /* status.c */

@@ -151,7 +151,8 @@ static void open_log(struct task *t)
 
 static void reset_attempt(struct task *t)
 {
-    t->ended = t->lost = t->with_exit_code = false;
+    t->ended = t->lost = t->with_exit_code = t->mistaken = t->unconfirmed = false;
+    t->cancel_until_us = t->untold_since_us = 0;
     t->accepted_wall_us = t->ended_wall_us = 0;
     t->last_look = false;
     t->wait_us = 0;
@@ -222,6 +223,8 @@ void task_begin(struct task *t)
 
 void task_prepared(struct task *t)
 {
+    if (t->run->spec.has_timeout_seconds)         /* anew when Execute is accepted: until then, for a server that never answers it */
+        loop_timer_in(t->d->loop, &t->deadline, t->run->spec.timeout_seconds * 1000000);
     journal_write(t, "exec");
     exec_begin(t);
 }
@@ -308,9 +311,13 @@ void task_stop(struct task *t, enum stop_cause cause)
         exec_cancel_task(t);
         break;
     default:
-        if (t->source)
+        if (t->source) {
             source_stop(t);
-        break;                                    /* else STARTING: task_accepted or a failure of Execute sees it */
+        } else if (!t->call) {                    /* between two tries of Execute */
+            exec_cancel_unheard(t);
+            task_stopped(t);
+        }
+        break;                                    /* else task_accepted or a failure of Execute sees it */
     }
 }
 
@@ -388,7 +395,14 @@ static void set_success(struct task *t)
     }
 }
 
-static void set_outcome(struct task *t)
+static void set_lost(struct task *t)
+{
+    char text[640];
+    snprintf(text, sizeof text, "the Runtime Server is of no use for this execution: %s", t->error);
+    set_end(t, "Failed", "ExecutionLost", text);
+}
+
+static void decide_outcome(struct task *t)
 {
     enum { SUCCEEDED = 3 };
     if (t->stop == STOP_CANCEL)
@@ -401,6 +415,8 @@ static void set_outcome(struct task *t)
         set_end(t, "Failed", "WorkspaceLost", "its pod was drained before the workspace's owner was done, and the workspace went with it");
     else if (t->stop == STOP_DRAIN)
         set_end(t, "Failed", "PodDrained", "its pod was drained before it had ended");
+    else if (t->lost && *t->error)
+        set_lost(t);
     else if (t->lost)
         set_end(t, "Failed", "ExecutionLost", "the Runtime Server does not know the execution any more: it was restarted");
     else if (t->end_reason)
@@ -409,6 +425,14 @@ static void set_outcome(struct task *t)
         set_success(t);
     else
         set_failure(t);
+}
+
+static void set_outcome(struct task *t)
+{
+    decide_outcome(t);
+    size_t n = strlen(t->end_message);
+    if (t->unconfirmed)
+        snprintf(t->end_message + n, sizeof t->end_message - n, "%sthe Runtime Server has not confirmed that its processes are gone", n ? "; " : "");
 }
 
 static bool may_retry(const struct task *t)

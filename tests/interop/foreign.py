@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Row 21: Runtime Servers that know nothing of us but the .proto (Python's grpcio), and err in each way that one can, under our
+runtimed: refuse a second Execute or replace the first, write no UTF-8 and a lot, hang, forget, answer about somebody else, break
+off. What each does to a Run it knows by the Run's name."""
+import concurrent.futures, os, subprocess, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+from pygrpc import grpc, l, lg, w, wg, x, xg
+from local import *
+import failpoints
+
+s = Suite()
+work = tempfile.mkdtemp(prefix='kr-foreign-')
+BIG = 'x' * (4 << 20)
+DONE = (x.EXECUTION_STATE_SUCCEEDED, x.EXECUTION_STATE_FAILED)
+
+
+def text_field(number, value):
+    size, n = b'', len(value)
+    while n >= 128:
+        size, n = size + bytes([n & 127 | 128]), n >> 7
+    return bytes([number << 3 | 2]) + size + bytes([n]) + value
+
+
+class Theirs(xg.RuntimeServicer):
+    """Without RuntimeWatch: Status is asked again and again."""
+    def __init__(self):
+        self.runs, self.names, self.executed, self.cancelled, self.asked = {}, {}, [], [], collections.Counter()
+
+    def hang(self, context):
+        while context.is_active():
+            time.sleep(0.02)      # as long as the caller has patience
+
+    def start(self, q):
+        self.executed.append(q.id)
+        self.names[q.id] = q.env['KRUNTIME_RUN_NAME']
+        self.runs[q.id] = subprocess.Popen(['/bin/sh', '-c', q.args[0]], cwd=q.working_dir, env=dict(os.environ, **q.env), stdout=subprocess.PIPE, text=True)
+
+    def Execute(self, q, context):
+        name = q.env['KRUNTIME_RUN_NAME']
+        if name == 'hangs-in-execute':
+            self.executed.append(q.id)
+            self.hang(context)
+        if name == 'refuses':
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, 'not that one')
+        if q.id in self.runs and name == 'unheard-refused':
+            context.abort(grpc.StatusCode.ALREADY_EXISTS, 'it is there')
+        if q.id in self.runs:
+            self.runs.pop(q.id).kill()
+        self.start(q)
+        if name.startswith('unheard') and self.executed.count(q.id) == 1:
+            context.abort(grpc.StatusCode.UNAVAILABLE, 'the answer gets lost')
+        return x.ExecuteResponse(id='somebody' if name == 'other-id-in-execute' else q.id)
+
+    def Status(self, q, context):
+        name, p = self.names.get(q.id), self.runs.get(q.id)
+        self.asked[q.id] += 1
+        if name in ('hangs-in-status', 'hangs-for-ever'):
+            self.hang(context)
+        if name == 'cannot-tell':
+            context.abort(grpc.StatusCode.INTERNAL, 'Failed to serialize response!')
+        if name and name.startswith('forgets') and (name == 'forgets' or not q.id.endswith('-2')) and self.asked[q.id] > 2:
+            self.runs.pop(q.id).kill()
+            self.names.pop(q.id)
+        if q.id not in self.runs:
+            context.abort(grpc.StatusCode.NOT_FOUND, 'no such execution')
+        if p.poll() is None:
+            return x.StatusResponse(id='somebody' if name == 'other-id-in-status' else q.id, state=x.EXECUTION_STATE_RUNNING)
+        if not hasattr(p, 'text'):
+            p.text = p.stdout.read()
+        state = x.EXECUTION_STATE_FAILED if p.returncode else x.EXECUTION_STATE_SUCCEEDED
+        if name == 'no-utf8':
+            return text_field(1, q.id.encode()) + bytes([2 << 3, x.EXECUTION_STATE_FAILED, 3 << 3, 9]) + text_field(4, b'a\xff\xc3b\n') + text_field(6, b'bad \xfe\xff luck')
+        return x.StatusResponse(id=q.id, state=state, exit_code=p.returncode, stdout=BIG if name == 'big' else p.text)
+
+    def List(self, q, context):
+        return x.ListResponse(entries=[x.StatusResponse(id=i, state=x.EXECUTION_STATE_RUNNING, stdout=BIG) for i in list(self.runs)[:8]])
+
+    def Cancel(self, q, context):
+        if self.names.get(q.id) == 'hangs-for-ever':
+            self.hang(context)
+        self.cancelled.append(q.id)
+        if q.id not in self.runs:
+            context.abort(grpc.StatusCode.NOT_FOUND, 'no such execution')
+        self.runs.pop(q.id).kill()
+        return x.CancelResponse()
+
+    def Forget(self, q, context):
+        self.runs.pop(q.id, None)
+        return x.ForgetResponse()
+
+    def Health(self, q, context):
+        return x.HealthResponse(healthy=True)
+
+
+class Watched(Theirs, wg.RuntimeWatchServicer):
+    """With RuntimeWatch, which breaks off in the middle, and ends once without an end."""
+    def __init__(self):
+        super().__init__()
+        self.offsets = []
+
+    def Watch(self, q, context):
+        self.offsets.append(q.stdout_offset)
+        text = b'0123456789' * 1000
+        if len(self.offsets) == 1:
+            yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=text[:4000])
+            context.abort(grpc.StatusCode.UNAVAILABLE, 'broken off')
+        if len(self.offsets) == 2:
+            yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=text[q.stdout_offset:7000])
+            return
+        yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=text[q.stdout_offset:])
+        yield w.WatchEvent(state=x.EXECUTION_STATE_SUCCEEDED)
+
+
+def serve(servicer):
+    """Status may answer with bytes that grpcio itself would not make."""
+    as_bytes = lambda m: m if isinstance(m, bytes) else m.SerializeToString()
+    methods = {m.name: grpc.unary_unary_rpc_method_handler(getattr(servicer, m.name), getattr(x, m.input_type.name).FromString, as_bytes)
+               for m in x.DESCRIPTOR.services_by_name['Runtime'].methods}
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(48), handlers=[grpc.method_handlers_generic_handler('executor.v1.Runtime', methods)])
+    if isinstance(servicer, wg.RuntimeWatchServicer):
+        wg.add_RuntimeWatchServicer_to_server(servicer, server)
+    port = server.add_insecure_port('127.0.0.1:0')
+    server.start()
+    return server, port
+
+
+class Beside:
+    """A pod of one of their servers, with our runtimed."""
+    def __init__(self, i, name, port, binary=None):
+        self.i, self.name = i, name
+        i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': name},
+                                     'spec': {'replicas': 0, 'template': {'spec': {'containers': [{'name': 'runtime', 'image': 'x'}]}}}})
+        pod = i.api.call('POST', '/api/v1/namespaces/default/pods', {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {
+            'name': name, 'labels': {'kruntimes.io/runtime': name}, 'annotations': {'kruntimes.io/capacity.runs': '32'}}, 'spec': {'containers': [{'name': 'runtime'}]}})[1]
+        place = os.path.join(work, name)
+        self.argv = [binary or BINARY, 'runtimed', '--pod-name', name, '--pod-uid', pod['metadata']['uid'], '-n', 'default', '--capacity', 'runs=32', '--workspace', place + '/ws',
+                     '--state', place + '/st', '--secret-file', place + '-secret', '--server-port', str(port), '--port', '0', '--pages-bind', 'off',
+                     '--kubeconfig', os.path.join(i.state, 'kubeconfig')]
+        self.log = os.path.join(i.dir, name + '.log')
+        self.start()
+        i.api.call('PATCH', '/api/v1/namespaces/default/pods/%s/status' % name, {'status': {'phase': 'Running', 'podIP': '127.0.0.1', 'conditions': [{'type': 'Ready', 'status': 'True'}]}},
+                   'application/merge-patch+json')
+
+    def start(self):
+        self.daemon = subprocess.Popen(self.argv, stderr=open(self.log, 'a'))
+
+    def submit(self, name, script='exit 0', **spec):
+        s.equal('%s is accepted' % name, self.i.api.call('POST', RUNS, run_object(name, [script], runtime=self.name, **spec))[0], 201)
+
+    def output(self, run):
+        """All it wrote, as runtimed has it."""
+        port = re.findall(r'runtimed is ready .*port=(\d+)', open(self.log).read())[-1]
+        chunks = lg.LogsStub(grpc.insecure_channel('127.0.0.1:' + port)).Tail(l.TailRequest(run_uid=run['metadata']['uid'], tail_lines=-1),
+                                                                              metadata=[('kruntimes-access-key', run['status']['accessKey'])])
+        return b''.join(c.data for c in chunks)
+
+    def stop(self):
+        self.daemon.terminate()
+        s.equal('%s: runtimed ends when told' % self.name, self.daemon.wait(20), 0)
+
+
+def until(what, seconds=30):
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:
+        time.sleep(0.01)      # nothing tells when but looking
+    return what()
+
+
+def without_watch(i, theirs, pod):
+    pod.submit('good', 'echo hi; echo k=v > $KRUNTIME_OUTPUTS')
+    pod.submit('bad', 'exit 4')
+    pod.submit('late', 'sleep 60', timeoutSeconds=1)
+    for kind in ('refused', 'replaced'):
+        pod.submit('unheard-' + kind, 'sleep 0.3')
+    pod.submit('no-utf8')
+    pod.submit('big')
+    pod.submit('refuses')
+    pod.submit('hangs-in-execute', timeoutSeconds=1)
+    pod.submit('hangs-in-status', 'sleep 60', timeoutSeconds=1)
+    pod.submit('hangs-for-ever', 'sleep 60')
+    pod.submit('cannot-tell', 'sleep 60')
+    pod.submit('forgets', 'sleep 60')
+    pod.submit('forgets-once', '[ $KRUNTIME_ATTEMPT = 2 ] || sleep 60', retryPolicy={'maxAttempts': 2, 'backoff': '10ms'})
+    pod.submit('other-id-in-execute', 'sleep 60')
+    pod.submit('other-id-in-status', 'sleep 60')
+    s.check('the one that hangs for ever runs', until(lambda: i.api.call('GET', RUNS + '/hangs-for-ever')[1].get('status', {}).get('phase') == 'Running'))
+    i.api.call('PATCH', RUNS + '/hangs-for-ever', {'spec': {'cancelRequested': True}}, 'application/merge-patch+json')
+    names = {'good', 'bad', 'late', 'unheard-refused', 'unheard-replaced', 'no-utf8', 'big', 'refuses', 'hangs-in-execute', 'hangs-in-status', 'hangs-for-ever', 'cannot-tell', 'forgets',
+             'forgets-once', 'other-id-in-execute', 'other-id-in-status'}
+    runs = i.wait(names, 90)
+    of = lambda n, *keys: tuple(runs.get(n, {}).get('status', {}).get(k) for k in keys)
+    says = lambda n: runs.get(n, {}).get('status', {}).get('message', '')
+    id = lambda n: runs.get(n, {}).get('metadata', {}).get('uid')
+    s.equal('it succeeds', of('good', 'phase', 'outputs'), ('Succeeded', {'k': 'v'}))
+    s.equal('what it wrote', pod.output(runs['good']), b'hi\n')
+    s.equal('it fails', of('bad', 'phase', 'reason', 'exitCode'), ('Failed', 'ExitCode', 4))
+    s.equal('timeout', of('late', 'phase'), ('Timeout',))
+    s.equal('an answer to Execute is lost, the second is refused', (of('unheard-refused', 'phase', 'attempt'), theirs.executed.count(id('unheard-refused'))), (('Succeeded', 1), 1))
+    s.equal('an answer to Execute is lost, the second replaces it', (of('unheard-replaced', 'phase', 'attempt'), theirs.executed.count(id('unheard-replaced'))), (('Succeeded', 1), 2))
+    s.equal('no UTF-8: it ends as it ended', of('no-utf8', 'phase', 'exitCode'), ('Failed', 9))
+    s.check('no UTF-8: the message is made text', says('no-utf8').startswith('bad ') and says('no-utf8').endswith(' luck'), says('no-utf8'))
+    s.equal('no UTF-8: the log has its bytes', pod.output(runs['no-utf8']), b'a\xff\xc3b\n')
+    s.equal('4 MiB of output', (of('big', 'phase'), len(pod.output(runs['big']))), (('Succeeded',), len(BIG)))
+    s.equal('refused', of('refuses', 'phase', 'reason', 'message'), ('Failed', 'RuntimeExecute', 'not that one'))
+    s.equal('Execute hangs: timeout', of('hangs-in-execute', 'phase'), ('Timeout',))
+    s.check('Execute hangs: what it may have taken is cancelled', until(lambda: id('hangs-in-execute') in theirs.cancelled))
+    s.equal('Status hangs: timeout', (of('hangs-in-status', 'phase'), id('hangs-in-status') in theirs.cancelled), (('Timeout',), True))
+    s.equal('Cancel hangs too: cancelled all the same', of('hangs-for-ever', 'phase'), ('Cancelled',))
+    s.check('Cancel hangs too: what is not known is told', 'has not confirmed' in says('hangs-for-ever'), says('hangs-for-ever'))
+    s.equal('Status fails for ever', (of('cannot-tell', 'phase', 'reason'), says('cannot-tell').partition(': ')[2], id('cannot-tell') in theirs.cancelled),
+            (('Failed', 'ExecutionLost'), "it can't tell: Failed to serialize response!", True))
+    s.equal('forgotten', of('forgets', 'phase', 'reason'), ('Failed', 'ExecutionLost'))
+    s.equal('forgotten, tried again', of('forgets-once', 'phase', 'attempt'), ('Succeeded', 2))
+    s.check('the second attempt has an id of its own', id('forgets-once') + '-2' in theirs.executed, str(theirs.executed))
+    s.equal('another id in the answer to Execute', of('other-id-in-execute', 'phase', 'reason'), ('Failed', 'RuntimeExecute'))
+    s.check('what it started is cancelled', until(lambda: id('other-id-in-execute') in theirs.cancelled))
+    s.equal('another id in the answer to Status', of('other-id-in-status', 'phase', 'reason'), ('Failed', 'ExecutionLost'))
+
+    # killed and started again: what runs is followed on, what is nobody's is ended, although List is larger than 4 MiB
+    pod.submit('adopted', 'echo one; sleep 1; echo two')
+    s.check('it runs', until(lambda: i.api.call('GET', RUNS + '/adopted')[1].get('status', {}).get('phase') == 'Running'))
+    pod.daemon.kill()
+    pod.daemon.wait()
+    theirs.runs['stranger'] = subprocess.Popen(['sleep', '60'])
+    pod.start()
+    run = i.wait({'adopted'}, 30)['adopted']
+    s.equal('adopted: once, to its end', (run['status']['phase'], run['status']['attempt'], theirs.executed.count(run['metadata']['uid'])), ('Succeeded', 1, 1))
+    s.equal('adopted: all it wrote', pod.output(run), b'one\ntwo\n')
+    s.check('an execution of no Run is ended', until(lambda: 'stranger' in theirs.cancelled))
+
+
+def killed_between(i, theirs, port):
+    """The failpoints that only a server without Watch leads to."""
+    if failpoints.missing(s):
+        return
+    armed = failpoints.Armed()
+    pod = Beside(i, 'killed', port, armed.binary)
+    for point in [p for p in armed.names() if '.status.' in p or '.last-status.' in p]:
+        name = point.replace('.', '-')
+        armed.arm(point)
+        pod.submit(name, 'sleep 60' if 'last' in point else 'sleep 0.2', timeoutSeconds=1)
+        s.check('%s is reached' % point, armed.wait(point, 20))
+        pod.daemon.wait()
+        pod.start()
+        run = i.wait({name}, 30)[name]
+        s.equal('%s: it ends right' % point, (run['status']['phase'], run['status']['attempt']), ('Timeout' if 'last' in point else 'Succeeded', 1))
+        s.equal('%s: executed once' % point, theirs.executed.count(run['metadata']['uid']), 1)
+    pod.stop()
+
+
+theirs, watched = Theirs(), Watched()
+(server, port), (other, other_port) = serve(theirs), serve(watched)
+with instance() as i:
+    pods = [Beside(i, 'plain', port), Beside(i, 'watched', other_port)]
+    pods[1].submit('broken', 'exit 0')
+    without_watch(i, theirs, pods[0])
+    run = i.wait({'broken'}, 30)['broken']
+    s.equal('a Watch that breaks off goes on where it was', (run['status']['phase'], watched.offsets), ('Succeeded', [0, 4000, 7000]))
+    s.equal('nothing of it is lost or told twice', pods[1].output(run), b'0123456789' * 1000)
+    killed_between(i, theirs, port)
+    for pod in pods:
+        pod.stop()
+    if s.failed:
+        print(i.logs())
+        print(*[open(p.log).read()[-3000:] for p in pods])
+for p in theirs.runs.values():
+    p.kill()
+server.stop(None)
+other.stop(None)
+shutil.rmtree(work, ignore_errors=True)
+s.end()
