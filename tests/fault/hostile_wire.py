@@ -274,6 +274,23 @@ def exchange(t, data, alpn=None):
 
 # ---- HTTP/1.1 ------------------------------------------------------------------------------------------------------
 
+class Answers(Wire):
+    """HTTP/1.1: counts what comes."""
+    def take(self, more):
+        self.input += more
+        self.heads[0] = self.heads.get(0, 0) + self.input.count(b'HTTP/1.1 200')
+        self.input = self.input[-11:] if b'HTTP/1.1 200' not in self.input[-11:] else b''
+
+
+def pipelined(r, t):
+    """More requests one behind the other than are kept: reading stops meanwhile, and each has its answer."""
+    n, one = 8000, b'GET /version HTTP/1.1\r\nHost: x\r\n\r\n'
+    w = Answers(t.port, ssl.create_default_context(cafile=CA), hello=False)
+    w.until_closed(one * (n - 1) + one.replace(b'Host', b'Connection: close\r\nHost'))
+    r.equal('%d requests one behind the other' % n, w.heads.get(0), n)
+    w.close()
+
+
 def row_13(t):
     """Two parsers must not read two things: 400 and the end, and what hides behind is never a request."""
     hidden = b'GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n'
@@ -290,7 +307,9 @@ def row_13(t):
              ('a control byte in the target', b'GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n'), ('HTTP/1.1 in lower case', b'GET / http/1.1\r\nHost: x\r\n\r\n'), ('HTTP/2.0', b'GET / HTTP/2.0\r\nHost: x\r\n\r\n'),
              ('a method that is no token', b'G(T / HTTP/1.1\r\nHost: x\r\n\r\n'), ('200 fields', get + b'X: y\r\n' * 200 + b'\r\n'), ('a field of 100 KB', get + b'X: ' + b'y' * 100000 + b'\r\n\r\n'),
              ('a target of 20 KB', b'GET /' + b'a' * 20000 + b' HTTP/1.1\r\nHost: x\r\n\r\n'), ('a chunk extension of 20 KB', post + b'Transfer-Encoding: chunked\r\n\r\n1;' + b'a' * 20000 + b'\r\n'))
-    with Row(13, t, cpu=0.5, memory=4) as r:
+    with Row(13, t, cpu=1.5, memory=4) as r:
+        if t.tls:
+            pipelined(r, t)
         for name, data in cases:
             got = exchange(t, data + hidden * 2)
             first = [int(line.split()[1]) for line in re.findall(rb'HTTP/1\.1 \d+', got)]
@@ -540,6 +559,11 @@ def row_20(t):
         for _ in range(20):                                          # followers that leave at once
             c.w.push(reset(c.begin(FOLLOW, message(field(1, 2, b'kept')))))
         r.equal('it is ended when told', c.call(CANCEL_CALL, message(field(1, 2, b'kept'))), OK)
+        last, n = OK, 0
+        while last == OK and n < 1100:                               # they stay until they are forgotten
+            n += 1
+            last = c.call(EXECUTE, message(field(1, 2, b'many-%d' % n) + field(2, 2, b'/none/such') + field(2, 2, b'x')))
+        r.check('more executions than it keeps', last == EXHAUSTED and 1000 < n <= 1025, '%d, the last %s' % (n, last))
         r.equal('and gone', c.call(STATUS, message(field(1, 2, b'kept'))), NOT_FOUND)
         c.w.close()
 

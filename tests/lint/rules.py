@@ -108,6 +108,26 @@ def limits(path, text, used=None):
     return [f"{text.count(chr(10), 0, m.start()) + 1}: nobody enforces LIMIT_{m.group(1)}" for m in LIMIT_ROW.finditer(text) if m.group(1) not in used]
 
 
+def limit_tests(path, text, table=None, read=None):
+    """Each limit is pushed over by a test, or limits.txt says why by none."""
+    if path != "core/limits.def":
+        return []
+    rows = dict(line.split(None, 1) for line in (table or tree.read("tests/lint/limits.txt")).split("\n") if line and line[0] != "#")
+    names, found = LIMIT_ROW.findall(text), []
+    for name in sorted(set(names) ^ set(rows)):
+        found.append(f"1: {name}: " + ("tests/lint/limits.txt names no test that pushes it over" if name in names else "tests/lint/limits.txt has it, the table hasn't"))
+    for name, row in rows.items():
+        file, _, words = row.strip().partition(" ")
+        words = words.strip()
+        if not words or (file != "-" and words not in (read or read_if_there)(file)):
+            found.append(f"1: {name}: " + (f"\"{words}\" isn't in {file} (tests/lint/limits.txt)" if file != "-" else "no reason why no test pushes it over"))
+    return found
+
+
+def read_if_there(path):
+    return tree.read(path) if path in tree.files() else ""
+
+
 # ---- what any file may say -------------------------------------------------------------------------------------
 
 SOURCE = (".c", ".h", ".def", ".py", ".sh", ".mk", ".proto", ".go")
@@ -193,4 +213,4 @@ def size(path, text):
     return found
 
 
-RULES = [layering, banned, size, typedefs, limits, opening, spdx, later, places, hosts, spacing]
+RULES = [layering, banned, size, typedefs, limits, limit_tests, opening, spdx, later, places, hosts, spacing]

@@ -60,6 +60,10 @@ CASES = [
     (rules.spacing, "core/a.c", "\tint x;\n", 1),
     (rules.spacing, "core/a.c", "int x;", 1),
     (rules.spacing, "Makefile", "x:\n\ttouch x\n", 0),
+    (lambda p, x: rules.limit_tests(p, x, "A tests/a.c TEST(a)\n", lambda f: "TEST(a)"), "core/limits.def", 'LIMIT(A, 1, "x", "y")', 0),
+    (lambda p, x: rules.limit_tests(p, x, "A tests/a.c TEST(b)\n", lambda f: "TEST(a)"), "core/limits.def", 'LIMIT(A, 1, "x", "y")', 1),
+    (lambda p, x: rules.limit_tests(p, x, "# none\n", lambda f: ""), "core/limits.def", 'LIMIT(A, 1, "x", "y")', 1),
+    (lambda p, x: rules.limit_tests(p, x, "A - too large\nB -\n", lambda f: ""), "core/limits.def", 'LIMIT(A, 1, "x", "y")', 2),
 ]
 
 

@@ -150,3 +150,28 @@ TEST(collecting_refuses_before_anything_is_read)
     CHECK_INT(collect(fd, &(struct collect_limits){ 100 }, &all, &a, &e), -1);         /* and it didn't hang */
     CHECK_INT(e.code, KR_INVALID);
 }
+
+TEST(artifacts_have_a_number_and_a_depth)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    struct collection all;
+    struct kr_err e = { 0 };
+    AUTO_CLOSE int many = folder("many"), deep = folder("deep");
+    char name[64];
+    for (int i = 0; i <= LIMIT_ARTIFACTS; i++) {
+        snprintf(name, sizeof name, "many/%d", i);
+        file(name, S("x"));
+    }
+    CHECK_INT(collect(many, &(struct collect_limits){ 1000 }, &all, &a, &e), -1);
+    CHECK_Z(e.msg, "there are more than 32 artifacts: put them into a folder");
+    int at = dup(deep);
+    for (int i = 0; i <= LIMIT_ARTIFACT_DEPTH + 1; i++) {
+        CHECK_OR(mkdirat(at, "d", 0700) == 0);
+        int below = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        close(at);
+        at = below;
+    }
+    close(at);
+    CHECK_INT(collect(deep, &(struct collect_limits){ 1000 }, &all, &a, &e), -1);
+    CHECK(str_find(str_of(e.msg), S("folders are nested more than 64 deep")) >= 0);
+}

@@ -45,4 +45,11 @@ TEST(outputs_have_limits)
     }
     CHECK(outputs_parse(&o, buf_view(&b), &e) < 0 && e.code == KR_TOO_LARGE);
     CHECK(outputs_parse(&o, (struct str){ "a=\0\n", 4 }, &e) < 0 && e.code == KR_INVALID);
+    for (int extra = 0; extra < 2; extra++) {
+        buf_clear(&b);
+        for (int i = 0; i < LIMIT_RUN_OUTPUT_KEY + extra; i++) buf_byte(&b, 'k');
+        buf_lit(&b, "=v\n");
+        CHECK_INT(outputs_parse(&o, buf_view(&b), &e), -extra);
+    }
+    CHECK_INT(e.code, KR_TOO_LARGE);
 }

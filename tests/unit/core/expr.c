@@ -171,6 +171,40 @@ TEST(depth_time_and_memory_are_bounded)
     CHECK(str_starts(buf_view(&b), S("! ")));
 }
 
+static void refused_as_too_large(const char *head, const char *unit, int n, const char *tail, const char *why)
+{
+    AUTO_BUF struct buf text = { .max = 1 << 20 };
+    struct kr_err e = { 0 };
+    buf_lit(&text, head);
+    repeat(&text, unit, n);
+    buf_lit(&text, tail);
+    struct expr *x = expr_compile(buf_view(&text), &dynamic, &e);
+    CHECK(!x);
+    CHECK_INT(e.code, KR_TOO_LARGE);
+    if (!CHECK(str_find(str_of(e.msg), str_of(why)) >= 0))
+        CHECK_Z(e.msg, why);
+    expr_free(x);
+}
+
+TEST(each_limit_of_expressions_is_told)
+{
+    AUTO_BUF struct buf nested = { .max = 1 << 20 };
+    struct kr_err e = { 0 };
+    refused_as_too_large("'", "a", LIMIT_EXPR_TEXT, "'", "bytes, at most 262144 are allowed");
+    refused_as_too_large("", "(", LIMIT_EXPR_DEPTH + 1, "1", "nested too deeply");
+    refused_as_too_large("[1", ",1", LIMIT_EXPR_NODES + 1, "]", "the expression is too large");
+    refused_as_too_large("true", "&&'a'.matches('a')", LIMIT_EXPR_REGEXES + 1, "", "more than 64 patterns in one expression");
+    for (int i = 0; i < LIMIT_EXPR_SLOTS; i++)
+        buf_fmt(&nested, "[1].all(x%d,", i);
+    buf_lit(&nested, "true");
+    repeat(&nested, ")", LIMIT_EXPR_SLOTS);
+    struct expr *x = expr_compile(buf_view(&nested), &dynamic, &e);
+    CHECK(!x);
+    CHECK_INT(e.code, KR_TOO_LARGE);
+    CHECK(str_find(str_of(e.msg), S("macros nested too deeply")) >= 0);
+    expr_free(x);
+}
+
 /* Each line is an expression and what cel-go makes of it (tests/interop/cel.sh holds cel-go to the same file). */
 TEST(what_cel_go_answers)
 {

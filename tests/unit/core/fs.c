@@ -80,3 +80,20 @@ TEST(a_tree_is_removed_without_following_symlinks)
     CHECK(fs_exists(keep));
     CHECK_INT(fs_remove_tree(tree, &e), 0);
 }
+
+TEST(a_tree_nested_too_deeply_is_left_and_named)
+{
+    struct kr_err e = { 0 };
+    AUTO_CLOSE int fd = open(test_tmpdir(), O_RDONLY | O_DIRECTORY);
+    char tree[300];
+    snprintf(tree, sizeof tree, "%s/d", test_tmpdir());
+    for (int i = 0; i < LIMIT_TREE_DEPTH + 3; i++) {       /* deeper than a path can say */
+        CHECK_OR(mkdirat(fd, "d", 0700) == 0);
+        int below = openat(fd, "d", O_RDONLY | O_DIRECTORY);
+        close(fd);
+        fd = below;
+    }
+    CHECK_INT(fs_remove_tree(tree, &e), -1);
+    CHECK_INT(e.code, KR_TOO_LARGE);
+    CHECK(str_find(str_of(e.msg), S("is nested more than 512 deep")) >= 0);
+}

@@ -54,6 +54,14 @@ TEST(what_is_not_supported_is_refused)
     }
 }
 
+TEST(a_pattern_of_too_many_steps_is_refused)
+{
+    struct kr_err e = { 0 };
+    CHECK(!regex_compile(S("(a{1000}){21}"), &e));
+    CHECK_INT(e.code, KR_TOO_LARGE);
+    CHECK_Z(e.msg, "pattern is too large (more than 20000 steps)");
+}
+
 TEST(a_catastrophic_pattern_is_linear)
 {
     struct kr_err e;

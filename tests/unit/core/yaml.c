@@ -120,6 +120,24 @@ TEST(yaml_is_not_nested_too_deeply)
     }
 }
 
+TEST(a_file_has_a_size_and_a_number_of_documents)
+{
+    AUTO_BUF struct buf in = { .max = LIMIT_FILE_INPUT + 1 }, out = { .max = 1 << 20 };
+    for (int i = 0; i < LIMIT_YAML_DOCUMENTS; i++)
+        buf_lit(&in, "--- 1\n");
+    run(buf_view(&in), &out);
+    CHECK(out.n && out.p[0] != '!');
+    buf_clear(&out);
+    buf_lit(&in, "--- 1\n");
+    run(buf_view(&in), &out);
+    CHECK(str_ends(buf_view(&out), S("the file has more than 10000 documents")));
+    while (in.n < (size_t)LIMIT_FILE_INPUT + 1)
+        buf_byte(&in, '\n');
+    buf_clear(&out);
+    run(buf_view(&in), &out);
+    CHECK_STR(buf_view(&out), S("!the file has 16777217 bytes, 16777216 are allowed"));
+}
+
 TEST(yaml_cut_at_each_byte_is_read_or_refused)
 {
     static const char yaml[] = "a: &x\n  - 'b'\n  - \"\\u00e9\"\n  - |+\n    c\n\n---\n? {d: [*x, !!int 1]}\n: >\n  e\n...\n";

@@ -157,6 +157,21 @@ TEST(many_errors_are_cut)
     CHECK_INT(errors.n, LIMIT_MODEL_ERRORS);
 }
 
+TEST(a_long_value_is_cut_in_what_is_said_of_it)
+{
+    AUTO_BUF struct buf b = { .max = 1 << 20 };
+    struct model_errors errors = { 0 };
+    struct kr_err e;
+    buf_lit(&b, "{\"spec\":{\"runtime\":\"");
+    for (int i = 0; i < 2 * LIMIT_MODEL_VALUE; i++)
+        buf_byte(&b, '/');
+    buf_lit(&b, "\"}}");
+    CHECK_INT(model_admit(&type_run, &arena, tree(b.p), NULL, &errors, NULL, &e), 0);
+    CHECK_OR(errors.n);
+    for (size_t i = 0; i < errors.n; i++)
+        CHECK(errors.v[i].message.n < LIMIT_MODEL_VALUE + 200);
+}
+
 /* The largest lists that the table allows must be within the budget of the rules that look at them. */
 TEST(the_largest_fit_the_budget)
 {

@@ -142,3 +142,18 @@ TEST(old_updates_become_one_manager)
         ancient |= str_is(m.v[i].name, "ancient-changes");
     CHECK(ancient);
 }
+
+TEST(a_place_has_a_number_of_fields)
+{
+    AUTO_BUF struct buf b = { .max = 4 << 20 };
+    struct kr_err e = { 0 };
+    struct fieldset s = { 0 };
+    buf_byte(&b, '{');
+    for (int i = 0; i <= LIMIT_FIELDSET; i++)
+        buf_fmt(&b, "%s\"f:k%d\":{}", i ? "," : "", i);
+    buf_byte(&b, '}');
+    buf_byte(&b, 0);
+    CHECK_INT(fieldset_parse(&arena, parse(b.p), &s, &e), -1);
+    CHECK_INT(e.code, KR_TOO_LARGE);
+    CHECK_Z(e.msg, "fieldsV1: more than 65536 fields in one place");
+}

@@ -102,6 +102,24 @@ TEST(jsonpath_has_a_budget)
     CHECK_INT(e.code, KR_TOO_LARGE);
 }
 
+TEST(jsonpath_has_a_length_and_a_number_of_steps)
+{
+    AUTO_ARENA struct arena a = { .limit = 8 << 20 };
+    AUTO_BUF struct buf text = { .max = 1 << 20 };
+    struct kr_err e = { 0 };
+    buf_byte(&text, '{');
+    for (int i = 0; i <= LIMIT_JSONPATH_STEPS; i++)
+        buf_lit(&text, ".a");
+    buf_byte(&text, '}');
+    CHECK(!jsonpath_parse(&a, buf_view(&text), &e));
+    CHECK(str_ends(str_of(e.msg), S("the path has too many steps")));
+    while (text.n <= LIMIT_JSONPATH_TEXT)
+        buf_byte(&text, 'x');
+    CHECK(!jsonpath_parse(&a, buf_view(&text), &e));
+    CHECK_INT(e.code, KR_TOO_LARGE);
+    CHECK_Z(e.msg, "jsonpath: it has 65537 bytes, 65536 are allowed");
+}
+
 TEST(jsonpath_columns)
 {
     AUTO_ARENA struct arena a = { .limit = 1 << 20 };

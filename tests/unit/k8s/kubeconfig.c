@@ -263,3 +263,12 @@ TEST(the_command_line_goes_before_the_files)
     CHECK_STR(c.proxy, S(""));
     kube_config_free(&c);
 }
+
+TEST(a_token_has_a_size)
+{
+    AUTO_BUF struct buf b = { .max = LIMIT_TOKEN + 1 };
+    while (b.n <= LIMIT_TOKEN)
+        buf_byte(&b, 't');
+    put("token", b.p);
+    refused(CONFIG(SERVER, "{tokenFile: token}"), S(""), KR_TOO_LARGE, "token");
+}

@@ -27,6 +27,24 @@ TEST(label_selectors)
     }
 }
 
+TEST(selectors_have_a_length_and_a_number_of_terms)
+{
+    AUTO_BUF struct buf text = { .max = 1 << 20 };
+    struct kr_err e = { 0 };
+    for (int i = 0; i < LIMIT_SELECTOR_TERMS; i++)
+        buf_fmt(&text, "%sk%d", i ? "," : "", i);
+    struct selector *s = selector_parse(buf_view(&text), &e);
+    CHECK(s);
+    selector_free(s);
+    buf_lit(&text, ",more");
+    CHECK(!selector_parse(buf_view(&text), &e));
+    CHECK_Z(e.msg, "the selector has more than 256 terms");
+    while (text.n <= LIMIT_SELECTOR_TEXT)
+        buf_byte(&text, 'x');
+    CHECK(!selector_parse(buf_view(&text), &e));
+    CHECK_Z(e.msg, "the selector has 65537 bytes, at most 65536 are allowed");
+}
+
 TEST(label_selectors_as_objects)
 {
     static const struct { const char *text, *printed; } T[] = {
