@@ -58,7 +58,8 @@ static int give_up_rights(struct kr_err *e)
     return landlock_enter(rules, e);
 }
 
-/* Nobody's configuration, no templates, no trust in what is not checked. */
+/* Nobody's configuration, no templates, no trust in what is not checked. Objects are hashed when they arrive, not again with each
+ * use: mirrors are nobody else's, and a pack carries a checksum of each object's bytes. */
 static int start_library(struct kr_err *e)
 {
     static const int levels[] = { GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL, GIT_CONFIG_LEVEL_PROGRAMDATA };
@@ -67,7 +68,7 @@ static int start_library(struct kr_err *e)
     for (size_t i = 0; i < LEN(levels); i++)
         ok &= git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "") == 0;
     ok &= git_libgit2_opts(GIT_OPT_SET_TEMPLATE_PATH, "") == 0 && git_libgit2_opts(GIT_OPT_SET_HOMEDIR, "/nowhere") == 0 &&
-          git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0) == 0 && git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECTS, (size_t)LIMIT_GIT_OBJECTS) == 0 &&
+          git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0) == 0 && git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0) == 0 && git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECTS, (size_t)LIMIT_GIT_OBJECTS) == 0 &&
           git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, (size_t)LIMIT_GIT_MEMORY / 4) == 0;
     return ok ? 0 : git_failed(&none, e, "start libgit2");
 }
