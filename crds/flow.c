@@ -7,6 +7,20 @@
 
 static int by_name(const void *a, const void *b) { return str_cmp(((const struct flow_job *)a)->name, ((const struct flow_job *)b)->name); }
 
+/* Both names may have dots: the first that is the name of a job is it. */
+ptrdiff_t flow_artifact_of(const struct flow *f, struct str from, struct str *name)
+{
+    struct str between = S(".artifacts."), rest = str_starts(from, S("jobs.")) ? str_from(from, 5) : S("");
+    for (size_t i = 1; i + between.n < rest.n; i++) {
+        ptrdiff_t job;
+        if (!str_starts(str_from(rest, i), between) || (job = flow_job_of(f, (struct str){ rest.p, i })) < 0)
+            continue;
+        *name = str_from(rest, i + between.n);
+        return job;
+    }
+    return -1;
+}
+
 ptrdiff_t flow_job_of(const struct flow *f, struct str name)
 {
     for (size_t i = 0; i < f->njobs; i++)
@@ -77,8 +91,6 @@ static int check_steps(const struct flow_job *j, struct kr_err *e)
         for (size_t k = 0; k < i; k++)
             if (str_eq(s->steps.v[i].name, s->steps.v[k].name))
                 return kr_fail(e, KR_INVALID, "jobs.%.*s.steps[%zu].name: \"%.*s\" is the name of steps[%zu] too", SFMT(j->name), i, SFMT(s->steps.v[i].name), k);
-        if (s->steps.v[i].artifacts.n)
-            return kr_fail(e, KR_INVALID, "jobs.%.*s.steps[%zu].artifacts: artifacts between jobs are not offered yet: use outputs, or one job", SFMT(j->name), i);
     }
     return 0;
 }

@@ -35,6 +35,8 @@ int flow_check(const struct flow *, struct kr_err *);
 /* Things that work and may surprise. */
 void flow_lint(const struct flow *, void (*warn)(void *ctx, struct str place, const char *text), void *ctx);
 ptrdiff_t flow_job_of(const struct flow *, struct str name);      /* index, -1 when there is none */
+/* Of steps[].artifacts[].from: the job's index, -1 when there is none of that name; and the artifact's name. */
+ptrdiff_t flow_artifact_of(const struct flow *, struct str from, struct str *name);
 
 /* ---- expressions ------------------------------------------------------------------------------------------------- */
 enum flow_place { FLOW_ENV, FLOW_JOB_IF, FLOW_JOB_ENV, FLOW_STEP_IF, FLOW_STEP_ENV, FLOW_STEP_TEXT, FLOW_JOB_OUTPUT, FLOW_OUTPUT };

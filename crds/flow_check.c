@@ -74,6 +74,20 @@ static int check_map(const struct flow_scope *c, struct str_map m, struct kr_err
     return 0;
 }
 
+/* From jobs above only: of no other is it known that it is over. */
+static int check_artifacts(const struct flow_scope *c, const struct workflow_step *s, struct kr_err *e)
+{
+    for (size_t i = 0; i < s->artifacts.n; i++) {
+        struct str from = s->artifacts.v[i].from, name;
+        ptrdiff_t job = flow_artifact_of(c->f, from, &name);
+        if (job < 0)
+            return kr_fail(e, KR_INVALID, "artifacts[%zu].from: \"%.*s\" names no job of this Workflow", i, SFMT(from));
+        if (!(c->job->above >> job & 1))
+            return kr_fail(e, KR_INVALID, "artifacts[%zu].from: the job \"%.*s\" is not among those that this one needs", i, SFMT(c->f->jobs[job].name));
+    }
+    return 0;
+}
+
 static int check_step(struct flow_scope *c, struct kr_err *e)
 {
     const struct workflow_step *s = &c->job->spec->steps.v[c->step];
@@ -89,7 +103,7 @@ static int check_step(struct flow_scope *c, struct kr_err *e)
     for (size_t i = 0; i < s->args.n; i++)
         if (check_text(c, s->args.v[i], e) < 0)
             return kr_wrap(e, "args[%zu]", i);
-    return 0;
+    return check_artifacts(c, s, e);
 }
 
 static int check_job(struct flow_scope *c, struct kr_err *e)

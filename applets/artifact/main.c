@@ -6,6 +6,7 @@
  *   collect   {store, place, spool, prefix, maxBytes, again, folder, logs, logsPrefix}; with folder 1 the artifacts are in descriptor
  *             3, logs is runtimed's folder of the Run → {"refs":[…], "logsError"} or {"reason", "message"}
  *   get       {store, place, key, offset} → the bytes
+ *   place     {store, place, spool, key, path, type, sizeBytes, digest, maxBytes}; descriptor 3 is a working directory → {} or {"message"}
  *   remove    {store, place, prefix}
  *
  * Tests: tests/unit/applets/artifact.c, tests/local/artifacts.py
@@ -17,7 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { ORDER_MAX = 1 << 20, DIR_FD = 3 };
+enum { ORDER_MAX = 1 << 20, DIR_FD = 3, WORK_FD = 3 };
 
 struct order {
     struct buf text;
@@ -165,12 +166,36 @@ static int run_remove(struct applet_call *c, struct kr_err *e)
     return rc;
 }
 
+/* ---- place ------------------------------------------------------------------------------------------------------- */
+
+static int run_place(struct applet_call *c, struct kr_err *e)
+{
+    struct order o;
+    AUTO_BUF struct buf answer = { .max = ORDER_MAX };
+    struct kr_err why = { 0 };
+    (void)c;
+    int rc = order_read(&o, &why);
+    struct placing p = { .key = word(&o, "key"), .path = word(&o, "path"), .digest = word(&o, "digest"), .spool = word(&o, "spool"),
+                         .size = (uint64_t)number(&o, "sizeBytes"), .bytes_max = (uint64_t)number(&o, "maxBytes"), .is_archive = str_is(word(&o, "type"), "archive") };
+    if (rc == 0)
+        rc = depot_check_key(p.key, &why);
+    if (rc == 0)
+        rc = place(o.store, WORK_FD, &p, &why);
+    jw_begin(&answer, '{');
+    if (rc < 0)
+        jw_kstr(&answer, "message", str_of(why.msg));
+    jw_end(&answer, '}');
+    order_end(&o);
+    return applet_print(buf_view(&answer), e);
+}
+
 /* ---- the applet -------------------------------------------------------------------------------------------------- */
 
 static const struct applet verb_collect = { .name = "collect", .brief = "store what lies in a folder", .main = run_collect, .hidden = true };
 static const struct applet verb_get = { .name = "get", .brief = "print an object of a store", .main = run_get, .hidden = true };
+static const struct applet verb_place = { .name = "place", .brief = "put an object of a store into a folder", .main = run_place, .hidden = true };
 static const struct applet verb_remove = { .name = "remove", .brief = "remove objects from a store", .main = run_remove, .hidden = true };
 const struct applet applet_artifact_helper = {
     .name = "artifact-helper", .group = APPLET_COMPONENT, .brief = "moves artifacts between a pod and its store", .hidden = true,
-    .verbs = (const struct applet *const[]){ &verb_collect, &verb_get, &verb_remove, NULL },
+    .verbs = (const struct applet *const[]){ &verb_collect, &verb_get, &verb_place, &verb_remove, NULL },
 };

@@ -248,25 +248,12 @@ static int put_file(struct s3 *s, struct str key, const struct item *item, struc
 
 /* ---- the driver ----------------------------------------------------------------------------------------------------- */
 
-static int open_spool(const struct s3 *s, struct kr_err *e)
-{
-    char path[4096];
-    int n = snprintf(path, sizeof path, "%.*s", SFMT(s->spool.n ? s->spool : S("/tmp")));
-    int fd = n > 0 && (size_t)n < sizeof path - 32 ? open(path, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600) : -1;
-    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
-        snprintf(path + n, sizeof path - (size_t)n, "/.spool-XXXXXX");
-        if ((fd = mkostemp(path, O_CLOEXEC)) >= 0)
-            unlink(path);
-    }
-    return fd >= 0 ? fd : kr_fail_sys(e, KR_UNAVAILABLE, errno, "make a temporary file for an archive");
-}
-
 static int put(struct depot *d, struct str key, const struct item *item, struct stored *r, struct kr_err *e)
 {
     struct sink sink;
     if (!item->is_dir)
         return put_file(of(d), key, item, r, e);
-    AUTO_CLOSE int fd = open_spool(of(d), e);
+    AUTO_CLOSE int fd = spool_open(of(d)->spool, e);
     if (fd < 0)
         return -1;
     sink_begin(&sink, fd);

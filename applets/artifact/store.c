@@ -6,6 +6,8 @@
 #include "applets/artifact/store.h"
 #include "core/fs.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* ---- sink -------------------------------------------------------------------------------------------------------- */
@@ -62,6 +64,19 @@ static int write_file(const struct item *i, struct sink *s, struct kr_err *e)
 int item_write(const struct item *i, struct sink *s, struct kr_err *e)
 {
     return i->is_dir ? tar_write(i->fd, i->name, s, e) : write_file(i, s, e);
+}
+
+int spool_open(struct str spool, struct kr_err *e)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%.*s", SFMT(spool.n ? spool : S("/tmp")));
+    int fd = n > 0 && (size_t)n < sizeof path - 32 ? open(path, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600) : -1;
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
+        snprintf(path + n, sizeof path - (size_t)n, "/.spool-XXXXXX");
+        if ((fd = mkostemp(path, O_CLOEXEC)) >= 0)
+            unlink(path);
+    }
+    return fd >= 0 ? fd : kr_fail_sys(e, KR_UNAVAILABLE, errno, "make a temporary file for an archive");
 }
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */

@@ -6,7 +6,8 @@
  *   store.c    a store by its driver                     collect.c  what a Run left → items
  *   logs.c     what attempts wrote → objects
  *   fs.c       a folder                                  tar.c      a folder → tar.gz, always the same bytes
- *   s3.c       a bucket (s3_*.c, sigv4.c below it)       clean.c    the clean-up Job
+ *   s3.c       a bucket (s3_*.c, sigv4.c below it)       untar.c    and back, from whom it may be
+ *   clean.c    the clean-up Job                          unpack.c   an artifact → another Run's workspace
  *   main.c     the helper: orders on stdin, answers on stdout
  *
  * Keys are paths of plain names: NAMESPACE/RUN-UID/ATTEMPT-POD/ARTIFACT; a store puts its own prefix in front.
@@ -79,6 +80,23 @@ int store_logs(struct depot *, struct str folder, struct str prefix, struct str 
 /* ---- archives ---------------------------------------------------------------------------------------------------- */
 /* tar (POSIX.1-2001 pax where ustar has no room) in gzip: sorted, owner 0, time 0, modes 0644, 0755. */
 int tar_write(int dir, struct str name, struct sink *, struct kr_err *);
+
+/* The other way: entries in their order, each with what is in it. Whatever the archive holds, `entry` sees relative paths of plain
+ * names (each of 1 to 255 bytes, never "." or ".."), at most LIMIT_ARTIFACT_FILES of them, and `content` at most bytes_max in all.
+ * KR_INVALID, KR_TOO_LARGE: it is refused; what was told of it before then was told. */
+struct untar_user {
+    int (*entry)(void *ctx, struct str path, bool is_dir, bool executable, struct kr_err *);
+    int (*content)(void *ctx, struct str bytes, struct kr_err *);        /* of the last entry, a part at a time */
+    void *ctx;
+};
+int untar(int fd, uint64_t bytes_max, const struct untar_user *, struct kr_err *);
+int unpack(int archive, int dir, uint64_t bytes_max, struct kr_err *);    /* into the open, empty folder */
+
+/* An artifact into a working directory, at a relative path, whose folders are made; what is there at `path` is replaced. */
+struct placing { struct str key, path, digest, spool; uint64_t size, bytes_max; bool is_archive; };    /* digest: hex */
+int place(struct depot *, int work, const struct placing *, struct kr_err *);
+/* A temporary file without a name. spool: its folder; empty: /tmp. */
+int spool_open(struct str spool, struct kr_err *);
 
 /* Names of an open folder without "." and "..", sorted by bytes. KR_TOO_LARGE beyond max. */
 struct names { struct str *v; size_t n; };

@@ -4,19 +4,14 @@
  * of two modes. Headers are ustar (POSIX.1-1988); a path or a size without room there gets a pax header in front (POSIX.1-2001).
  * Tests: tests/unit/applets/artifact.c, and tar itself in tests/local/artifacts.py.
  */
-#include "applets/artifact/store.h"
+#include "applets/artifact/tar.h"
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <zlib.h>
 
-enum { BLOCK = 512, LEVEL = 6, PATH_MAX_TAR = 65536 };
-struct making { z_stream z; struct sink *sink; struct str name; char path[PATH_MAX_TAR]; struct kr_err *e; };
-struct header {
-    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100], magic[8], uname[32], gname[32], major[8], minor[8], prefix[155],
-        rest[12];
-};
-_Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
+enum { LEVEL = 6 };
+struct making { z_stream z; struct sink *sink; struct str name; char path[TAR_PATH]; struct kr_err *e; };
 
 /* ---- gzip -------------------------------------------------------------------------------------------------------- */
 
@@ -46,7 +41,7 @@ static void octal(char *field, size_t n, uint64_t value)
 }
 
 /* Does the path fit into name and prefix? It is cut at a '/'. */
-static bool split(struct header *h, struct str path)
+static bool split(struct tar_header *h, struct str path)
 {
     if (path.n <= sizeof h->name) {
         memcpy(h->name, path.p, path.n);
@@ -61,7 +56,7 @@ static bool split(struct header *h, struct str path)
     return false;
 }
 
-static int put_header(struct making *m, struct header *h, char type, int mode, uint64_t size)
+static int put_header(struct making *m, struct tar_header *h, char type, int mode, uint64_t size)
 {
     unsigned sum = 0;
     octal(h->mode, sizeof h->mode, (uint64_t)mode);
@@ -74,17 +69,17 @@ static int put_header(struct making *m, struct header *h, char type, int mode, u
     memcpy(h->magic, "ustar\00000", 8);
     h->type = type;
     memset(h->checksum, ' ', sizeof h->checksum);
-    for (size_t i = 0; i < BLOCK; i++)
+    for (size_t i = 0; i < TAR_BLOCK; i++)
         sum += ((unsigned char *)h)[i];
     octal(h->checksum, 7, sum);
-    return squeeze(m, (struct str){ (const char *)h, BLOCK }, Z_NO_FLUSH);
+    return squeeze(m, (struct str){ (const char *)h, TAR_BLOCK }, Z_NO_FLUSH);
 }
 
 static int pad(struct making *m, uint64_t size)
 {
-    static const char zeros[BLOCK];
-    size_t over = (size_t)(size % BLOCK);
-    return over ? squeeze(m, (struct str){ zeros, BLOCK - over }, Z_NO_FLUSH) : 0;
+    static const char zeros[TAR_BLOCK];
+    size_t over = (size_t)(size % TAR_BLOCK);
+    return over ? squeeze(m, (struct str){ zeros, TAR_BLOCK - over }, Z_NO_FLUSH) : 0;
 }
 
 /* "LENGTH KEY=VALUE\n", where LENGTH counts itself. */
@@ -99,8 +94,8 @@ static void pax_record(struct buf *b, const char *key, struct str value)
 
 static int put_pax(struct making *m, struct str path, bool with_path, uint64_t size)
 {
-    struct header h = { .name = "pax" };
-    AUTO_BUF struct buf b = { .max = PATH_MAX_TAR + 200 };
+    struct tar_header h = { .name = "pax" };
+    AUTO_BUF struct buf b = { .max = TAR_PATH + 200 };
     char text[24];
     if (with_path)
         pax_record(&b, "path", path);
@@ -113,7 +108,7 @@ static int put_pax(struct making *m, struct str path, bool with_path, uint64_t s
 
 static int put_entry(struct making *m, struct str path, char type, int mode, uint64_t size)
 {
-    struct header h = { .name = "" };
+    struct tar_header h = { .name = "" };
     bool fits = split(&h, path);
     if (!fits)
         memcpy(h.name, path.p, sizeof h.name);
@@ -175,7 +170,7 @@ static int put_tree(struct making *m, int dir, size_t at, int depth)
 
 int tar_write(int dir, struct str name, struct sink *sink, struct kr_err *e)
 {
-    static const char end[2 * BLOCK];
+    static const char end[2 * TAR_BLOCK];
     struct making *m = xcalloc(1, sizeof *m);
     m->sink = sink;
     m->name = name;

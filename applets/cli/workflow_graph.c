@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * workflow_graph: what can be said of a Workflow without running it: lint, graph; and describe, rerun. lint and graph read
+ * workflow_graph: what can be said of a Workflow without running it: lint, graph; and describe. lint and graph read
  * files, or stdin, and need no server. Tests: tests/local/workflow_cli.py
  */
 #include "applets/cli/workflow.h"
@@ -45,7 +45,7 @@ static int lint(struct applet_call *call, struct kr_err *e)
 
 /* ---- graph --------------------------------------------------------------------------------------------------------------- */
 
-static struct { struct str form; bool failed; } o = { .form = S("dot") };
+static struct { struct str form; } o = { .form = S("dot") };
 static const struct opt graph_opts[] = {
     { "output", 'o', OPT_STR, &o.form, "FORM", "dot or mermaid" },
     { 0 } };
@@ -166,93 +166,9 @@ static int describe(struct applet_call *call, struct kr_err *e)
     return rc;
 }
 
-/* ---- rerun --------------------------------------------------------------------------------------------------------------- */
-
-static const struct opt rerun_opts[] = {
-    { "failed", 0, OPT_FLAG, &o.failed, NULL, "only jobs that have not succeeded; of the others the outputs are taken over" },
-    { 0 } };
-
-/* What has succeeded, with its outputs, as the controller reads it: {"JOB": {"KEY": "VALUE"}}. */
-static struct str succeeded(const struct workflow *w, struct arena *a)
-{
-    AUTO_BUF struct buf b = { .max = LIMIT_ANNOTATIONS };
-    jw_begin(&b, '{');
-    for (size_t i = 0; i < w->status.jobs.n; i++) {
-        const struct workflow_job_status *s = &w->status.jobs.v[i].value;
-        if (!str_is(s->phase, "Succeeded"))
-            continue;
-        jw_key(&b, w->status.jobs.v[i].key);
-        jw_begin(&b, '{');
-        for (size_t k = 0; k < s->outputs.n; k++) {
-            jw_key(&b, s->outputs.v[k].key);
-            jw_str(&b, s->outputs.v[k].value);
-        }
-        jw_end(&b, '}');
-    }
-    jw_end(&b, '}');
-    return b.failed ? (struct str){ 0 } : arena_str(a, buf_view(&b));
-}
-
-static struct json *again(const struct workflow *w, const struct json *old, struct arena *a, struct kr_err *e)
-{
-    struct json *o_ = json_new_object(a), *meta = json_new_object(a), *notes = json_new_object(a), *spec = json_clone(a, json_get(old, "spec"));
-    struct str name = w->metadata.name, done = o.failed ? succeeded(w, a) : S("");
-    if (!done.p)
-        return kr_fail(e, KR_TOO_LARGE, "the outputs of what succeeded are too large to be taken over: rerun all of it"), NULL;
-    json_set(a, o_, S("apiVersion"), json_new_str(a, S("kruntimes.io/v1alpha1")));
-    json_set(a, o_, S("kind"), json_new_str(a, S("Workflow")));
-    json_set(a, meta, S("generateName"), json_new_str(a, arena_fmt(a, "%.*s-", (int)(name.n < 200 ? name.n : 200), name.p)));
-    if (json_get_path(old, (const char *const[]){ "metadata", "labels" }, 2))
-        json_set(a, meta, S("labels"), json_clone(a, json_get_path(old, (const char *const[]){ "metadata", "labels" }, 2)));
-    json_set(a, notes, S("kruntimes.io/rerun-of"), json_new_str(a, name));
-    if (o.failed)
-        json_set(a, notes, S("kruntimes.io/rerun-succeeded"), json_new_str(a, done));
-    json_set(a, meta, S("annotations"), notes);
-    json_set(a, o_, S("metadata"), meta);
-    json_del(spec, S("cancelRequested"));
-    json_set(a, o_, S("spec"), spec);
-    return o_;
-}
-
-static int rerun_one(struct cli *c, struct str name, struct kr_err *e)
-{
-    static const char *const name_path[] = { "metadata", "name" };
-    AUTO_ARENA struct arena a = { .limit = 64 << 20 };
-    AUTO_BUF struct buf body = { .max = LIMIT_API_BODY }, p = { .max = 4096 }, answer = { .max = LIMIT_KUBE_ANSWER };
-    struct str text;
-    struct workflow *w = cli_workflow(c, name, &a, &text, e);
-    if (!w)
-        return -1;
-    if (!workflow_is_over(w))
-        return kr_fail(e, KR_INVALID, "workflow/%.*s is not over: cancel it, or wait for its end", SFMT(name));
-    if (o.failed && str_is(w->status.phase, "Succeeded"))
-        return kr_fail(e, KR_INVALID, "workflow/%.*s has succeeded: without --failed it is executed again as a whole", SFMT(name));
-    struct json *old = json_parse(&a, text, e), *next = old ? again(w, old, &a, e) : NULL;
-    if (!next)
-        return -1;
-    json_print(&body, next);
-    kube_path(&p, &kube_workflows, cli_ns(c), S(""), NULL);
-    if (cli_call(c, &(struct kube_request){ .method = "POST", .path = buf_view(&p), .body = buf_view(&body) }, &answer, e) < 0)
-        return -1;
-    printf("workflow/%.*s created\n", SFMT(json_str_of(json_find_path(buf_view(&answer), name_path, 2), &a)));
-    return 0;
-}
-
-static int rerun(struct applet_call *call, struct kr_err *e)
-{
-    struct cli c;
-    int rc = cli_open(&c, e);
-    for (size_t i = 0; rc == 0 && i < call->nargs; i++)
-        rc = rerun_one(&c, call->args[i], e);
-    cli_close(&c);
-    return rc;
-}
-
 const struct applet workflow_lint = { .name = "lint", .brief = "what is wrong with files of Workflows, and what may surprise", .args = "FILE…", .min_args = 1,
                                       .help = "Checks what submit checks, without a server, and warns where the value of an expression becomes part of a script.",
                                       .shared = no_tables, .main = lint };
 const struct applet workflow_graph = { .name = "graph", .brief = "a file's graph of jobs, for dot or mermaid", .args = "FILE", .min_args = 1, .max_args = 1, .opts = graph_opts,
                                        .shared = no_tables, .main = graph };
 const struct applet workflow_describe = { .name = "describe", .brief = "all about it, in words", .args = "NAME…", .min_args = 1, .shared = plain_tables, .main = describe };
-const struct applet workflow_rerun = { .name = "rerun", .brief = "execute it again, as a new Workflow", .args = "NAME…", .min_args = 1, .opts = rerun_opts,
-                                       .shared = plain_tables, .main = rerun };

@@ -78,9 +78,10 @@ struct str child_name(const struct reconcile *, size_t job, size_t leg, size_t s
 enum child_state { CHILD_NONE, CHILD_FOREIGN, CHILD_ACTIVE, CHILD_SUCCEEDED, CHILD_FAILED, CHILD_CANCELLED };
 /* *run: decoded on the plan's arena, when there is one that is ours. */
 enum child_state child_look(const struct reconcile *, struct str name, const struct run **run);
-/* The body of the child that executes a step: KR_INVALID when an expression can't be evaluated. */
+/* The body of the child that executes a step: KR_INVALID when an expression can't be evaluated, KR_NOT_FOUND when nobody has left
+ * an artifact that it names. */
 int child_body(struct reconcile *, struct flow_act *, size_t job, size_t leg, struct kr_err *);
-/* What is kept of a child that is over: phase, reason, message, outputs and who it is. */
+/* What is kept of a child that is over: phase, reason, message, outputs, artifacts and who it is. */
 void workflow_child_text(const struct run *, struct buf *);
 /* UID, or the name, of the Workflow that controls the Run; empty when none does. */
 struct str workflow_of(const struct object_meta *, bool name);

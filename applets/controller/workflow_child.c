@@ -67,7 +67,7 @@ void workflow_child_text(const struct run *r, struct buf *b)
     struct run x = { .metadata = { .name = r->metadata.name, .namespace = r->metadata.namespace, .uid = r->metadata.uid,
                                    .creation_timestamp = r->metadata.creation_timestamp, .owner_references = r->metadata.owner_references },
                      .has_metadata = true, .has_status = true,
-                     .status = { .phase = r->status.phase, .reason = r->status.reason, .message = r->status.message, .outputs = r->status.outputs,
+                     .status = { .phase = r->status.phase, .reason = r->status.reason, .message = r->status.message, .outputs = r->status.outputs, .artifact_refs = r->status.artifact_refs,
                                  .exit_code = r->status.exit_code, .has_exit_code = r->status.has_exit_code } };
     model_encode(run, &x, b);
 }
@@ -181,6 +181,52 @@ static void put_retry(struct reconcile *r, struct json *spec, const struct retry
         put(r, spec, "retryPolicy", j);
 }
 
+/* Of several legs and steps that left one of that name the last has it. */
+static const struct run *who_left(const struct reconcile *r, size_t job, struct str name)
+{
+    for (size_t leg = r->f->jobs[job].nlegs; leg--;)
+        for (size_t step = r->f->jobs[job].spec->steps.n; step--;) {
+            const struct run *run = NULL;
+            if (child_look(r, child_name(r, job, leg, step), &run) < CHILD_SUCCEEDED)
+                continue;
+            for (size_t i = 0; i < run->status.artifact_refs.n; i++)
+                if (str_eq(run->status.artifact_refs.v[i].name, name))
+                    return run;
+        }
+    return NULL;
+}
+
+/* Of a rerun, for jobs that had succeeded before: the child of the Workflow before. */
+static struct json *who_had_left(struct reconcile *r, struct str job, struct str name)
+{
+    struct kr_err e = { 0 };
+    struct str note = str_map_get(r->w->metadata.annotations, S("kruntimes.io/rerun-artifacts"));
+    struct json *all = note.n ? json_parse(r->a, note, &e) : NULL;
+    return json_get(json_get(all, arena_z(r->a, job)), arena_z(r->a, name));
+}
+
+static int put_artifacts(struct reconcile *r, struct json *spec, const struct workflow_step *s, struct kr_err *e)
+{
+    struct json *list = json_new_array(r->a);
+    for (size_t i = 0; i < s->artifacts.n; i++) {
+        struct str name;
+        struct json *one = json_new_object(r->a);
+        ptrdiff_t job = flow_artifact_of(r->f, s->artifacts.v[i].from, &name);
+        const struct run *run = job < 0 ? NULL : who_left(r, (size_t)job, name);
+        struct json *before = job < 0 || run ? NULL : who_had_left(r, r->f->jobs[job].name, name);
+        if (!run && !before)
+            return kr_fail(e, KR_NOT_FOUND, "artifacts[%zu]: no step of the job has left an artifact: %.*s", i, SFMT(s->artifacts.v[i].from));
+        put(r, one, "run", text(r, run ? run->metadata.name : json_string(json_get(before, "run"))));
+        put(r, one, "uid", text(r, run ? run->metadata.uid : json_string(json_get(before, "uid"))));
+        put(r, one, "name", text(r, name));
+        put(r, one, "path", text(r, s->artifacts.v[i].path));
+        json_append(list, one);
+    }
+    if (s->artifacts.n)
+        put(r, spec, "artifacts", list);
+    return 0;
+}
+
 int child_body(struct reconcile *r, struct flow_act *act, size_t job, size_t leg, struct kr_err *e)
 {
     const struct flow_job *j = &r->f->jobs[job];
@@ -207,7 +253,7 @@ int child_body(struct reconcile *r, struct flow_act *act, size_t job, size_t leg
     put(r, body, "kind", text(r, S("Run")));
     put(r, body, "metadata", metadata(r, act, job, leg));
     put(r, spec, "runtime", text(r, j->spec->runs_on));
-    if (put_work(r, spec, s, run, args, e) < 0 || put_env(r, spec, env, e) < 0)
+    if (put_work(r, spec, s, run, args, e) < 0 || put_env(r, spec, env, e) < 0 || put_artifacts(r, spec, s, e) < 0)
         return -1;
     if (s->has_timeout_seconds)
         put(r, spec, "timeoutSeconds", json_new_int(r->a, s->timeout_seconds));

@@ -133,7 +133,7 @@ static bool decide(struct look *k, size_t step)
     *act = (struct flow_act){ .create = true, .step = step, .child = child_name(k->r, k->job, k->leg, step) };
     if (child_body(k->r, act, k->job, k->leg, &e) < 0) {
         *act = (struct flow_act){ 0 };
-        fail(k, step, "ExpressionFailed", str_of(e.msg));
+        fail(k, step, e.code == KR_NOT_FOUND ? "ArtifactMissing" : "ExpressionFailed", str_of(e.msg));
         return false;
     }
     return true;

@@ -40,6 +40,37 @@ struct str artifacts_prefix(const struct task *t, struct arena *a)
     return arena_fmt(a, "%.*s/%.*s/%lld-%.*s", SFMT(t->ns), SFMT(t->uid), (long long)t->attempt, (int)(t->d->pod_uid.n < 8 ? t->d->pod_uid.n : 8), t->d->pod_uid.p);
 }
 
+const struct artifact_ref *artifacts_ref_of(const struct run *run, struct str name)
+{
+    for (size_t i = 0; i < run->status.artifact_refs.n; i++)
+        if (str_eq(run->status.artifact_refs.v[i].name, name))
+            return &run->status.artifact_refs.v[i];
+    return NULL;
+}
+
+struct str artifacts_key_of(const struct runtimed *d, const struct run *run, const struct artifact_ref *ref, struct arena *a)
+{
+    struct kr_err e = { 0 };
+    struct artifact_store *ours = artifacts_has_store(d) ? model_decode(artifact_store, d->artifacts.store, a, &e) : NULL;
+    struct str own = arena_fmt(a, "%.*s/%.*s/", SFMT(d->ns), SFMT(run->metadata.uid)), place = ref->location.filesystem.path;
+    if (!ours || !str_eq(ours->driver, ref->driver))
+        return S("");
+    if (str_is(ref->driver, "s3")) {
+        struct str prefix = ours->s3.prefix;
+        place = ref->location.s3.key;
+        while (prefix.n && prefix.p[prefix.n - 1] == '/')
+            prefix.n--;
+        while (prefix.n && prefix.p[0] == '/')
+            prefix = str_from(prefix, 1);
+        if (!str_eq(ours->s3.bucket, ref->location.s3.bucket) || !str_starts(place, prefix))
+            return S("");
+        place = str_from(place, prefix.n ? prefix.n + 1 : 0);
+    } else if (!run->status.has_artifact_store || !str_eq(run->status.artifact_store.filesystem.volume_claim_name, ours->filesystem.volume_claim_name)) {
+        return S("");
+    }
+    return str_starts(place, own) && str_ends(place, arena_fmt(a, "/%.*s", SFMT(ref->name))) ? place : S("");
+}
+
 bool artifacts_wanted(const struct task *t)
 {
     bool wrote = t->rec->log && (log_total(t->rec->log, 1) || log_total(t->rec->log, 2));

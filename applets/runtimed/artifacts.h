@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * artifacts: what attempts leave in $KRUNTIME_ARTIFACTS_DIR, to the Runtime's store (artifacts.c) and from there to who may
- * have it (download.c). The store itself is a helper's business (`kruntimes artifact-helper`, applets/artifact).
+ * have it: people (download.c), and Runs that name them in spec.artifacts (inputs.c). The store itself is a helper's business (`kruntimes artifact-helper`, applets/artifact).
  */
 #ifndef APPLETS_RUNTIMED_ARTIFACTS_H
 #define APPLETS_RUNTIMED_ARTIFACTS_H
@@ -23,6 +23,15 @@ void artifacts_begin(struct task *);
 void artifacts_snapshot_written(struct task *);   /* WRITE_STORE was accepted */
 void artifacts_abandon(struct task *);            /* what it stored, or is storing, goes again */
 void artifacts_free(struct task *);
+/* inputs.c: true when spec.artifacts are to be brought first; task_prepared, task_refused or task_stopped comes. */
+bool inputs_begin(struct task *);
+void inputs_stop(struct task *);                  /* the Run is to stop */
+void inputs_free(struct task *);
+/* Of a Run's reference, the artifact's key in our store; empty when it isn't there, or not where that Run's artifacts go. */
+struct run;
+struct artifact_ref;
+struct str artifacts_key_of(const struct runtimed *, const struct run *, const struct artifact_ref *, struct arena *);
+const struct artifact_ref *artifacts_ref_of(const struct run *, struct str name);      /* NULL: it has none of that name */
 /* "NAMESPACE/UID/ATTEMPT-POD" of the attempt. */
 struct str artifacts_prefix(const struct task *, struct arena *);
 /* The order for a helper: store and place are in it, more may follow; and its environment. */

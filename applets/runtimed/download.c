@@ -90,42 +90,14 @@ static void read_store(struct download *w, struct str key)
 
 /* ---- which ------------------------------------------------------------------------------------------------------- */
 
-/* The key in the store when the reference is one of this Run and of our store; else empty. */
-static struct str key_of(struct download *w, const struct run *run, const struct artifact_ref *ref)
-{
-    struct arena *a = &w->arena;
-    struct kr_err e = { 0 };
-    struct artifact_store *ours = model_decode(artifact_store, w->d->artifacts.store, a, &e);
-    struct str own = arena_fmt(a, "%.*s/%.*s/", SFMT(w->ns), SFMT(run->metadata.uid)), place = ref->location.filesystem.path;
-    if (!ours || !str_eq(ours->driver, ref->driver))
-        return S("");
-    if (str_is(ref->driver, "s3")) {
-        struct str prefix = ours->s3.prefix;
-        place = ref->location.s3.key;
-        while (prefix.n && prefix.p[prefix.n - 1] == '/')
-            prefix.n--;
-        while (prefix.n && prefix.p[0] == '/')
-            prefix = str_from(prefix, 1);
-        if (!str_eq(ours->s3.bucket, ref->location.s3.bucket) || !str_starts(place, prefix))
-            return S("");
-        place = str_from(place, prefix.n ? prefix.n + 1 : 0);
-    } else if (!run->status.has_artifact_store || !str_eq(run->status.artifact_store.filesystem.volume_claim_name, ours->filesystem.volume_claim_name)) {
-        return S("");
-    }
-    return str_starts(place, own) && str_ends(place, arena_fmt(a, "/%.*s", SFMT(ref->name))) ? place : S("");
-}
-
 static void start(struct download *w, const struct run *run)
 {
-    const struct artifact_ref *ref = NULL;
-    for (size_t i = 0; i < run->status.artifact_refs.n; i++)
-        if (str_eq(run->status.artifact_refs.v[i].name, w->name))
-            ref = &run->status.artifact_refs.v[i];
+    const struct artifact_ref *ref = artifacts_ref_of(run, w->name);
     if (!ref) {
         end(w, GRPC_NOT_FOUND, S("the Run has no artifact of that name"));
         return;
     }
-    struct str key = artifacts_has_store(w->d) ? key_of(w, run, ref) : S("");
+    struct str key = artifacts_key_of(w->d, run, ref, &w->arena);
     if (!key.n) {
         end(w, GRPC_FAILED_PRECONDITION, S("the artifact is not in the store of this Runtime"));
         return;

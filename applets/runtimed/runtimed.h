@@ -8,7 +8,7 @@
  *   status.c    what is written to the API, and what comes back     drain.c   an orderly end
  *   source.c    a Git source, by a process that fetches it
  *   prepare.c   the workspace                                       server.c  the Runtime Server: secret, health, leftovers
- *   shared.c    workspaces that Runs share
+ *   shared.c    workspaces that Runs share                  inputs.c  artifacts of other Runs, into the workspace
  *   artifacts.c files that attempts leave, on their way to a store  download.c  the ArtifactService
  *
  * A Run has a record as long as its object names this pod; it has a task from when it is claimed until its terminal phase is
@@ -100,6 +100,7 @@ struct task {
     int64_t created_us, begun_wall_us, accepted_wall_us, ended_wall_us;
 
     struct source *source;                        /* while it is fetched */
+    struct inputs *inputs; bool inputs_there;     /* while spec.artifacts are brought; they are in the workspace */
     char commit[65];                              /* what source.commitSHA turned out to be; empty: not known */
     struct grpc_call *call, *watch;               /* Execute, Cancel, Forget or Status; Watch */
     struct timer again, grace, deadline, backoff, rewrite;
@@ -135,7 +136,7 @@ struct record *record_of_uid(const struct runtimed *, struct str uid);
 struct task *task_new(struct runtimed *, struct record *, struct str json);
 void task_update(struct task *, struct str json); /* the object changed */
 void task_begin(struct task *);                   /* it has its slot */
-void task_prepared(struct task *);                /* its source is there */
+void task_prepared(struct task *);                /* its source, or what its artifacts brought, is there */
 void task_accepted(struct task *);
 void task_ended(struct task *);                   /* its end was seen */
 void task_lost(struct task *);                    /* the server doesn't know it */

@@ -91,6 +91,7 @@ void task_free(struct task *t)
     metric_set(METRIC_RUNS_HERE, 0, (int64_t)--d->ntasks);
     slot_release(t);
     source_forget(t);
+    inputs_free(t);
     grpc_cancel(t->call);
     grpc_cancel(t->watch);
     kube_cancel(t->write);
@@ -154,7 +155,7 @@ static void reset_attempt(struct task *t)
     t->ended = t->lost = t->with_exit_code = t->mistaken = t->unconfirmed = false;
     t->cancel_until_us = t->untold_since_us = 0;
     t->accepted_wall_us = t->ended_wall_us = 0;
-    t->last_look = false;
+    t->last_look = t->inputs_there = false;
     t->wait_us = 0;
     t->exit_code = 0;
     t->commit[0] = '\0';
@@ -223,6 +224,8 @@ void task_begin(struct task *t)
 
 void task_prepared(struct task *t)
 {
+    if (inputs_begin(t))
+        return;
     if (t->run->spec.has_timeout_seconds)         /* anew when Execute is accepted: until then, for a server that never answers it */
         loop_timer_in(t->d->loop, &t->deadline, t->run->spec.timeout_seconds * 1000000);
     journal_write(t, "exec");
@@ -313,6 +316,8 @@ void task_stop(struct task *t, enum stop_cause cause)
     default:
         if (t->source) {
             source_stop(t);
+        } else if (t->inputs) {
+            inputs_stop(t);
         } else if (!t->call) {                    /* between two tries of Execute */
             exec_cancel_unheard(t);
             task_stopped(t);

@@ -9,11 +9,14 @@ time, so that a change is judged by what it changed; `make fuzz` takes the day's
 import argparse
 import concurrent.futures
 import glob
+import gzip
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+import tarfile
 import time
 
 os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
@@ -42,7 +45,22 @@ def from_tree(target):
         return [r.strip().strip('\'"').encode() for r in re.findall(r'rule: (.*)', crds)]
     if target == 'regex':
         return [p.strip().strip('\'"').encode() + b'\nhttps://host/a.git' for p in set(re.findall(r'pattern: (.*)', crds))]
+    if target == 'archive':
+        return archives()
     return []
+
+
+def archives():
+    """A tar of a folder, a file and a long path; as it is (the target compresses it) and compressed."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode='w', format=tarfile.PAX_FORMAT) as t:
+        for name, content in (('d', None), ('d/f', b'text'), ('n' * 150, b'long'), ('x', b'z' * 600)):
+            m = tarfile.TarInfo(name)
+            m.type, m.size = (tarfile.REGTYPE, len(content)) if content is not None else (tarfile.DIRTYPE, 0)
+            t.addfile(m, io.BytesIO(content) if content is not None else None)
+    data = out.getvalue().rstrip(b'\0')
+    data += bytes(-len(data) % 512 + 1024)
+    return [b'\1' + data, b'\0' + gzip.compress(data, mtime=0)]
 
 
 def run(target, seconds, seed):

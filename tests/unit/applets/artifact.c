@@ -175,3 +175,66 @@ TEST(artifacts_have_a_number_and_a_depth)
     CHECK_INT(collect(deep, &(struct collect_limits){ 1000 }, &all, &a, &e), -1);
     CHECK(str_find(str_of(e.msg), S("folders are nested more than 64 deep")) >= 0);
 }
+
+/* ---- and back ---------------------------------------------------------------------------------------------------- */
+
+struct seen { struct buf text; };
+static int seen_entry(void *ctx, struct str path, bool is_dir, bool executable, struct kr_err *e)
+{
+    (void)e;
+    buf_fmt(&((struct seen *)ctx)->text, "%s%.*s:", is_dir ? "/" : executable ? "*" : "", path.n < 40 ? (int)path.n : 40, path.p);
+    return 0;
+}
+
+static int seen_content(void *ctx, struct str bytes, struct kr_err *e)
+{
+    (void)e;
+    buf_fmt(&((struct seen *)ctx)->text, "%.*s", bytes.n < 20 ? (int)bytes.n : 20, bytes.p);
+    return 0;
+}
+
+static void make_tree(int dir)
+{
+    struct kr_err e = { 0 };
+    char longest[256];
+    memset(longest, 'n', 255);
+    longest[255] = '\0';
+    CHECK_INT(fs_write_at(dir, S("a"), S("one"), 0755, &e), 0);
+    CHECK_INT(fs_write_at(dir, S("d/empty"), S(""), 0644, &e), 0);
+    CHECK_INT(fs_write_at(dir, S("d/sub/b"), S("two"), 0644, &e), 0);
+    AUTO_BUF struct buf b = { .max = 600 };
+    buf_fmt(&b, "d/%s/%s", longest, longest);
+    CHECK_INT(fs_write_at(dir, buf_view(&b), S("far"), 0644, &e), 0);
+}
+
+TEST(what_is_archived_comes_back)
+{
+    struct kr_err e = { 0 };
+    struct sink k;
+    AUTO_CLOSE int dir = folder("tree"), back = folder("back");
+    make_tree(dir);
+    AUTO_CLOSE int fd = spool_open(str_of(test_tmpdir()), &e);
+    sink_begin(&k, fd);
+    CHECK_INT(tar_write(dir, S("tree"), &k, &e), 0);
+    lseek(fd, 0, SEEK_SET);
+    struct seen seen = { { .max = 10000 } };
+    CHECK_INT(untar(fd, 9, &(struct untar_user){ seen_entry, seen_content, &seen }, &e), 0);
+    CHECK_STR(buf_view(&seen.text), S("*a:one/d:d/empty:/d/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn:d/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn:far/d/sub:d/sub/b:two"));
+    lseek(fd, 0, SEEK_SET);
+    CHECK_INT(untar(fd, 8, &(struct untar_user){ seen_entry, seen_content, &seen }, &e), -1);
+    CHECK_INT(e.code, KR_TOO_LARGE);
+    buf_free(&seen.text);
+    e = (struct kr_err){ 0 };
+    lseek(fd, 0, SEEK_SET);
+    CHECK_INT(unpack(fd, back, 1000, &e), 0);
+    AUTO_CLOSE int again = spool_open(str_of(test_tmpdir()), &e);
+    struct stored before, after;
+    sink_end(&k, &before);
+    sink_begin(&k, again);
+    CHECK_INT(tar_write(back, S("back"), &k, &e), 0);
+    sink_end(&k, &after);
+    CHECK_Z(after.digest, before.digest);         /* the same tree: names, content, what may be executed */
+    lseek(fd, 0, SEEK_SET);
+    CHECK_INT(unpack(fd, back, 1000, &e), -1);    /* nothing is written over */
+    CHECK(str_find(str_of(e.msg), S("\"a\" twice")) >= 0);
+}

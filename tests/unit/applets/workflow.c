@@ -5,7 +5,7 @@
  *
  *   look                            one look: its plan, carried out
  *   go                              looks, and lets every child that is there end, until there is nothing left to do
- *   when JOB[/LEG] STEP PHASE [reason=R] [KEY=VALUE…]      how a child ends in `go` (else: Succeeded); KEY=VALUE are outputs
+ *   when JOB[/LEG] STEP PHASE [reason=R] [artifact=NAME] [KEY=VALUE…]      how a child ends in `go` (else: Succeeded); KEY=VALUE are outputs
  *   run JOB[/LEG] STEP PHASE …      the child's status now; Running leaves it there
  *   hold JOB[/LEG] STEP             `go` leaves it running
  *   deleted JOB[/LEG] STEP          somebody deletes the child
@@ -57,7 +57,7 @@ static struct str at(struct json *j, const char *a, const char *b) { return json
 static void set_text(struct story *t, struct kid *k, const char *phase, struct str words)
 {
     AUTO_BUF struct buf b = { .max = 65536 };
-    AUTO_BUF struct buf outputs = { .max = 65536 };
+    AUTO_BUF struct buf outputs = { .max = 65536 }, artifacts = { .max = 65536 };
     char now[TIME_TEXT];
     struct str reason = S("");
     if (!k->created_us)
@@ -66,10 +66,12 @@ static void set_text(struct story *t, struct kid *k, const char *phase, struct s
     buf_lit(&outputs, "{");
     while (words.n) {
         struct str value = str_cut(&words, ' '), key = str_cut(&value, '=');
-        if (!str_is(key, "reason"))
-            jw_kstr(&outputs, copy(t, key), value);
-        else
+        if (str_is(key, "reason"))
             reason = value;
+        else if (str_is(key, "artifact"))
+            buf_fmt(&artifacts, "%s{\"name\":\"%.*s\",\"driver\":\"s3\",\"type\":\"file\",\"location\":{\"s3\":{\"bucket\":\"b\",\"key\":\"k\"}}}", artifacts.n ? "," : "", SFMT(value));
+        else
+            jw_kstr(&outputs, copy(t, key), value);
     }
     buf_lit(&outputs, "}");
     buf_fmt(&b, "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"default\",\"creationTimestamp\":\"%s\",\"ownerReferences\":[{\"apiVersion\":\"kruntimes.io/v1alpha1\","
@@ -77,6 +79,8 @@ static void set_text(struct story *t, struct kid *k, const char *phase, struct s
             SFMT(buf_view(&outputs)));
     if (reason.n)
         jw_kstr(&b, "reason", reason);
+    if (artifacts.n)
+        buf_fmt(&b, ",\"artifactRefs\":[%.*s]", SFMT(buf_view(&artifacts)));
     buf_lit(&b, "}}");
     k->text = copy(t, buf_view(&b));
     k->active = !run_phase_is_terminal(str_of(phase));
@@ -108,6 +112,11 @@ static void create(struct story *t, const struct plan_op *op)
     for (struct json *i = json_first(json_get(spec, "env")); i; i = json_next(i))
         buf_fmt(&line, " %.*s=%.*s", SFMT(json_string(json_get(i, "name"))), (int)(json_string(json_get(i, "value")).n < 80 ? json_string(json_get(i, "value")).n : 80),
                 json_string(json_get(i, "value")).p);
+    for (struct json *i = json_first(json_get(spec, "artifacts")); i; i = json_next(i)) {
+        struct kid *from = kid_of(t, json_string(json_get(i, "run")));
+        buf_fmt(&line, " %.*s<%s/%ld/%s:%.*s", SFMT(json_string(json_get(i, "path"))), from ? from->job : "?", from ? from->leg : 0, from ? from->step : "?",
+                SFMT(json_string(json_get(i, "name"))));
+    }
     buf_fmt(&t->out, "%.*s\n", SFMT(buf_view(&line)));
     struct kid *k = kid_of(t, op->name);
     if (k || !CHECK(t->nkids < CHILDREN))
