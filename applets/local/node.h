@@ -7,8 +7,7 @@
  *   node_pod.c      Pod objects → processes: runtimed and runtime-server, on a loopback address of the pod's own
  *   node_job.c      the controller's clean-up Jobs → processes
  *   node_claim.c    PersistentVolumeClaims → folders
- *   node_secret.c   Secrets as files
- *   node_secrets.c  Secrets that runtimed mounts → folders
+ *   node_secret.c   Secrets → folders of files
  *
  * Images are not run here: a pod whose `runtime` container isn't our runtime-server stays Pending and says so.
  */
@@ -44,8 +43,9 @@ struct deploy {
     char told[240];                               /* status last written */
 };
 
-/* A Secret on its way into a folder; embedded where it is needed, n NULL: none is. */
-struct mounting { struct node *n; char *ns, *name, *dir; struct kube_call *call; struct timer again; void (*done)(struct mounting *); };
+/* Secrets that one of these mounts; ready comes when all are there, and again whenever one of them was written anew. */
+struct secret;
+struct secrets { struct secret *first; void (*ready)(struct secrets *); };
 
 struct child_proc { struct child child; struct npod *p; const char *what; bool running; int restarts; int64_t started_us, wait_us; struct timer again; };
 struct npod {
@@ -55,9 +55,7 @@ struct npod {
     char uid[64], owner[64], hash[12], ip[20];
     struct buf json;
     struct child_proc runtimed, server;
-    struct mounting secret;
-    bool store_pending;                           /* its Secret isn't mounted yet */
-    struct node_secret *secrets;
+    struct secrets secrets;
     struct httpc *probe; struct hcall *probing;
     struct timer probe_timer, kill_timer;
     struct kube_call *write;
@@ -86,10 +84,11 @@ void inherit(struct words *env, struct arena *);
 bool words_after(struct words *, struct json *container, const char *applet, struct arena *);
 /* The folder of a volume that is a PersistentVolumeClaim; made where it is missing. NULL: the pod has no such volume. */
 const char *claim_dir(const struct node *, struct str ns, struct json *pod, const char *volume, struct arena *, struct kr_err *);
-/* node_secret.c */
-struct str secret_of(struct json *pod, const char *volume);      /* its name; empty: the volume is none */
-void mount_secret(struct node *, struct mounting *, struct str ns, struct str name, const char *dir, void (*done)(struct mounting *));
-void mounting_end(struct mounting *);
+/* node_secret.c: those among the container's volumes, below dir by the volume's name. They go with their user's folder. */
+void secrets_mount(struct secrets *, struct node *, struct str ns, struct json *pod, const struct json *container, const char *dir);
+bool secrets_are_there(const struct secrets *);
+const char *secrets_folder(const struct secrets *, const char *volume);      /* NULL: there is no such volume */
+void secrets_unmount(struct secrets *);
 /* node_job.c */
 struct njob;
 void njob_set(void *node, struct str key, struct str json);
@@ -103,10 +102,4 @@ void claim_gone(void *node, struct str key, struct str json);
 void claims_turn(struct node *);
 void claim_free(struct claim *);
 bool claim_is_among(struct str volumes, struct str name);         /* volumes: a pod's spec.volumes as text, p NULL: none */
-void npod_secrets_ready(struct npod *);           /* all Secrets are there, or one of them was written anew */
-/* node_secrets.c */
-void secrets_start(struct npod *, const struct json *pod, const struct json *sidecar);
-bool secrets_are_there(const struct npod *);
-const char *secret_folder(const struct npod *, const char *volume, struct arena *);        /* NULL: the pod has no such volume */
-void secrets_stop(struct npod *);
 #endif

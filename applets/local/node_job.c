@@ -21,8 +21,8 @@ struct njob {
     struct timer again;
     struct kube_call *write;
     int64_t failed, wait_us;
-    bool running, told;
-    struct mounting secret;
+    bool running, told, begun;
+    struct secrets secrets;
 };
 
 static void start(struct njob *j);
@@ -95,8 +95,11 @@ static bool command(struct njob *j, struct words *argv, struct words *env, struc
         word(argv, "--artifacts");
         word(argv, claim);
     }
-    word(argv, "--store-credentials");
-    word(argv, arena_fmt(a, "%s/%s/store-credentials", j->n->dir, j->uid).p);
+    const char *keys = secrets_folder(&j->secrets, "artifact-store");
+    if (keys) {
+        word(argv, "--store-credentials");
+        word(argv, keys);
+    }
     inherit(env, a);
     for (struct json *x = json_first(json_get(box, "env")); x; x = json_next(x))
         word(env, arena_fmt(a, "%.*s=%.*s", SFMT(json_string(json_get(x, "name"))), SFMT(json_string(json_get(x, "value")))).p);
@@ -125,18 +128,25 @@ static void start(struct njob *j)
     j->running = true;
 }
 
-static void mounted(struct mounting *m) { start(container_of(m, struct njob, secret)); }
+static void secrets_ready(struct secrets *s)
+{
+    struct njob *j = container_of(s, struct njob, secrets);
+    if (!j->begun)
+        start(j);
+    j->begun = true;
+}
 
 /* Its Secret first, where it wants one. */
 static void prepare(struct njob *j)
 {
-    static const char *const pod_path[] = { "spec", "template" };
+    static const char *const pod_path[] = { "spec", "template" }, *const containers[] = { "spec", "containers" };
     AUTO_ARENA struct arena a = { .limit = 16 << 20 };
     struct kr_err e = { 0 };
-    struct str secret = secret_of(json_get_path(json_parse(&a, buf_view(&j->json), &e), pod_path, 2), "artifact-store");
-    if (secret.n)
-        mount_secret(j->n, &j->secret, j->ns, secret, arena_fmt(&a, "%s/%s/store-credentials", j->n->dir, j->uid).p, mounted);
-    else
+    struct json *pod = json_get_path(json_parse(&a, buf_view(&j->json), &e), pod_path, 2);
+    j->secrets.ready = secrets_ready;
+    if (pod)
+        secrets_mount(&j->secrets, j->n, j->ns, pod, json_first(json_get_path(pod, containers, 2)), arena_fmt(&a, "%s/%s/secrets", j->n->dir, j->uid).p);
+    if (!j->secrets.first)
         start(j);
 }
 
@@ -148,7 +158,7 @@ void njob_free(struct njob *j)
     AUTO_ARENA struct arena a = { .limit = 65536 };
     struct kr_err ignored = { 0 };
     map_del(&n->jobs_by_key, str_of(j->key));
-    mounting_end(&j->secret);
+    secrets_unmount(&j->secrets);
     fs_remove_tree(arena_fmt(&a, "%s/%s", n->dir, j->uid).p, &ignored);
     loop_timer_stop(n->loop, &j->again);
     kube_cancel(j->write);

@@ -126,8 +126,9 @@ static bool command_of(struct child_proc *c, struct words *argv, struct words *e
             word(argv, "--artifacts");
             word(argv, claim);
         }
+        const char *keys = secrets_folder(&p->secrets, "artifact-store");
         word(argv, "--store-credentials");
-        word(argv, below(p, a, "store-credentials"));
+        word(argv, keys ? keys : below(p, a, "secrets/artifact-store"));       /* never those of the machine */
         word(argv, "--server-host");
         word(argv, p->ip);
         word(argv, "--pages-bind");
@@ -136,7 +137,7 @@ static bool command_of(struct child_proc *c, struct words *argv, struct words *e
         word(argv, p->n->kubeconfig);
         word(argv, "--drain-grace");
         word(argv, arena_fmt(a, "%llds", (long long)p->grace_s).p);
-        const char *git = secret_folder(p, "kruntimes-git", a);
+        const char *git = secrets_folder(&p->secrets, "kruntimes-git");
         if (git) {
             word(argv, "--git-secret");
             word(argv, git);
@@ -395,17 +396,11 @@ static void start_children(struct npod *p)
         loop_timer_in(p->n->loop, &p->probe_timer, PROBE_FAST_US);
 }
 
-void npod_secrets_ready(struct npod *p)
+static void secrets_ready(struct secrets *s)
 {
-    if (!p->store_pending && secrets_are_there(p) && !p->runtimed.started_us && !p->going && !p->n->stopping)
+    struct npod *p = container_of(s, struct npod, secrets);
+    if (!p->runtimed.started_us && !p->going && !p->n->stopping)
         start_children(p);
-}
-
-static void mounted(struct mounting *m)
-{
-    struct npod *p = container_of(m, struct npod, secret);
-    p->store_pending = false;
-    npod_secrets_ready(p);
 }
 
 static void start(struct npod *p)
@@ -420,13 +415,10 @@ static void start(struct npod *p)
     }
     p->probe = httpc_new(p->n->loop, &(struct httpc_config){ .target = { .host = str_of(p->ip), .port = 9094 }, .version = HTTP_11 });
     struct json *pod = json_parse(&a, buf_view(&p->json), &e);
-    struct str secret = pod ? secret_of(pod, "artifact-store") : S("");
-    if (secret.n) {
-        p->store_pending = true;
-        mount_secret(p->n, &p->secret, p->ns, secret, below(p, &a, "store-credentials"), mounted);
-    }
-    secrets_start(p, pod, pod ? container(pod, "initContainers", "runtimed") : NULL);
-    if (!p->store_pending && secrets_are_there(p))
+    p->secrets.ready = secrets_ready;
+    if (pod)
+        secrets_mount(&p->secrets, p->n, p->ns, pod, container(pod, "initContainers", "runtimed"), below(p, &a, "secrets"));
+    if (!p->secrets.first)
         start_children(p);
 }
 
@@ -543,8 +535,7 @@ void npod_free(struct npod *p)
     }
     loop_timer_stop(n->loop, &p->probe_timer);
     loop_timer_stop(n->loop, &p->kill_timer);
-    mounting_end(&p->secret);
-    secrets_stop(p);
+    secrets_unmount(&p->secrets);
     hcall_cancel(p->probing);
     httpc_free(p->probe);
     kube_cancel(p->write);

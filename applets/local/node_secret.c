@@ -1,81 +1,146 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * node_secret: the volume of a pod or Job that is a Secret, as files in a folder, before its processes start. A Secret that
- * isn't there is waited for, as a kubelet does. Tests: tests/interop/s3_local.py
+ * node_secret: the Secrets that a pod's runtimed or a Job mounts, as folders of files, before its processes start. One that isn't
+ * there is waited for, and one that changes is written anew, file by file, as a kubelet does: who reads one sees the old or the
+ * new. The runtime container's volumes are not served: its processes see the machine's files as they are.
+ * Tests: tests/local/git.py, tests/interop/s3_local.py
  */
 #include "applets/local/node.h"
 #include "core/base64.h"
 #include "core/fs.h"
 #include "core/log.h"
+#include <dirent.h>
+#include <stdio.h>
+#include <unistd.h>
 
-enum { AGAIN_US = 1000000, SECRET_MAX = 2 << 20 };
+struct secret {
+    struct secret *next;
+    struct secrets *of;
+    char *volume, *name, *dir;
+    struct informer *watch;
+    bool there;
+};
 
-struct str secret_of(struct json *pod, const char *volume)
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+/* What a Secret's key may be (an API server says the same), and a file's name. */
+static bool is_key(struct str key)
 {
-    static const char *const path[] = { "spec", "volumes" }, *const name[] = { "secret", "secretName" };
-    for (struct json *v = json_first(json_get_path(pod, path, 2)); v; v = json_next(v))
-        if (str_is(json_string(json_get(v, "name")), volume))
-            return json_string(json_get_path(v, name, 2));
-    return S("");
+    for (size_t i = 0; i < key.n; i++) {
+        char c = key.p[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'))
+            return false;
+    }
+    return key.n && key.n < 250 && !str_is(key, ".") && !str_starts(key, S(".."));
 }
 
-static int write_files(const char *dir, struct str secret, struct kr_err *e)
+static void remove_others(const char *dir, const struct json *data)
 {
-    AUTO_ARENA struct arena a = { .limit = 8 << 20 };
-    struct json *data = json_get(json_parse(&a, secret, e), "data");
-    if (e->code || fs_make_dir(dir, 0700, e) < 0)
+    DIR *d = opendir(dir);
+    for (struct dirent *x; d && (x = readdir(d));)
+        if (strcmp(x->d_name, ".") && strcmp(x->d_name, "..") && !json_get(data, x->d_name))
+            unlinkat(dirfd(d), x->d_name, 0);
+    if (d)
+        closedir(d);
+}
+
+static int write_keys(const struct secret *s, struct str json, struct arena *a, struct kr_err *e)
+{
+    struct json *o = json_parse(a, json, e), *data = json_get(o, "data");
+    if (!o || fs_make_dir(s->dir, 0700, e) < 0)
         return -1;
     for (struct json *x = json_first(data); x; x = json_next(x)) {
-        struct str key = json_key(x), bytes;
-        if (str_chr(key, '/') >= 0 || key.p[0] == '.' || base64_decode(&a, BASE64_STD, json_string(x), &bytes, e) < 0 ||
-            fs_write(fs_join(&a, dir, arena_z(&a, key)), bytes, 0600, false, e) < 0)
-            return e->code ? -1 : kr_fail(e, KR_INVALID, "the key \"%.*s\" is no file name", SFMT(key));
+        struct str bytes, key = json_key(x);
+        if (!is_key(key)) {
+            log_warn(&log_std, "a key of a Secret is no file name: it is left out", LOG_Z("secret", s->name), LOG_STR("key", key));
+            continue;
+        }
+        if (base64_decode(a, BASE64_STD, json_string(x), &bytes, e) < 0 || fs_write(fs_join(a, s->dir, arena_z(a, key)), bytes, 0600, false, e) < 0)
+            return -1;
     }
+    remove_others(s->dir, data);
     return 0;
 }
 
-static void fetch(struct mounting *m);
+/* ---- the watch --------------------------------------------------------------------------------------------------- */
 
-static void again(struct loop *loop, struct timer *t)
+static void set(void *ctx, struct str key, struct str json)
 {
-    (void)loop;
-    fetch(container_of(t, struct mounting, again));
-}
-
-static void fetched(void *ctx, const struct kube_result *r)
-{
-    struct mounting *m = ctx;
+    struct secret *s = ctx;
+    AUTO_ARENA struct arena a = { .limit = 16 << 20 };
     struct kr_err e = { 0 };
-    m->call = NULL;
-    if (r->error)
-        e = *r->error;
-    else
-        write_files(m->dir, r->body, &e);
-    if (!e.code) {
-        m->done(m);
+    if (write_keys(s, json, &a, &e) < 0) {
+        log_error(&log_std, "a Secret can't be mounted", LOG_STR("secret", key), LOG_ERR(&e));
         return;
     }
-    log_warn(&log_std, "a Secret can't be mounted", LOG_Z("secret", m->name), LOG_Z("namespace", m->ns), LOG_ERR(&e));
-    m->again.fire = again;
-    loop_timer_in(m->n->loop, &m->again, AGAIN_US);
+    s->there = true;
+    if (secrets_are_there(s->of))
+        s->of->ready(s->of);
 }
 
-static void fetch(struct mounting *m) { m->call = kube_get(m->n->kube, &kube_secrets, str_of(m->ns), str_of(m->name), (struct kube_user){ fetched, m }); }
-
-void mount_secret(struct node *n, struct mounting *m, struct str ns, struct str name, const char *dir, void (*done)(struct mounting *))
+static void gone(void *ctx, struct str key, struct str json)
 {
-    *m = (struct mounting){ .n = n, .ns = xstrndup(ns.p, ns.n), .name = xstrndup(name.p, name.n), .dir = xstrndup(dir, strlen(dir)), .done = done };
-    fetch(m);
+    (void)ctx, (void)key, (void)json;             /* what is mounted stays until its user ends */
 }
 
-void mounting_end(struct mounting *m)
+static void synced(void *ctx)
 {
-    if (!m->n)
-        return;
-    kube_cancel(m->call);
-    loop_timer_stop(m->n->loop, &m->again);
-    free(m->ns);
-    free(m->name);
-    free(m->dir);
-    *m = (struct mounting){ 0 };
+    const struct secret *s = ctx;
+    if (!s->there)
+        log_warn(&log_std, "a Secret is waited for", LOG_Z("secret", s->name), LOG_Z("volume", s->volume));
+}
+
+static void mount(struct secrets *of, struct node *n, struct str ns, struct str volume, struct str name, const char *dir)
+{
+    AUTO_BUF struct buf fields = { .max = 512 };
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    struct secret *s = xcalloc(1, sizeof *s);
+    *s = (struct secret){ .next = of->first, .of = of, .volume = xstrndup(volume.p, volume.n), .name = xstrndup(name.p, name.n) };
+    const char *path = arena_fmt(&a, "%s/%s", dir, s->volume).p;
+    s->dir = xstrndup(path, strlen(path));
+    of->first = s;
+    buf_fmt(&fields, "metadata.name=%.*s", SFMT(name));
+    s->watch = informer_new(n->kube, &(struct informer_config){ .resource = &kube_secrets, .ns = ns, .fields = buf_view(&fields), .user = { set, gone, synced, NULL, s } },
+                            &n->rnd);
+}
+
+/* ---- all of one pod or Job --------------------------------------------------------------------------------------- */
+
+void secrets_mount(struct secrets *of, struct node *n, struct str ns, struct json *pod, const struct json *container, const char *dir)
+{
+    static const char *const volumes[] = { "spec", "volumes" }, *const name[] = { "secret", "secretName" };
+    for (struct json *m = json_first(json_get(container, "volumeMounts")); m; m = json_next(m))
+        for (struct json *v = json_first(json_get_path(pod, volumes, 2)); v; v = json_next(v)) {
+            struct str secret = json_string(json_get_path(v, name, 2)), volume = json_string(json_get(v, "name"));
+            if (secret.n && is_key(volume) && str_eq(volume, json_string(json_get(m, "name"))))
+                mount(of, n, ns, volume, secret, dir);
+        }
+}
+
+bool secrets_are_there(const struct secrets *of)
+{
+    for (const struct secret *s = of->first; s; s = s->next)
+        if (!s->there)
+            return false;
+    return true;
+}
+
+const char *secrets_folder(const struct secrets *of, const char *volume)
+{
+    for (const struct secret *s = of->first; s; s = s->next)
+        if (!strcmp(s->volume, volume))
+            return s->dir;
+    return NULL;
+}
+
+void secrets_unmount(struct secrets *of)
+{
+    for (struct secret *s; (s = of->first);) {
+        of->first = s->next;
+        informer_free(s->watch);
+        free(s->volume);
+        free(s->name);
+        free(s->dir);
+        free(s);
+    }
 }

@@ -184,6 +184,13 @@ with instance() as i:
         if r['phase'] == 'Failed':
             break
     told('the Secret of another host', r, 'another host')
+    odd = secret('git-keys', host='example.com', username='user', ca_crt=ca, **{'.hidden': 'a', '..more': 'c'})
+    i.api.call('PUT', SECRETS + '/git-keys', odd)
+    folders = lambda: [sorted(fs) for d, _, fs in os.walk(i.state + '/pods') if d.endswith('/secrets/kruntimes-git')]
+    until = time.monotonic() + DEADLINE
+    while folders() != [['.hidden', 'ca.crt', 'host', 'username']] and time.monotonic() < until:
+        time.sleep(0.02)      # polling on purpose: files
+    s.equal('its files: what is a file name, and what went is gone', folders(), [['.hidden', 'ca.crt', 'host', 'username']])
     texts = json.dumps(i.api.call('GET', RUNS)[1]) + json.dumps(i.api.call('GET', '/api/v1/namespaces/default/events')[1]) + i.logs()
     s.check('the password is nowhere', PASSWORD not in texts and base64.b64encode(('user:' + PASSWORD).encode()).decode() not in texts)
 for server in (good, plain, bad, other):
