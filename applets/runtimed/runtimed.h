@@ -6,9 +6,8 @@
  *   task.c      one Run from its slot to its end                    tail.c    the Logs service
  *   exec.c      the Runtime Server's side of a task                 journal.c what a restart has to know
  *   status.c    what is written to the API, and what comes back     drain.c   an orderly end
- *   source.c    a Git source, by a process that fetches it
- *   prepare.c   the workspace                                       server.c  the Runtime Server: secret, health, leftovers
- *   shared.c    workspaces that Runs share                  inputs.c  artifacts of other Runs, into the workspace
+ *   source.c    a Git source, by a process that fetches it          inputs.c  artifacts of other Runs, into the workspace
+ *   prepare.c   the workspace; shared.c: one that Runs share        server.c  the Runtime Server: secret, health, leftovers
  *   artifacts.c files that attempts leave, on their way to a store  download.c  the ArtifactService
  *
  * A Run has a record as long as its object names this pod; it has a task from when it is claimed until its terminal phase is
