@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A disk that is full refuses writes and loses nothing; a value that was damaged is told."""
+"""A disk that is full refuses writes and loses nothing; a value that was damaged is told; a store that is cut short under the server ends it."""
 import os, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
@@ -70,6 +70,46 @@ if mounted:
         subprocess.run(['umount', '-l', small])
 else:
     s.skip('full disk', 'a small file system can be mounted by root only')
+
+# the store's file is cut short under the running server: what is gone can't be read, and is never made up
+def answer_of(api, method, path, body=None):
+    """Status and answer, or None when the connection went."""
+    try:
+        return api.call(method, path, body)
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+
+
+for name, part in (('to a page', 0), ('to a half', 0.5), ('by the last pages', 0.97)):
+    for first in ('GET', 'LIST', 'POST'):
+        what = 'cut %s, then %s: ' % (name, first)
+        state = os.path.join(top, 'cut-%s-%s' % (part, first))
+        p, api, line = start(state)
+        objects = {'c%02d' % n: api.call('POST', MAPS, config('c%02d' % n))[1] for n in range(20)}
+        path = os.path.join(state, 'store.mdb')
+        os.truncate(path, max(4096, int(os.path.getsize(path) * part) // 4096 * 4096))
+        wrong = []
+        if first == 'LIST':
+            got = answer_of(api, 'GET', MAPS)
+            if got and got[0] == 200:
+                wrong += [i['metadata']['name'] for i in got[1]['items'] if i['metadata']['name'] in objects and i['data'] != objects[i['metadata']['name']]['data']]
+                wrong += ['%d objects' % len(got[1]['items'])] * (len(got[1]['items']) != 21)
+        if first == 'POST':
+            got = answer_of(api, 'POST', MAPS, config('late'))
+            s.check(what + 'it is refused, or the server ends', not got or got[0] >= 500 or part > 0.9, str(got)[:300])
+        for n, o in objects.items():
+            got = answer_of(api, 'GET', MAPS + '/' + n)
+            if got and not (got[0] >= 500 or (got[0] == 200 and got[1]['data'] == o['data'] and got[1]['metadata']['uid'] == o['metadata']['uid'])):
+                wrong.append((n, str(got)[:200]))
+        s.equal(what + 'nothing wrong is served', wrong, [])
+        try:
+            said = p.communicate(timeout=30)[1]
+        except subprocess.TimeoutExpired:
+            stop(p)
+            said = 'it goes on'
+        s.check(what + 'the server ends with a word', p.returncode == 74 and said.endswith("the store's file can't be read any more (cut short, or the disk failed): stopped\n"), '%s %s' % (p.returncode, said[-500:]))
+        q = subprocess.run([BINARY, 'apiserver', '--state-dir', state, '--port', '0'], capture_output=True, text=True, timeout=60)
+        s.check(what + 'it does not start again on that', q.returncode not in (0, -11, -7) and 'store.mdb' in q.stderr, '%s %s' % (q.returncode, q.stderr[-500:]))
 
 # a damaged value
 state = os.path.join(top, 'state')
