@@ -170,11 +170,17 @@ void exec_begin(struct task *t)
         task_refused(t, "RuntimeExecute", S("arguments and environment are too large for one request"));
         return;
     }
+    const char *bad = NULL;
     for (size_t i = 0; i < s->args.n; i++)
-        if (!args[i]) {
-            task_refused(t, "RuntimeExecute", S("an argument has a NUL character inside"));
-            return;
-        }
+        if (!args[i])
+            bad = "an argument";
+    for (size_t i = 0; i < env.n; i++)
+        if (!env.v[i].value)
+            bad = env.v[i].key;
+    if (bad) {
+        task_refused(t, "RuntimeExecute", arena_fmt(&a, "%s has a NUL character inside", bad));
+        return;
+    }
     KR_FAILPOINT("runtimed.execute.before");
     t->call = call_server(t, "/executor.v1.Runtime/Execute", executor_v1_ExecuteRequest_fields, &q, CALL_US, (struct grpc_user){ on_executed, executed, t });
     if (!t->call)

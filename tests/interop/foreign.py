@@ -7,7 +7,7 @@ import concurrent.futures, os, subprocess, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from pygrpc import grpc, l, lg, w, wg, x, xg
 from local import *
-import failpoints
+import failpoints, handmade
 
 s = Suite()
 work = tempfile.mkdtemp(prefix='kr-foreign-')
@@ -125,39 +125,23 @@ def serve(servicer):
     return server, port
 
 
-class Beside:
+class Beside(handmade.Pod):
     """A pod of one of their servers, with our runtimed."""
     def __init__(self, i, name, port, binary=None):
-        self.i, self.name = i, name
-        i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': name},
-                                     'spec': {'replicas': 0, 'template': {'spec': {'containers': [{'name': 'runtime', 'image': 'x'}]}}}})
-        pod = i.api.call('POST', '/api/v1/namespaces/default/pods', {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {
-            'name': name, 'labels': {'kruntimes.io/runtime': name}, 'annotations': {'kruntimes.io/capacity.runs': '32'}}, 'spec': {'containers': [{'name': 'runtime'}]}})[1]
-        place = os.path.join(work, name)
-        self.argv = [binary or BINARY, 'runtimed', '--pod-name', name, '--pod-uid', pod['metadata']['uid'], '-n', 'default', '--capacity', 'runs=32', '--workspace', place + '/ws',
-                     '--state', place + '/st', '--secret-file', place + '-secret', '--server-port', str(port), '--port', '0', '--pages-bind', 'off',
-                     '--kubeconfig', os.path.join(i.state, 'kubeconfig')]
-        self.log = os.path.join(i.dir, name + '.log')
-        self.start()
-        i.api.call('PATCH', '/api/v1/namespaces/default/pods/%s/status' % name, {'status': {'phase': 'Running', 'podIP': '127.0.0.1', 'conditions': [{'type': 'Ready', 'status': 'True'}]}},
-                   'application/merge-patch+json')
-
-    def start(self):
-        self.daemon = subprocess.Popen(self.argv, stderr=open(self.log, 'a'))
+        handmade.make_runtime(i, name)
+        super().__init__(i, name, name, port, os.path.join(work, name), binary=binary)
 
     def submit(self, name, script='exit 0', **spec):
         s.equal('%s is accepted' % name, self.i.api.call('POST', RUNS, run_object(name, [script], runtime=self.name, **spec))[0], 201)
 
     def output(self, run):
         """All it wrote, as runtimed has it."""
-        port = re.findall(r'runtimed is ready .*port=(\d+)', open(self.log).read())[-1]
-        chunks = lg.LogsStub(grpc.insecure_channel('127.0.0.1:' + port)).Tail(l.TailRequest(run_uid=run['metadata']['uid'], tail_lines=-1),
-                                                                              metadata=[('kruntimes-access-key', run['status']['accessKey'])])
+        chunks = lg.LogsStub(grpc.insecure_channel('127.0.0.1:%d' % self.grpc_port())).Tail(l.TailRequest(run_uid=run['metadata']['uid'], tail_lines=-1),
+                                                                                            metadata=[('kruntimes-access-key', run['status']['accessKey'])])
         return b''.join(c.data for c in chunks)
 
     def stop(self):
-        self.daemon.terminate()
-        s.equal('%s: runtimed ends when told' % self.name, self.daemon.wait(20), 0)
+        s.equal('%s: runtimed ends when told' % self.name, super().stop(), 0)
 
 
 def until(what, seconds=30):

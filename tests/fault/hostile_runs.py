@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What Runs do to a pod, and pods to Runs, by the number of the row: hostile processes (54), races of cancel, clock and end (55),
+environments (56), commands and workspaces that fail (57), paths that lead out (58); a pod replaced by one of its name (61), two
+schedulers at once (62), a pod cut off its API server (63). Rows 60 and 62: failpoints.py, handover.py; 69: thousand.py, history.py."""
+import os, socket, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+from local import *
+import handmade
+
+MERGE = 'application/merge-patch+json'
+SLEEP = 'sleep %d' % (70000000 + os.getpid())      # a command line that nobody else has
+s = Suite()
+
+
+def until(what, seconds=30):
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:
+        time.sleep(0.01)      # nothing tells when but looking
+    return what()
+
+
+def sleeping():
+    found = []
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        with contextlib.suppress(OSError):
+            line = open('/proc/%s/cmdline' % pid).read().replace('\0', ' ')
+            if SLEEP in line and int(pid) != os.getpid():
+                found.append(line)
+    return found
+
+
+def submit(i, name, script, **spec):
+    args = script if isinstance(script, list) else [script] if script else None
+    return i.api.call('POST', RUNS, run_object(name, args, **spec))
+
+
+def status(i, name):
+    return i.api.call('GET', RUNS + '/' + name)[1].get('status', {})
+
+
+def cancel(i, name):
+    return i.api.call('PATCH', RUNS + '/' + name, {'spec': {'cancelRequested': True}}, MERGE)[0]
+
+
+def ends(i, want):
+    """want: name → (phase, reason or None, exit code or None)."""
+    runs = i.wait(set(want), 60)
+    for name, end in want.items():
+        st = runs.get(name, {}).get('status', {})
+        s.equal(name, (st.get('phase'), st.get('reason'), st.get('exitCode')), end)
+    return runs
+
+
+def row_54(i):
+    want = {}
+    for name, script, end, spec in (
+            ('ignores-term', "trap '' TERM; while :; do SLEEP & wait; done", ('Timeout', 'Timeout', None), {'timeoutSeconds': 1}),
+            ('double-forks', "(SLEEP &); (setsid env -i /bin/sh -c 'SLEEP & SLEEP' >/dev/null 2>&1 </dev/null &); setsid SLEEP & echo done", ('Succeeded', None, 0), {}),
+            ('holds-stdout', 'SLEEP & SLEEP & echo done', ('Succeeded', None, 0), {}),
+            ('zombies', 'for k in {1..500}; do (true &); done; echo done', ('Succeeded', None, 0), {}),
+            ('many', 'for k in {1..400}; do SLEEP & done; wait', ('Timeout', 'Timeout', None), {'timeoutSeconds': 2})):
+        name = 'row-54-' + name
+        s.equal(name + ' is accepted', submit(i, name, script.replace('SLEEP', SLEEP), **spec)[0], 201)
+        want[name] = end
+    ends(i, want)
+    s.check('row 54: nothing of them is left', until(lambda: not sleeping(), 10), str(sleeping()[:5]))
+    zombies = [pid for a in ('runtimed', 'runtime-server') for pid in i.pids(a)
+               if any(' Z ' in open('/proc/%s/stat' % c).read() for c in open('/proc/%d/task/%d/children' % (pid, pid)).read().split())]
+    s.equal('row 54: all are reaped', zombies, [])
+
+
+def row_55(i):
+    phases, n = Phases(os.path.join(i.state, 'kubeconfig')), 40
+    names = ['row-55-%02d' % k for k in range(n)]
+    for name in names:
+        submit(i, name, 'sleep 1; exit 0', timeoutSeconds=1)
+    asked = [(cancel(i, name), cancel(i, name)) for name in names]      # some wait, some begin, some run, some are at their end
+    s.equal('row 55: to cancel twice is as once', set(asked), {(200, 200)})
+    runs = i.wait(set(names), 60)
+    phases.settle(names)
+    for name in names:
+        st = runs[name]['status']
+        s.check('row 55: %s has one end' % name, phases.one_end(name), str(phases.of[name]))
+        s.check('row 55: %s says why' % name, (st['phase'], st.get('reason')) in (('Succeeded', None), ('Timeout', 'Timeout'), ('Cancelled', 'Cancelled')), json.dumps(st))
+        s.equal('row 55: %s, cancelled after its end' % name, (cancel(i, name), status(i, name)['phase']), (200, st['phase']))
+
+
+def row_56(i):
+    env = lambda **e: [{'name': k, 'value': v} for k, v in e.items()]
+    refused = lambda env: (lambda code, a: (code, a.get('reason'), 'spec.env' in a.get('message', '')))(*submit(i, 'row-56-refused', 'true', env=env))
+    s.equal('row 56: 10,000 variables', refused([{'name': 'V%d' % k, 'value': ''} for k in range(10000)]), (422, 'Invalid', True))
+    s.equal('row 56: = in a name', refused([{'name': 'A=B', 'value': ''}]), (422, 'Invalid', True))
+    code, answer = submit(i, 'row-56-refused', 'true', env=[{'name': 'V%d' % k, 'value': 'x' * 32768} for k in range(64)])
+    s.check('row 56: 2 MB', code in (413, 422) and 'large' in answer['message'], '%s %s' % (code, answer.get('message')))
+    submit(i, 'row-56-large', '[ ${#V0}${#V24} = 3276832768 ]', env=[{'name': 'V%d' % k, 'value': 'x' * 32768} for k in range(25)])
+    submit(i, 'row-56-nul', 'true', env=env(A='a\0b'))
+    submit(i, 'row-56-preload', 'echo alive', env=env(LD_PRELOAD='/nowhere.so', LD_LIBRARY_PATH='/nowhere'))
+    submit(i, 'row-56-spoof', '[ "$KRUNTIME_RUN_UID" != x ] && [ "$KUBERNETES_SERVICE_HOST" = 10.9.9.9 ]', env=env(KRUNTIME_RUN_UID='x', KUBERNETES_SERVICE_HOST='10.9.9.9'))
+    runs = ends(i, {'row-56-large': ('Succeeded', None, 0), 'row-56-preload': ('Succeeded', None, 0), 'row-56-spoof': ('Succeeded', None, 0)})
+    st = i.wait({'row-56-nul'})['row-56-nul']['status']
+    s.check('row 56: a NUL is told', st['phase'] == 'Failed' and 'NUL' in st['message'], json.dumps(st))
+    return runs
+
+
+def row_57(i):
+    submit(i, 'row-57-missing', ['no-such-command', 'x'])
+    submit(i, 'row-57-not-executable', ['/etc/passwd', 'x'])
+    submit(i, 'row-57-bad-elf', None, source={'inline': '\x7fELF nothing that this kernel takes\n'})
+    submit(i, 'row-57-cwd', 'rm -rf "$PWD"; exit 0', workspace={'name': 'row-57'})
+    runs = ends(i, {'row-57-missing': ('Failed', 'ExitCode', 127), 'row-57-not-executable': ('Failed', 'ExitCode', 126), 'row-57-cwd': ('Succeeded', None, 0)})
+    bad = i.wait({'row-57-bad-elf'})['row-57-bad-elf']['status']
+    s.check('row 57: a file the kernel takes for none of its own', bad['phase'] == 'Failed' and bad.get('exitCode') in (126, 127), json.dumps(bad))
+    for name, word in (('missing', 'was not found'), ('not-executable', "can't be executed")):
+        s.check('row 57: %s is told' % name, word in runs['row-57-' + name]['status']['message'], runs['row-57-' + name]['status']['message'])
+    submit(i, 'row-57-cwd-again', 'echo x > f', workspace={'name': 'row-57'})
+    again = i.wait({'row-57-cwd-again'})['row-57-cwd-again']['status']
+    s.check('row 57: the next Run in a workspace that was removed ends', again.get('phase') in ('Succeeded', 'Failed'), json.dumps(again))
+
+
+def row_57_full(i, top):
+    place, port = os.path.join(top, 'full'), handmade.free_port()
+    os.makedirs(place + '/ws')
+    if os.geteuid() or subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=400k', 'none', place + '/ws'], capture_output=True).returncode:
+        s.skip('row 57: a full workspace', 'a small file system can be mounted by root only')
+        return
+    handmade.make_runtime(i, 'full')
+    server, pod = handmade.our_server(place, port), handmade.Pod(i, 'full', 'full', port, place)
+    try:
+        submit(i, 'row-57-fills', 'head -c 2000000 /dev/zero > f', runtime='full')
+        fills = i.wait({'row-57-fills'})['row-57-fills']['status']
+        s.check('row 57: a workspace that gets full', (fills['phase'], fills.get('reason'), fills.get('exitCode')) == ('Failed', 'ExitCode', 1), json.dumps(fills))
+        s.check('row 57: its folder goes', until(lambda: not [d for d in os.listdir(place + '/ws') if d[0] != '.']))
+        submit(i, 'row-57-no-room', None, runtime='full', source={'files': [{'path': 'f%d' % k, 'content': 'x' * 60000} for k in range(4)], 'inline': 'sleep 60'}, timeoutSeconds=60)
+        s.check('row 57: one whose source fits', until(lambda: status(i, 'row-57-no-room').get('phase') == 'Running'), json.dumps(status(i, 'row-57-no-room')))
+        submit(i, 'row-57-no-more', None, runtime='full', source={'files': [{'path': 'f%d' % k, 'content': 'x' * 60000} for k in range(4)], 'inline': 'x' * 20000})
+        st = i.wait({'row-57-no-more'}, 30)['row-57-no-more']['status']
+        s.check('row 57: a source without room is told', st.get('reason') == 'PrepareSource' and 'No space left' in st.get('message', ''), json.dumps(st))
+        cancel(i, 'row-57-no-room')
+        i.wait({'row-57-no-room'})
+        submit(i, 'row-57-room', 'echo x > f', runtime='full')
+        ends(i, {'row-57-room': ('Succeeded', None, 0)})
+    finally:
+        s.equal('row 57: runtimed ends', pod.stop(), 0)
+        server.terminate()
+        server.wait(20)
+        subprocess.run(['umount', '-l', place + '/ws'])
+
+
+def row_58(i):
+    for path in ('../x', '/etc/passwd', 'a/../../b', './x', 'a//b', '', 'a/..'):
+        code, answer = submit(i, 'row-58-refused', None, entrypoint=path, source={'inline': 'true'})
+        s.check('row 58: entrypoint "%s"' % path, code == 422 and 'entrypoint' in answer['message'], '%s %s' % (code, answer.get('message')))
+        code, answer = submit(i, 'row-58-refused', 'true', source={'files': [{'path': path, 'content': 'x'}]})
+        s.check('row 58: file "%s"' % path, code == 422 and 'spec.source.files' in answer['message'], '%s %s' % (code, answer.get('message')))
+    for name in ('../x', 'a/b', '.', '-x', 'A'):
+        code, answer = submit(i, 'row-58-refused', 'true', workspace={'name': name})
+        s.check('row 58: workspace "%s"' % name, code == 422 and 'spec.workspace.name' in answer['message'], '%s %s' % (code, answer.get('message')))
+    shared = {'name': 'row-58'}
+    submit(i, 'row-58-links', 'ln -s /bin/true out; ln -s /bin d', workspace=shared)
+    ends(i, {'row-58-links': ('Succeeded', None, 0)})
+    submit(i, 'row-58-out', None, entrypoint='out', workspace=shared)
+    submit(i, 'row-58-d', None, entrypoint='d/true', workspace=shared)
+    submit(i, 'row-58-file', 'true', source={'files': [{'path': 'd/new', 'content': 'x'}]}, workspace=shared)
+    runs = i.wait({'row-58-out', 'row-58-d', 'row-58-file'})
+    for name, run in runs.items():
+        s.check('%s is refused' % name, run['status']['phase'] == 'Failed' and run['status']['reason'] in ('RuntimeExecute', 'PrepareSource'), json.dumps(run['status']))
+    s.check('row 58: nothing was written there', not os.path.exists('/bin/new'))
+
+
+def row_61(i, top):
+    """The first pod is frozen when it is deleted; it wakes up when its Run runs on the second one."""
+    journal, go = os.path.join(top, 'journal'), os.path.join(top, 'go')
+    handmade.make_runtime(i, 'same')
+    place = [os.path.join(top, 'same-%d' % k) for k in range(2)]
+    port = [handmade.free_port() for _ in place]
+    servers = [handmade.our_server(*x) for x in zip(place, port)]
+    pods = [handmade.Pod(i, 'same', 'same', port[0], place[0])]
+    submit(i, 'row-61', 'echo "begin $KRUNTIME_ATTEMPT" >> %s; if [ $KRUNTIME_ATTEMPT = 1 ]; then sleep 0.3; else until [ -e %s ]; do sleep 0.02; done; fi; '
+           'echo who=$KRUNTIME_ATTEMPT >> $KRUNTIME_OUTPUTS; echo "end $KRUNTIME_ATTEMPT" >> %s' % (journal, go, journal), runtime='same', retryPolicy={'maxAttempts': 3, 'backoff': '10ms'})
+    s.check('row 61: it runs on the first', until(lambda: status(i, 'row-61').get('phase') == 'Running'), json.dumps(status(i, 'row-61')))
+    pods[0].daemon.send_signal(signal.SIGSTOP)
+    s.check('row 61: it ends there, which nobody is told', until(lambda: 'end 1' in open(journal).read()))
+    i.api.call('DELETE', handmade.PODS + '/same?gracePeriodSeconds=0')
+    pods.append(handmade.Pod(i, 'same', 'same', port[1], place[1]))
+    s.check('row 61: it runs on the second', until(lambda: status(i, 'row-61').get('attempt') == 2 and status(i, 'row-61').get('phase') == 'Running'), json.dumps(status(i, 'row-61')))
+    before = i.api.call('GET', RUNS + '/row-61')[1]
+    s.equal('row 61: of the same name, another', (before['status']['assignedPod'], before['status']['assignedPodUID']), ('same', pods[1].uid))
+    pods[0].daemon.send_signal(signal.SIGCONT)
+    s.check('row 61: the first gives up what it had', until(lambda: not [d for d in os.listdir(place[0] + '/ws') if d[0] != '.']), str(os.listdir(place[0] + '/ws')))
+    s.equal('row 61: and has written nothing', i.api.call('GET', RUNS + '/row-61')[1]['metadata']['resourceVersion'], before['metadata']['resourceVersion'])
+    open(go, 'w').close()
+    run = i.wait({'row-61'})['row-61']['status']
+    s.equal('row 61: it ends on the second', (run['phase'], run['attempt'], run['outputs'], run['assignedPodUID']), ('Succeeded', 2, {'who': '2'}, pods[1].uid))
+    s.equal('row 61: each attempt once', open(journal).read().split('\n')[:-1], ['begin 1', 'end 1', 'begin 2', 'end 2'])
+    for p in pods:
+        s.equal('row 61: runtimed ends', p.stop(), 0)
+    for p in servers:
+        p.terminate()
+        p.wait(20)
+
+
+def row_62(i):
+    """Both believe that they lead."""
+    pods = lambda: [p['metadata'] for p in i.api.call('GET', handmade.PODS + '?labelSelector=kruntimes.io%2Fruntime%3Dbash')[1]['items']]
+    before = {p['uid'] for p in pods()}
+    i.api.call('PATCH', RUNTIMES + '/bash', {'spec': {'isolation': 'Process'}}, MERGE)      # so that all write to one journal
+    s.check('row 62: fresh pods', until(lambda: len(pods()) == 2 and not before & {p['uid'] for p in pods()} and
+                                        i.api.call('GET', RUNTIMES + '/bash')[1]['status'].get('readyReplicas') == 2), str(pods()))
+    second = subprocess.Popen([BINARY, 'scheduler', '--kubeconfig', os.path.join(i.state, 'kubeconfig'), '--no-leader-elect', '--metrics-bind', 'unix:' + i.dir + '/second.metrics', '--probes-bind', 'off'],
+                              stderr=open(os.path.join(i.dir, 'second.log'), 'w'))
+    journal, names = os.path.join(i.dir, 'journal-62'), ['row-62-%03d' % k for k in range(200)]
+    assigned, seen = collections.defaultdict(set), threading.Event()
+    version = i.api.call('GET', RUNS)[1]['metadata']['resourceVersion']
+
+    def watch():
+        for event in Api(os.path.join(i.state, 'kubeconfig')).watch(RUNS + '?watch=true&timeoutSeconds=120&resourceVersion=' + version):
+            st, name = event['object'].get('status', {}), event['object']['metadata'].get('name', '')
+            if st.get('assignedPodUID'):
+                assigned[name].add(st['assignedPodUID'])
+            if seen.is_set():
+                return
+    threading.Thread(target=watch, daemon=True).start()
+    for name in names:
+        submit(i, name, 'echo $KRUNTIME_RUN_NAME >> %s; sleep 0.02' % journal)
+    runs = i.wait(set(names), 120)
+    seen.set()
+    s.equal('row 62: all succeed, at the first attempt', collections.Counter((r['status'].get('phase'), r['status'].get('attempt')) for r in runs.values()), {('Succeeded', 1): len(names)})
+    s.equal('row 62: each was assigned once', {n: p for n, p in assigned.items() if n.startswith('row-62') and len(p) != 1}, {})
+    s.equal('row 62: each was executed once', set(collections.Counter(open(journal).read().split()).values()), {1})
+    c = http.client.HTTPConnection('localhost', timeout=DEADLINE)
+    c.sock = socket.socket(socket.AF_UNIX)
+    c.sock.connect(i.dir + '/second.metrics')
+    c.request('GET', '/metrics')
+    page = c.getresponse().read().decode()
+    decided = sum(float(n) for n in re.findall(r'^kruntimes_scheduler_decisions_total\S* (\S+)', page, re.M))
+    s.check('row 62: the second was at it, too', decided > 0, page[:3000])
+    second.terminate()
+    s.equal('row 62: the second ends', second.wait(20), 0)
+
+
+def row_63(i, top):
+    place, port, pages, go = os.path.join(top, 'cut'), handmade.free_port(), handmade.free_port(), os.path.join(top, 'go-63')
+    proxy, phases = handmade.Proxy(i), Phases(os.path.join(i.state, 'kubeconfig'))
+    handmade.make_runtime(i, 'cut')
+    server = handmade.our_server(place, port)
+    pod = handmade.Pod(i, 'cut', 'cut', port, place, kubeconfig=proxy.kubeconfig, pages='127.0.0.1:%d' % pages)
+
+    def ready():
+        c = http.client.HTTPConnection('127.0.0.1', pages, timeout=DEADLINE)
+        c.request('GET', '/readyz')
+        return c.getresponse().status
+    submit(i, 'row-63', '%s & until [ -e %s ]; do sleep 0.02; done; echo k=v >> $KRUNTIME_OUTPUTS' % (SLEEP, go), runtime='cut')
+    s.check('row 63: it runs', until(lambda: status(i, 'row-63').get('phase') == 'Running'), json.dumps(status(i, 'row-63')))
+    s.check('row 63: the pod is ready', until(lambda: ready() == 200))
+    proxy.cut()
+    s.check('row 63: cut off, it is not', until(lambda: ready() == 503))
+    open(go, 'w').close()
+    s.check('row 63: it ends locally', until(lambda: not sleeping()), str(sleeping()))
+    before = i.api.call('GET', RUNS + '/row-63')[1]
+    s.equal('row 63: which the API does not know, and nobody takes it away', (before['status']['phase'], before['status']['assignedPodUID']), ('Running', pod.uid))
+    i.api.call('PATCH', RUNS + '/row-63', {'metadata': {'labels': {'meanwhile': 'changed'}}}, MERGE)
+    proxy.cut(False)
+    run = i.wait({'row-63'})['row-63']
+    s.equal('row 63: healed, it is told', (run['status']['phase'], run['status']['attempt'], run['status'].get('outputs')), ('Succeeded', 1, {'k': 'v'}))
+    phases.settle({'row-63'})
+    s.equal('row 63: once', (phases.of['row-63'].count('Succeeded'), i.api.call('GET', RUNS + '/row-63')[1]['metadata']['resourceVersion']), (1, run['metadata']['resourceVersion']))
+    s.check('row 63: the pod is ready again', until(lambda: ready() == 200))
+    s.equal('row 63: runtimed ends', pod.stop(), 0)
+    server.terminate()
+    server.wait(20)
+
+
+with instance() as i, tempfile.TemporaryDirectory(prefix='kr-rows-') as top:
+    i.api.call('PATCH', RUNTIMES + '/bash', {'spec': {'capacity': {'resources': {'runs': 8}}}}, MERGE)
+    until(lambda: i.api.call('GET', RUNTIMES + '/bash')[1].get('status', {}).get('capacity') == {'runs': 16})
+    for row in (row_54, row_55, row_56, row_57, row_58):
+        row(i)
+    row_57_full(i, top)
+    row_61(i, top)
+    row_63(i, top)
+    row_62(i)
+    if s.failed:
+        print(i.logs())
+s.end()
