@@ -90,7 +90,8 @@ static int order(struct eval *v, const struct node *n, struct value a, struct va
     int c = value_compare(a, b);
     if (c == INT32_MIN) return wrong(v, n, signs[n->op], a, b);
     bool nan = (a.kind == EXPR_DOUBLE && isnan(a.d)) || (b.kind == EXPR_DOUBLE && isnan(b.d));
-    *out = value_of_bool(!nan && (n->op == N_LT ? c < 0 : n->op == N_LE ? c <= 0 : n->op == N_GT ? c > 0 : c >= 0));
+    if (nan) return kr_fail(v->e, KR_INVALID, "at %u: NaN comes neither before nor behind anything", n->at + 1);
+    *out = value_of_bool((n->op == N_LT ? c < 0 : n->op == N_LE ? c <= 0 : n->op == N_GT ? c > 0 : c >= 0));
     return 0;
 }
 
@@ -245,6 +246,8 @@ static int index_of(struct eval *v, const struct node *n, struct value *out)
 {
     struct value of, key;
     if (eval(v, n->a, &of) < 0 || eval(v, n->b, &key) < 0) return -1;
+    if (of.kind == EXPR_LIST && key.kind == EXPR_DOUBLE && key.d >= -1 && key.d < 9e15 && key.d == (double)(int64_t)key.d)
+        key = (struct value){ .kind = EXPR_INT, .i = (int64_t)key.d };       /* as CEL has it: a whole number is one */
     if (of.kind == EXPR_LIST && key.kind == EXPR_INT) {
         if (key.i < 0 || (uint64_t)key.i >= value_len(of)) return kr_fail(v->e, KR_INVALID, "at %u: index out of bounds: %lld", n->at + 1, (long long)key.i);
         *out = value_at(of, (size_t)key.i);

@@ -15,6 +15,7 @@ enum { STATES_MAX = 256, UNKNOWN = 0, MATCHES = 1 };     /* indices into states;
 struct state {
     uint32_t *set;             /* sorted instruction numbers: BYTES and END ones only */
     uint32_t n;
+    bool begin;                /* nothing of the text is behind it: then ^ holds behind $ too */
     bool at_end;               /* it matches if the text ends here */
     uint16_t *next;            /* by column */
 };
@@ -104,9 +105,10 @@ static uint16_t intern(struct regex *r, bool begin)
 {
     qsort(r->list, r->nlist, sizeof *r->list, by_number);
     for (unsigned i = MATCHES + 1; i < r->nstates; i++)
-        if (r->states[i].n == r->nlist && !memcmp(r->states[i].set, r->list, r->nlist * sizeof *r->list)) return (uint16_t)i;
+        if (r->states[i].begin == begin && r->states[i].n == r->nlist && !memcmp(r->states[i].set, r->list, r->nlist * sizeof *r->list)) return (uint16_t)i;
     struct state *st = &r->states[r->nstates];
     st->n = r->nlist;
+    st->begin = begin;
     st->set = xmalloc(st->n * sizeof *st->set);
     memcpy(st->set, r->list, st->n * sizeof *st->set);
     st->next = xcalloc(r->columns, sizeof *st->next);

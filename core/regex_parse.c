@@ -17,6 +17,7 @@ struct parser {
     size_t at;
     int depth;
     bool fold, dot_all;
+    bool bare;                 /* what was read last is flags alone: nothing that could be repeated */
     struct regex_prog *p;
     struct kr_err *e;
 };
@@ -173,6 +174,18 @@ static const struct { const char *name; struct range v[4]; size_t n; } named[] =
     { "xdigit", { { '0', '9' }, { 'A', 'F' }, { 'a', 'f' } }, 3 },
 };
 
+/* Of letters beyond ASCII the other case isn't known here: without an answer is better than with a wrong one. */
+static int add_either_case(struct parser *p, struct set *s, uint32_t lo, uint32_t hi)
+{
+    struct set one = { .v = { { lo, hi } }, .n = 1 };
+    if (!p->fold) return add(p, s, lo, hi);
+    if (hi >= 0x80 && !(lo == hi && (lo == 0x17F || lo == 0x212A))) return refuse(p, "(?i) with characters beyond ASCII, which is not supported");
+    if (fold(p, &one) < 0) return -1;
+    for (size_t i = 0; i < one.n; i++)
+        if (add(p, s, one.v[i].lo, one.v[i].hi) < 0) return -1;
+    return 0;
+}
+
 /* 1: added, 0: no such name. */
 static int add_named(struct parser *p, struct set *s, struct str name, bool not)
 {
@@ -181,6 +194,7 @@ static int add_named(struct parser *p, struct set *s, struct str name, bool not)
         struct set one = { .n = 0 };
         for (size_t k = 0; k < named[i].n; k++)
             if (add(p, &one, named[i].v[k].lo, named[i].v[k].hi) < 0) return -1;
+        if (p->fold && fold(p, &one) < 0) return -1;
         if (not && negate(p, &one) < 0) return -1;
         for (size_t k = 0; k < one.n; k++)
             if (add(p, s, one.v[k].lo, one.v[k].hi) < 0) return -1;
@@ -342,7 +356,7 @@ static int class_item(struct parser *p, struct set *s)
         }
         if (hi < lo) return refuse(p, "a range that runs backwards");
     }
-    return add(p, s, lo, hi);
+    return add_either_case(p, s, lo, hi);
 }
 
 static int class(struct parser *p)
@@ -354,7 +368,6 @@ static int class(struct parser *p)
         if (class_item(p, &s) < 0) return -1;
     }
     p->at++;
-    if (p->fold && fold(p, &s) < 0) return -1;
     if (not && negate(p, &s) < 0) return -1;
     return emit_set(p, &s);
 }
@@ -363,8 +376,10 @@ static int alternation(struct parser *p);
 
 static int flags(struct parser *p, bool *group)
 {
-    bool on = true;
+    bool on = true, some = true;
     for (;; p->at++) {
+        if (!some && (peek(p) == ':' || peek(p) == ')')) return refuse(p, "a group whose minus turns nothing off");
+        some = peek(p) != '-';
         switch (peek(p)) {
         case 'i': p->fold = on; break;
         case 's': p->dot_all = on; break;
@@ -385,6 +400,7 @@ static int group(struct parser *p)
         if (p->at == from || !take(p, '>')) return refuse(p, "a group of a kind that is not supported");
     } else if (take(p, '?')) {
         if (flags(p, &inner) < 0) return -1;
+        p->bare = !inner;
         if (!inner) return 0;                            /* (?i): for the rest of the enclosing group */
     }
     if (++p->depth > DEPTH_MAX) return refuse(p, "groups nested too deeply");
@@ -393,14 +409,14 @@ static int group(struct parser *p)
     if (!take(p, ')')) return refuse(p, "a group that is not closed");
     p->fold = fold_before;
     p->dot_all = dot_before;
+    p->bare = false;
     return 0;
 }
 
 static int literal(struct parser *p, uint32_t r)
 {
-    struct set s = { .v = { { r, r } }, .n = 1 };
-    if (p->fold && fold(p, &s) < 0) return -1;
-    return emit_set(p, &s);
+    struct set s = { .n = 0 };
+    return add_either_case(p, &s, r, r) < 0 ? -1 : emit_set(p, &s);
 }
 
 static int atom(struct parser *p)
@@ -494,7 +510,10 @@ static int piece(struct parser *p)
 {
     uint32_t from = here(p);
     int min, max;
+    if (braces(p, &min, &max)) return refuse(p, "a repeat with nothing to repeat");
+    p->bare = false;
     if (atom(p) < 0) return -1;
+    if (p->bare) return 0;                               /* a repeat behind it has nothing to repeat: the next atom says so */
     if (take(p, '*')) min = 0, max = -1;
     else if (take(p, '+')) min = 1, max = -1;
     else if (take(p, '?')) min = 0, max = 1;

@@ -24,16 +24,6 @@ static void fresh(struct ends *x)
     hpack_decoder_init(&x->dec);
 }
 
-static int digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
-
-static struct str bytes_of(struct arena *a, struct str hex)
-{
-    char *p = arena_alloc(a, hex.n / 2 + 1);
-    for (size_t i = 0; p && i + 1 < hex.n; i += 2)
-        p[i / 2] = (char)(digit(hex.p[i]) * 16 + digit(hex.p[i + 1]));
-    return (struct str){ p, p ? hex.n / 2 : 0 };
-}
-
 static void put_hex(struct buf *out, struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -47,7 +37,7 @@ static void encode(struct ends *x, struct arena *a, struct str list, struct buf 
     size_t n = 0;
     while (list.n && n < LEN(f)) {
         struct str value = str_cut(&list, ' '), name = str_cut(&value, '=');
-        f[n++] = (struct http_field){ bytes_of(a, name), bytes_of(a, value) };
+        f[n++] = (struct http_field){ testing_hex(a, name), testing_hex(a, value) };
     }
     hpack_encode(&x->enc, (struct http_fields){ f, n }, &block);
     put_hex(out, buf_view(&block));
@@ -85,7 +75,7 @@ int testing_hpack(void)
         if (str_is(word, "encode"))
             encode(&x, &a, rest, &out);
         else if (str_is(word, "decode"))
-            decode(&x, bytes_of(&a, rest), &out);
+            decode(&x, testing_hex(&a, rest), &out);
         else if (str_is(word, "limit") && str_u64(rest, &n))
             hpack_encoder_limit(&x.enc, n), buf_lit(&out, "ok");
         else

@@ -15,11 +15,14 @@ bool body_of(pb_istream_t *in, pb_ostream_t *out, const pb_field_t *field)
     return pb_read(in, NULL, in->bytes_left);
 }
 
+static const struct { const char *name; int (*run)(void); } by_lines[] = { { "hpack", testing_hpack }, { "regex", testing_regex }, { "expr", testing_expr } };
+
 int main(int argc, char **argv)
 {
     uint64_t port;
-    if (argc == 2 && !strcmp(argv[1], "hpack"))
-        return testing_hpack();
+    for (size_t i = 0; argc == 2 && i < LEN(by_lines); i++)
+        if (!strcmp(argv[1], by_lines[i].name))
+            return by_lines[i].run();
     struct loop *loop = loop_new(&clock_system);
     if (argc == 2 && !strcmp(argv[1], "serve"))
         return testing_serve(loop);
@@ -28,6 +31,6 @@ int main(int argc, char **argv)
         loop_free(loop);
         return failed != 0;
     }
-    fprintf(stderr, "usage: interop serve | interop call PORT CASE... | interop hpack\n");
+    fprintf(stderr, "usage: interop serve | interop call PORT CASE... | interop hpack|regex|expr\n");
     return 2;
 }
