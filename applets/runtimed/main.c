@@ -22,7 +22,7 @@ static struct {
     int64_t server_port, port, drain_grace_us, artifact_bytes, git_timeout_us;
     bool drain, keep_logs, print_output, git_private;
 } o = { .artifacts = S("/var/lib/kruntimes/artifacts"), .store_credentials = S("/var/lib/kruntimes/store-credentials"), .artifact_bytes = INT64_C(10737418240), .git_timeout_us = 60000000,
-        .workspace = S("/workspace"), .state = S("/var/lib/kruntimes/runtimed"), .secret_file = S("/kruntimes/secret/secret"), .server_host = S("127.0.0.1"), .bind = S("127.0.0.1"),
+        .workspace = S("/workspace"), .state = S("/var/lib/kruntimes/runtimed"), .secret_file = S("/var/lib/kruntimes/secret/secret"), .server_host = S("127.0.0.1"), .bind = S("127.0.0.1"),
         .pages = S(":9094"), .server_port = 9091, .port = 9093, .drain_grace_us = INT64_C(3600000000) };
 static const struct opt opts[] = {
     { "pod-name", 0, OPT_STR, &o.pod, "NAME", "name of the pod", .env = "KRUNTIMES_POD_NAME" },
