@@ -7,6 +7,7 @@
  * Not here: how processes are found and ended (shim.c), gRPC (service.c). Tests: tests/unit/applets/runtime_server.c
  */
 #include "applets/runtime_server/execution.h"
+#include "applets/runtime_server/oom.h"
 #include "applets/runtime_server/sandbox.h"
 #include "applets/runtime_server/shims.h"
 #include <errno.h>
@@ -24,6 +25,7 @@ struct execution {
     struct shim *shim;                   /* NULL when it has ended */
     struct timer deadline;
     bool timed_out;
+    int64_t oom_before;                  /* processes that the kernel had killed for want of memory when it began */
     enum exec_state state;
     int32_t exit_code;
     char error[256], command[64];
@@ -116,6 +118,13 @@ static void judge(struct execution *x, const struct shim_report *r)
     snprintf(x->error, sizeof x->error, "Timeout: not done in time");
 }
 
+/* By a signal, or by the exit code with which a shell tells that of its last command. */
+static void judge_kill(struct execution *x)
+{
+    if (x->exit_code != 128 + SIGKILL || x->timed_out || oom_kills() <= x->oom_before) return;
+    snprintf(x->error, sizeof x->error, "OOMKilled: the kernel killed it: what the pod may have of memory was used up");
+}
+
 static void shim_ended(void *ctx, const struct shim_report *report)
 {
     struct execution *x = ctx;
@@ -131,6 +140,7 @@ static void shim_ended(void *ctx, const struct shim_report *report)
         x->exit_code = 128 + SIGKILL;
         snprintf(x->error, sizeof x->error, "Signalled: the process that watched over the command was killed");
     }
+    judge_kill(x);
     if (!x->cancel) {
         tell(x, false);
         return;
@@ -252,6 +262,7 @@ int exec_start(struct execs *s, const struct exec_request *r, struct kr_err *e)
     if (dir < 0) return kr_fail_sys(e, KR_INVALID, errno, "working directory \"%s\"", where);
     struct execution *x = xcalloc(1, sizeof *x);
     x->all = s;
+    x->oom_before = oom_kills();
     if (start_in(s, r, dir, x, e) < 0) {
         free(x);
         return -1;

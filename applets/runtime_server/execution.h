@@ -54,7 +54,7 @@ int exec_forget(struct execs *, struct execution *, struct kr_err *e);
 struct str exec_id(const struct execution *);
 enum exec_state exec_state(const struct execution *);
 int32_t exec_exit_code(const struct execution *);                 /* 128 + n for a signal; 126, 127 as a shell has them */
-/* Empty, or a cause and a sentence: "NotFound: …", "NotExecutable: …", "TooLarge: …", "Signalled: …", "Timeout: …". */
+/* Empty, or a cause and a sentence: "NotFound: …", "NotExecutable: …", "TooLarge: …", "Signalled: …", "OOMKilled: …", "Timeout: …". */
 struct str exec_error(const struct execution *);
 const struct output *exec_output(const struct execution *, int stream);   /* 1 stdout, 2 stderr */
 void exec_watch(struct execution *, struct exec_watch *);

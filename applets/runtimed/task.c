@@ -375,7 +375,8 @@ static void set_failure(struct task *t)
         set_end(t, "Timeout", "Timeout", "the server's own limit ended it");
         return;
     }
-    if (str_is(word, "Signalled"))
+    bool killed = str_is(word, "OOMKilled"), signalled = str_is(word, "Signalled") || killed;
+    if (signalled)
         snprintf(text, sizeof text, "%.*s", has ? (int)rest.n : 0, has ? rest.p : "");
     else if (has)
         snprintf(text, sizeof text, "%.*s", SFMT(rest));
@@ -383,7 +384,7 @@ static void set_failure(struct task *t)
         snprintf(text, sizeof text, "%s", t->error);
     else
         snprintf(text, sizeof text, "the command ended with exit code %d", (int)t->exit_code);
-    set_end(t, "Failed", str_is(word, "Signalled") ? "Signalled" : "ExitCode", text);
+    set_end(t, "Failed", killed ? "OOMKilled" : signalled ? "Signalled" : "ExitCode", text);
 }
 
 static void set_success(struct task *t)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What Runs do to a pod, and pods to Runs, by the number of the row: hostile processes (54), races of cancel, clock and end (55),
-environments (56), commands and workspaces that fail (57), paths that lead out (58); a pod replaced by one of its name (61), two
+environments (56), commands and workspaces that fail (57), paths that lead out (58), memory that is used up (68); a pod replaced by one of its name (61), two
 schedulers at once (62), a pod cut off its API server (63). Rows 60 and 62: failpoints.py, handover.py; 69: thousand.py, history.py."""
 import os, socket, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
@@ -168,6 +168,49 @@ def row_58(i):
     s.check('row 58: nothing was written there', not os.path.exists('/bin/new'))
 
 
+def memory_cgroup(bytes):
+    """A folder below the memory controller with this limit, without a kill of the whole group; None: it can't be had."""
+    for base, limit in (('/sys/fs/cgroup/memory', 'memory.limit_in_bytes'), ('/sys/fs/cgroup', 'memory.max')):
+        path = os.path.join(base, 'kr-test-%d' % os.getpid())
+        with contextlib.suppress(OSError):
+            os.mkdir(path)
+            with open(os.path.join(path, limit), 'w') as f:
+                f.write(str(bytes))
+            return path
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+    return None
+
+
+def row_68(i, top):
+    group = memory_cgroup(100 << 20)
+    if not group:
+        s.skip('row 68', 'no memory cgroup can be made here')
+        return
+    place, port = os.path.join(top, 'memory'), handmade.free_port()
+    handmade.make_runtime(i, 'memory')
+    server = handmade.our_server(place, port)      # before it has the secret it does nothing: in time for the group
+    with open(os.path.join(group, 'cgroup.procs'), 'w') as f:
+        f.write(str(server.pid))
+    pod = handmade.Pod(i, 'memory', 'memory', port, place)
+    go = os.path.join(top, 'go-68')
+    hungry = 'x=$(head -c 200000000 /dev/zero | tr "\\0" x); echo ${#x}'
+    submit(i, 'row-68-beside', 'until [ -e %s ]; do sleep 0.02; done' % go, runtime='memory')
+    submit(i, 'row-68-hungry', hungry, runtime='memory')
+    submit(i, 'row-68-again', '[ $KRUNTIME_ATTEMPT = 2 ] || { %s; }' % hungry, runtime='memory', retryPolicy={'maxAttempts': 2, 'backoff': '10ms', 'retryableReasons': ['OOMKilled']})
+    i.wait({'row-68-hungry', 'row-68-again'})
+    open(go, 'w').close()
+    runs = ends(i, {'row-68-hungry': ('Failed', 'OOMKilled', 137), 'row-68-again': ('Succeeded', None, 0), 'row-68-beside': ('Succeeded', None, 0)})
+    s.check('row 68: the message tells', 'memory' in runs['row-68-hungry']['status']['message'], runs['row-68-hungry']['status']['message'])
+    submit(i, 'row-68-killed-alone', 'kill -9 $$', runtime='memory')
+    ends(i, {'row-68-killed-alone': ('Failed', 'Signalled', 137)})
+    s.equal('row 68: runtimed lives, and ends when told', pod.stop(), 0)
+    server.terminate()
+    server.wait(20)
+    until(lambda: not open(os.path.join(group, 'cgroup.procs')).read())
+    os.rmdir(group)
+
+
 def row_61(i, top):
     """The first pod is frozen when it is deleted; it wakes up when its Run runs on the second one."""
     journal, go = os.path.join(top, 'journal'), os.path.join(top, 'go')
@@ -277,6 +320,7 @@ with instance() as i, tempfile.TemporaryDirectory(prefix='kr-rows-') as top:
     for row in (row_54, row_55, row_56, row_57, row_58):
         row(i)
     row_57_full(i, top)
+    row_68(i, top)
     row_61(i, top)
     row_63(i, top)
     row_62(i)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "applets/runtime_server/execution.h"
+#include "applets/runtime_server/oom.h"
 #include "tests/kit/test.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -344,4 +345,21 @@ TEST(a_shim_serves_one_execution_after_another)
     free(big);
     free(script);
     runner_free(r);
+}
+
+/* ---- kills by the kernel ---- */
+TEST(kills_for_want_of_memory_are_counted_where_the_cgroup_tells)
+{
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    CHECK_INT(oom_count(S("low 0\nhigh 0\nmax 3\noom 2\noom_kill 7\noom_group_kill 0\n")), 7);
+    CHECK_INT(oom_count(S("oom_kill_disable 0\nunder_oom 0\noom_kill 12\n")), 12);
+    CHECK_INT(oom_count(S("oom_kill_disable 0\nunder_oom 0\n")), -1);
+    CHECK_INT(oom_count(S("oom_kill many\n")), -1);
+    CHECK_INT(oom_count(S("")), -1);
+    struct str both = S("9:name=systemd:/\n4:memory:/pods/x\n0::/unified/x\n");
+    CHECK_STR(oom_file(both, true, &a), S("/sys/fs/cgroup/unified/x/memory.events"));
+    CHECK_STR(oom_file(both, false, &a), S("/sys/fs/cgroup/memory/pods/x/memory.oom_control"));
+    CHECK(!oom_file(S("0::/\n"), false, &a).p && !oom_file(S(""), true, &a).p);
+    int64_t before = oom_kills();
+    CHECK(before >= 0 && oom_kills() >= before);
 }
