@@ -6,7 +6,6 @@
  */
 #include "core/clock.h"
 #include <errno.h>
-#include <stdio.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -84,6 +83,14 @@ uint64_t rnd_below(struct rnd *r, uint64_t n)
 }
 
 /* ---- RFC 3339 ---- */
+/* v in n digits, and what stands behind them. */
+static char *put(char *to, int n, unsigned v, char behind)
+{
+    for (int i = n; i-- > 0; v /= 10) to[i] = (char)('0' + v % 10);
+    to[n] = behind;
+    return to + n + 1;
+}
+
 static void print_time(char *out, int64_t wall_us, bool micro)
 {
     time_t s = (time_t)(wall_us / 1000000);
@@ -91,13 +98,14 @@ static void print_time(char *out, int64_t wall_us, bool micro)
     struct tm tm;
     if (us < 0) us += 1000000, s--;
     gmtime_r(&s, &tm);
-    unsigned y = (unsigned)(tm.tm_year + 1900) % 10000, mo = (unsigned)tm.tm_mon + 1, d = (unsigned)tm.tm_mday;
-    unsigned h = (unsigned)tm.tm_hour, mi = (unsigned)tm.tm_min, se = (unsigned)tm.tm_sec;
-    char text[80];
-    if (micro) snprintf(text, sizeof text, "%04u-%02u-%02uT%02u:%02u:%02u.%06ldZ", y, mo, d, h, mi, se, us);
-    else snprintf(text, sizeof text, "%04u-%02u-%02uT%02u:%02u:%02uZ", y, mo, d, h, mi, se);
-    memcpy(out, text, TIME_TEXT - 1);
-    out[TIME_TEXT - 1] = 0;
+    char *at = put(out, 4, (unsigned)(tm.tm_year + 1900), '-');
+    at = put(at, 2, (unsigned)tm.tm_mon + 1, '-');
+    at = put(at, 2, (unsigned)tm.tm_mday, 'T');
+    at = put(at, 2, (unsigned)tm.tm_hour, ':');
+    at = put(at, 2, (unsigned)tm.tm_min, ':');
+    at = put(at, 2, (unsigned)tm.tm_sec, micro ? '.' : 'Z');
+    if (micro) at = put(at, 6, (unsigned)us, 'Z');
+    *at = 0;
 }
 
 void time_print(char out[TIME_TEXT], int64_t wall_us) { print_time(out, wall_us, false); }

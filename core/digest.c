@@ -7,7 +7,6 @@
 #include "core/sha256.h"
 #include <mbedtls/md.h>
 #include <mbedtls/sha256.h>
-#include <stdio.h>
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -94,11 +93,7 @@ void digest_sha256(struct str bytes, unsigned char out[DIGEST_BYTES])
     digest_end(&d, out);
 }
 
-void digest_hex(const unsigned char raw[DIGEST_BYTES], char out[DIGEST_TEXT])
-{
-    for (size_t i = 0; i < DIGEST_BYTES; i++)
-        snprintf(out + 2 * i, 3, "%02x", raw[i]);
-}
+void digest_hex(const unsigned char raw[DIGEST_BYTES], char out[DIGEST_TEXT]) { hex_put(out, raw, DIGEST_BYTES); }
 
 void digest_sha256_text(struct str bytes, char out[DIGEST_TEXT])
 {

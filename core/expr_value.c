@@ -160,11 +160,10 @@ bool value_equal(struct expr_run *r, struct value a, struct value b)
 /* ---- text ---- */
 static void print_double(struct buf *b, double d)
 {
-    char text[40];
     AUTO_ARENA struct arena a = { .limit = 4096, .first = 256 };
     if (isnan(d) || isinf(d)) buf_lit(b, isnan(d) ? "NaN" : d > 0 ? "+Inf" : "-Inf");
     else if (d == 0 && signbit(d)) buf_lit(b, "-0");
-    else buf_str(b, json_number_text(json_new_double(&a, d), text));
+    else buf_str(b, json_number_text(json_new_double(&a, d)));
 }
 
 static void print_json(struct buf *b, struct value v)

@@ -58,7 +58,7 @@ bool json_is(const struct json *, enum json_type);           /* false for NULL *
 struct str json_string(const struct json *);                 /* empty unless a string */
 bool json_int(const struct json *, int64_t *out);            /* as json_i64 */
 double json_double(const struct json *);                     /* 0 unless a number */
-struct str json_number_text(const struct json *, char buf[40]);   /* as it will be printed */
+struct str json_number_text(const struct json *);            /* as it will be printed; the tree's */
 bool json_is_whole(const struct json *);                     /* a number without fraction, of any size */
 
 size_t json_len(const struct json *);                        /* members or items */

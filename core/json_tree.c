@@ -49,7 +49,7 @@ static cJSON *parse_number(struct json_cur *c, struct arena *a, struct kr_err *e
     int64_t whole;
     char canon[24];
     cJSON *n = node(a, cJSON_Number);
-    if (json_i64(&before, &whole)) raw = (struct str){ canon, (size_t)snprintf(canon, sizeof canon, "%lld", (long long)whole) };
+    if (json_i64(&before, &whole)) raw = (struct str){ canon, str_put_i64(canon, whole) };
     n->valuestring = text_of(a, raw);
     n->valuedouble = strtod(n->valuestring, NULL);
     if (n->valuedouble > DBL_MAX || n->valuedouble < -DBL_MAX)
@@ -225,12 +225,7 @@ bool json_int(const struct json *j, int64_t *out)
     return json_i64(&c, out);
 }
 
-struct str json_number_text(const struct json *j, char buf[40])
-{
-    if (!json_is(j, JSON_NUMBER)) return S("");
-    int n = snprintf(buf, 40, "%s", c_of(j)->valuestring);
-    return n < 40 ? (struct str){ buf, (size_t)n } : str_of(c_of(j)->valuestring);
-}
+struct str json_number_text(const struct json *j) { return json_is(j, JSON_NUMBER) ? str_of(c_of(j)->valuestring) : S(""); }
 
 bool json_is_whole(const struct json *j)
 {
@@ -288,7 +283,7 @@ static struct json *new_number(struct arena *a, double v, struct str text)
 struct json *json_new_int(struct arena *a, int64_t v)
 {
     char text[24];
-    return new_number(a, (double)v, (struct str){ text, (size_t)snprintf(text, sizeof text, "%lld", (long long)v) });
+    return new_number(a, (double)v, (struct str){ text, str_put_i64(text, v) });
 }
 
 /* The shortest text that reads back as the same double. */

@@ -64,8 +64,9 @@ void jw_str(struct buf *b, struct str s)
 
 void jw_int(struct buf *b, int64_t v)
 {
+    char text[21];
     comma(b);
-    buf_fmt(b, "%lld", (long long)v);
+    buf_add(b, text, str_put_i64(text, v));
 }
 
 void jw_bool(struct buf *b, bool v)

@@ -90,6 +90,8 @@ struct str str_trim(struct str s);                         /* spaces, tabs, CR, 
 struct str str_cut(struct str *rest, char sep);
 bool str_i64(struct str s, int64_t *out);                  /* whole decimal number, optional '-', nothing else */
 bool str_u64(struct str s, uint64_t *out);
+size_t str_put_i64(char out[21], int64_t v);               /* the way back, several times as fast as printf; how long, no NUL */
+void hex_put(char *out, const void *bytes, size_t n);      /* 2 n lower-case digits and a NUL */
 bool str_utf8(struct str s);                               /* RFC 3629, no surrogates; NUL is allowed */
 size_t str_utf8_prefix(struct str s);                       /* how many bytes from the start are whole, valid characters */
 size_t str_runes(struct str s);                            /* Unicode characters of valid UTF-8 */
@@ -121,6 +123,7 @@ void *arena_alloc(struct arena *a, size_t n);              /* zeroed, aligned to
 void *arena_copy(struct arena *a, const void *p, size_t n);
 struct str arena_str(struct arena *a, struct str s);       /* NUL-terminated copy; over the limit an empty view */
 PRINTF(2, 3) struct str arena_fmt(struct arena *a, const char *fmt, ...);
+struct str arena_join(struct arena *a, const struct str *parts, size_t n);     /* one after the other; NUL-terminated */
 char *arena_z(struct arena *a, struct str s);              /* C string; NULL over the limit or when s has a NUL inside */
 void arena_reset(struct arena *a);                         /* frees everything */
 #define arena_new(a, T) ((T *)arena_alloc((a), sizeof(T)))

@@ -217,16 +217,31 @@ struct str arena_str(struct arena *a, struct str s)
 
 struct str arena_fmt(struct arena *a, const char *fmt, ...)
 {
+    char small[256];                              /* most are short: formatted once */
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf(small, sizeof small, fmt, ap);
     va_end(ap);
     char *d = n < 0 ? NULL : arena_alloc(a, (size_t)n + 1);
     if (!d) return S("");
+    if ((size_t)n < sizeof small) {
+        memcpy(d, small, (size_t)n + 1);
+        return (struct str){ d, (size_t)n };
+    }
     va_start(ap, fmt);
     vsnprintf(d, (size_t)n + 1, fmt, ap);
     va_end(ap);
     return (struct str){ d, (size_t)n };
+}
+
+struct str arena_join(struct arena *a, const struct str *parts, size_t n)
+{
+    size_t all = 0, at = 0;
+    for (size_t i = 0; i < n; i++) all += parts[i].n;
+    char *d = arena_alloc(a, all + 1);
+    for (size_t i = 0; d && i < n; at += parts[i++].n)
+        if (parts[i].n) memcpy(d + at, parts[i].p, parts[i].n);
+    return d ? (struct str){ d, all } : S("");
 }
 
 char *arena_z(struct arena *a, struct str s)

@@ -169,8 +169,7 @@ static void check_number(struct model_checker *c, const struct model_node *n, co
 {
     const struct model_schema *s = n->s;
     int64_t i;
-    char room[40];
-    struct str text = json_number_text(v, room);
+    struct str text = json_number_text(v);
     bool fits = json_int(v, &i);
     bool ranged = s->range[0] || s->range[1];
     if (!fits)
@@ -183,6 +182,9 @@ static void check_number(struct model_checker *c, const struct model_node *n, co
 
 static void check_words(struct model_checker *c, const struct model_schema *s, const struct json *v, const struct model_place *at)
 {
+    for (struct str rest = str_of(s->one_of); rest.n;)
+        if (str_eq(str_cut(&rest, ' '), json_string(v)))
+            return;
     AUTO_BUF struct buf b = { .max = 1 << 15 };
     buf_lit(&b, "Unsupported value: ");
     model_quote(&b, v);
@@ -190,8 +192,6 @@ static void check_words(struct model_checker *c, const struct model_schema *s, c
     struct str rest = str_of(s->one_of);
     for (const char *comma = " "; rest.n; comma = ", ") {
         struct str word = str_cut(&rest, ' ');
-        if (str_eq(word, json_string(v)))
-            return;
         buf_fmt(&b, "%s\"%.*s\"", comma, SFMT(word));
     }
     wrong(c, WORD, at, &b);

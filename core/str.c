@@ -95,6 +95,29 @@ bool str_i64(struct str s, int64_t *out)
     return true;
 }
 
+size_t str_put_i64(char out[21], int64_t v)
+{
+    char text[20], *at = text + sizeof text;
+    uint64_t u = v < 0 ? -(uint64_t)v : (uint64_t)v;
+    do *--at = (char)('0' + u % 10);
+    while (u /= 10);
+    size_t n = (size_t)(text + sizeof text - at);
+    *out = '-';
+    memcpy(out + (v < 0), at, n);
+    return n + (v < 0);
+}
+
+void hex_put(char *out, const void *bytes, size_t n)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *b = bytes;
+    for (size_t i = 0; i < n; i++) {
+        *out++ = digits[b[i] >> 4];
+        *out++ = digits[b[i] & 15];
+    }
+    *out = 0;
+}
+
 /* Length of the well-formed UTF-8 sequence at p (RFC 3629, section 4), 0 when there is none. */
 static size_t rune_len(const unsigned char *p, size_t n)
 {

@@ -116,8 +116,8 @@ static void put_text(struct buf *b, struct str s)
 
 static void put_number(struct buf *b, const struct json *j)
 {
-    char own[40], number[YAML_NUMBER];
-    struct str text = json_number_text(j, own);
+    char number[YAML_NUMBER];
+    struct str text = json_number_text(j);
     if (yaml_plain(text, number) != JSON_NUMBER) buf_lit(b, "!!float ");       /* beyond a double */
     buf_str(b, text);
 }

@@ -194,7 +194,8 @@ static int check_members(const struct model_object *o, const struct json *v, str
         const struct model_field *f = model_find(o, json_key(m));
         if (!f || (!n && str_is(json_key(m), "metadata")))
             continue;
-        buf_fmt(path, "%s%s", n ? "." : "", f->name);
+        buf_lit(path, n ? "." : "");
+        buf_lit(path, f->name);
         if (check(&f->s, m, path, e) < 0)
             return -1;
         path->n = n;

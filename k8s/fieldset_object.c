@@ -79,7 +79,7 @@ static struct children children_of(struct arena *a, const struct model_schema *s
     bool map = json_is(v, JSON_OBJECT);
     c.v = n ? arena_alloc(a, n * sizeof *c.v) : NULL;
     for (struct json *m = c.v ? json_first(v) : NULL; m; m = json_next(m)) {
-        struct str element = map ? arena_fmt(a, "f:%.*s", SFMT(json_key(m))) : item_element(a, s, m);
+        struct str element = map ? arena_join(a, (struct str[]){ S("f:"), json_key(m) }, 2) : item_element(a, s, m);
         c.v[c.n++] = (struct child){ element, map ? field_schema(s, json_key(m)) : model_item(s), m };
         c.bad |= !element.n;
     }

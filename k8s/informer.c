@@ -68,7 +68,7 @@ static struct known *known_add(struct informer *inf, struct str key)
 static struct str key_of(struct str meta, struct arena *a, bool namespaced)
 {
     struct str name = json_str_of(json_find(meta, "name"), a), ns = json_str_of(json_find(meta, "namespace"), a);
-    return namespaced && ns.n ? arena_fmt(a, "%.*s/%.*s", SFMT(ns), SFMT(name)) : name;
+    return namespaced && ns.n ? arena_join(a, (struct str[]){ ns, S("/"), name }, 3) : name;
 }
 
 static void keep_version(struct informer *inf, struct str version)

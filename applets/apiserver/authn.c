@@ -138,10 +138,7 @@ void authn_component_token(struct str key, const char *name, char out[DIGEST_TEX
     AUTO_BUF struct buf text = { .max = 128 };
     buf_fmt(&text, "component %s", name);
     digest_hmac(key, buf_view(&text), bytes);
-    buf_clear(&text);
-    for (size_t i = 0; i < sizeof bytes; i++)
-        buf_fmt(&text, "%02x", bytes[i]);
-    memcpy(out, text.p, DIGEST_TEXT);
+    digest_hex(bytes, out);
     explicit_bzero(bytes, sizeof bytes);
     explicit_bzero(text.p, text.n);
 }

@@ -8,7 +8,9 @@
 
 #define RBAC "rbac.authorization.k8s.io"
 
-struct grant { struct grant *next; struct str ns; const struct json *subjects, *rules; };
+/* Each request asks, so subjects are kept as what they are compared with: service accounts by the names of their users. */
+struct subject { bool group; struct str name; };
+struct grant { struct grant *next; struct str ns; const struct subject *subjects; size_t n; const struct json *rules; };
 struct authz {
     struct store *store;
     struct watch_observer observer;
@@ -70,6 +72,20 @@ struct json *authz_role_rules(struct authz *z, struct str ns, const struct json 
     return rules ? rules : json_new_array(a);
 }
 
+static void read_subjects(struct grant *g, const struct json *list, struct arena *a)
+{
+    struct subject *to = arena_alloc(a, json_len(list) * sizeof *to);
+    g->subjects = to;
+    for (const struct json *s = json_first(list); to && s; s = json_next(s)) {
+        struct str kind = json_string(json_get(s, "kind")), name = json_string(json_get(s, "name")), ns = json_string(json_get(s, "namespace"));
+        if (str_is(kind, "ServiceAccount"))
+            name = arena_fmt(a, "system:serviceaccount:%.*s:%.*s", SFMT(ns.n ? ns : g->ns), SFMT(name));
+        else if (!str_is(kind, "User") && !str_is(kind, "Group"))
+            continue;
+        to[g->n++] = (struct subject){ str_is(kind, "Group"), name };
+    }
+}
+
 static void read_bindings(struct authz *z, const char *prefix)
 {
     struct store_scan s;
@@ -89,7 +105,8 @@ static void read_bindings(struct authz *z, const char *prefix)
         struct grant *g = rules ? arena_alloc(a, sizeof *g) : NULL;
         if (!g)
             continue;
-        *g = (struct grant){ z->grants, ns, json_get(b, "subjects"), rules };
+        *g = (struct grant){ .next = z->grants, .ns = ns, .rules = rules };
+        read_subjects(g, json_get(b, "subjects"), a);
         z->grants = g;
     }
 }
@@ -134,16 +151,11 @@ void authz_free(struct authz *z)
 
 /* ---- questions --------------------------------------------------------------------------------------------------- */
 
-static bool is_subject(const struct json *subjects, const struct api_user *u, struct str binding_ns)
+static bool is_subject(const struct grant *g, const struct api_user *u)
 {
-    for (const struct json *s = json_first(subjects); s; s = json_next(s)) {
-        struct str kind = json_string(json_get(s, "kind")), name = json_string(json_get(s, "name")), ns = json_string(json_get(s, "namespace"));
-        char account[512];
-        int n = snprintf(account, sizeof account, "system:serviceaccount:%.*s:%.*s", SFMT(ns.n ? ns : binding_ns), SFMT(name));
-        if ((str_is(kind, "User") && str_eq(name, u->name)) || (str_is(kind, "Group") && user_in_group(u, name)) ||
-            (str_is(kind, "ServiceAccount") && n > 0 && (size_t)n < sizeof account && str_is(u->name, account)))
+    for (size_t i = 0; i < g->n; i++)
+        if (g->subjects[i].group ? user_in_group(u, g->subjects[i].name) : str_eq(g->subjects[i].name, u->name))
             return true;
-    }
     return false;
 }
 
@@ -156,16 +168,17 @@ static bool lists(const struct json *list, struct str word)
 }
 
 /* "pods", "pods/log", "*", "*" "/log" */
+static bool is_resource(struct str listed, struct str resource, struct str sub)
+{
+    struct str of = sub.n ? str_cut(&listed, '/') : listed;
+    return (str_is(of, "*") && (!sub.n || !listed.p || str_eq(listed, sub))) || (str_eq(of, resource) && (!sub.n || str_eq(listed, sub)));
+}
+
 static bool lists_resource(const struct json *list, struct str resource, struct str sub)
 {
-    char full[256], any[160];
-    snprintf(full, sizeof full, "%.*s%s%.*s", SFMT(resource), sub.n ? "/" : "", SFMT(sub));
-    snprintf(any, sizeof any, "*/%.*s", SFMT(sub));
-    for (const struct json *m = json_first(list); m; m = json_next(m)) {
-        struct str x = json_string(m);
-        if (str_is(x, "*") || str_is(x, full) || (sub.n && str_is(x, any)))
+    for (const struct json *m = json_first(list); m; m = json_next(m))
+        if (is_resource(json_string(m), resource, sub))
             return true;
-    }
     return false;
 }
 
@@ -202,7 +215,7 @@ bool authz_allows(struct authz *z, const struct api_user *u, const struct authz_
         return true;
     refresh(z);
     for (const struct grant *g = z->grants; g; g = g->next) {
-        if ((g->ns.n && (q->path.n || !str_eq(g->ns, q->ns))) || !is_subject(g->subjects, u, g->ns))
+        if ((g->ns.n && (q->path.n || !str_eq(g->ns, q->ns))) || !is_subject(g, u))
             continue;
         for (const struct json *r = json_first(g->rules); r; r = json_next(r))
             if (rule_allows(r, q))
@@ -291,7 +304,7 @@ static void print_rules(struct authz *z, const struct api_user *u, struct str ns
     if (u->masters)
         jw_raw(b, str_of(paths ? all_paths : all));
     for (const struct grant *g = z->grants; g; g = g->next) {
-        if ((g->ns.n && !str_eq(g->ns, ns)) || !is_subject(g->subjects, u, g->ns))
+        if ((g->ns.n && !str_eq(g->ns, ns)) || !is_subject(g, u))
             continue;
         for (const struct json *r = json_first(g->rules); r; r = json_next(r))
             if ((json_len(json_get(r, "nonResourceURLs")) > 0) == paths) {

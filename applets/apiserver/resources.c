@@ -7,7 +7,6 @@
 #include "core/uri.h"
 #include "crds/crds.h"
 #include "k8s/core_schema.h"
-#include <stdio.h>
 
 #define COL(name, type, path, priority) { name, type, path, priority }
 #define COLS(id, ...) static const struct resource_column columns_##id[] = { __VA_ARGS__ };
@@ -42,8 +41,8 @@ static const struct resource *resource_find(struct str group, struct str version
 
 struct str resource_api_version(const struct resource *r, char out[96])
 {
-    int n = *r->group ? snprintf(out, 96, "%s/%s", r->group, r->version) : snprintf(out, 96, "%s", r->version);
-    return (struct str){ out, (size_t)n };
+    char *end = *r->group ? stpcpy(stpcpy(out, r->group), "/") : out;      /* of our own table: they fit */
+    return (struct str){ out, (size_t)(stpcpy(end, r->version) - out) };
 }
 
 const struct resource *resource_by_kind(struct str api_version, struct str kind)
@@ -110,10 +109,12 @@ int api_path_parse(struct api_path *p, struct str path, struct arena *a)
 
 struct str resource_prefix(const struct resource *r, struct str ns, struct arena *a)
 {
-    return ns.n ? arena_fmt(a, "%s.%s/%.*s/", r->plural, r->group, SFMT(ns)) : arena_fmt(a, "%s.%s/", r->plural, r->group);
+    const struct str parts[] = { str_of(r->plural), S("."), str_of(r->group), S("/"), ns, ns.n ? S("/") : S("") };
+    return arena_join(a, parts, LEN(parts));
 }
 
 struct str resource_key(const struct resource *r, struct str ns, struct str name, struct arena *a)
 {
-    return arena_fmt(a, "%s.%s/%.*s/%.*s", r->plural, r->group, SFMT(ns), SFMT(name));
+    const struct str parts[] = { str_of(r->plural), S("."), str_of(r->group), S("/"), ns, S("/"), name };
+    return arena_join(a, parts, LEN(parts));
 }

@@ -64,10 +64,12 @@ static int load_secret(struct state *s, const char *name, struct buf *secret, st
         return secret->n >= 32 ? 0 : kr_fail(e, KR_INVALID, "\"%s\" is too short for a secret: remove it, and a new one is made", path);
     }
     unsigned char bytes[32];
+    char text[2 * sizeof bytes + 1];
     rnd_secret(bytes, sizeof bytes);
-    for (size_t i = 0; i < sizeof bytes; i++)
-        buf_fmt(secret, "%02x", bytes[i]);
+    hex_put(text, bytes, sizeof bytes);
+    buf_lit(secret, text);
     explicit_bzero(bytes, sizeof bytes);
+    explicit_bzero(text, sizeof text);
     return fs_write(path, buf_view(secret), 0600, true, e);
 }
 

@@ -148,7 +148,7 @@ static void touched(struct store *s, struct indexed *x, struct str active_of)
 static void file_under(struct store *s, struct indexed *x, size_t index, struct str name, struct arena *a)
 {
     struct str rest = x->key, ns = str_cut(&rest, '/');
-    indexer_file(s->objects, x, index, name.n ? arena_fmt(a, "%.*s/%.*s", SFMT(ns), SFMT(name)) : S(""));
+    indexer_file(s->objects, x, index, name.n ? arena_join(a, (struct str[]){ ns, S("/"), name }, 3) : S(""));
 }
 
 static void note_run(struct store *s, struct indexed *x, struct str json, struct arena *a)

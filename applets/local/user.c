@@ -195,8 +195,7 @@ static int add_user(struct session *s, struct new_user *u, struct kr_err *e)
     if (o.certificate && make_certificate(s->dir, u, now_us, e) < 0)
         return -1;
     rnd_secret(secret, sizeof secret);
-    for (size_t i = 0; i < sizeof secret; i++)
-        snprintf(u->token + 2 * i, 3, "%02x", secret[i]);
+    hex_put(u->token, secret, sizeof secret);
     explicit_bzero(secret, sizeof secret);
     if (u->role.n && session_call(s, "GET", arena_fmt(&u->arena, RBAC "/clusterroles/%.*s", SFMT(u->role)), S("")) < 0)
         return -1;

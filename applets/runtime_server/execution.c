@@ -183,7 +183,7 @@ static int env_build(char ***out, const struct exec_request *r, struct arena *a,
     for (size_t i = 0; i < r->nenv && !bad; i++) {
         if (map_get(&given, r->env[i].key) != (void *)(i + 1)) continue;        /* a later one of the same name wins */
         bad = !r->env[i].key.n || str_chr(r->env[i].key, '=') >= 0;
-        envp[n] = arena_z(a, arena_fmt(a, "%.*s=%.*s", SFMT(r->env[i].key), SFMT(r->env[i].value)));
+        envp[n] = arena_z(a, arena_join(a, (struct str[]){ r->env[i].key, S("="), r->env[i].value }, 3));
         bad |= !envp[n] || strlen(envp[n]) != r->env[i].key.n + 1 + r->env[i].value.n;
         n++;
     }

@@ -32,8 +32,7 @@ static struct record *record_new(struct runtimed *d, struct str key, const struc
         memcpy(r->access_key, run->status.access_key.p, 32);
     } else {
         rnd_secret(secret, sizeof secret);
-        for (size_t i = 0; i < sizeof secret; i++)
-            snprintf(r->access_key + 2 * i, 3, "%02x", secret[i]);
+        hex_put(r->access_key, secret, sizeof secret);
     }
     r->attempt = run->status.has_attempt ? run->status.attempt : 1;
     map_put(&d->by_key, str_of(r->key), r);

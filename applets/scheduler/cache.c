@@ -6,7 +6,6 @@
  * on the version we knew, so nothing can lie in between). Pods are in pods.c. Tests: tests/unit/applets/scheduler.c
  */
 #include "applets/scheduler/cache.h"
-#include <stdio.h>
 
 bool run_by_order(const struct heap_node *a, const struct heap_node *b)
 {
@@ -100,8 +99,12 @@ static struct space *space_of(struct sched *s, struct str ns)
 
 struct str sched_key(char *to, size_t size, struct str ns, struct str name)
 {
-    int n = snprintf(to, size, "%.*s/%.*s", SFMT(ns), SFMT(name));
-    return (struct str){ to, (size_t)n < size ? (size_t)n : size - 1 };
+    if (ns.n + name.n + 2 > size) return (struct str){ to, 0 };       /* no object is called so */
+    if (ns.n) memcpy(to, ns.p, ns.n);
+    to[ns.n] = '/';
+    if (name.n) memcpy(to + ns.n + 1, name.p, name.n);
+    to[ns.n + 1 + name.n] = 0;
+    return (struct str){ to, ns.n + 1 + name.n };
 }
 
 struct pool *sched_pool(struct sched *s, struct str ns, struct str runtime)

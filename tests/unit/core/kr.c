@@ -58,6 +58,32 @@ TEST(an_arena_keeps_its_budget)
     }
 }
 
+TEST(numbers_are_put_as_they_are_read)
+{
+    static const int64_t v[] = { 0, 1, -1, 9, 10, -10, 99, 100, 1234567890123, INT64_MAX, INT64_MIN };
+    for (size_t i = 0; i < LEN(v); i++) {
+        char text[21];
+        int64_t back;
+        size_t n = str_put_i64(text, v[i]);
+        CHECK(n <= sizeof text && str_i64((struct str){ text, n }, &back) && back == v[i]);
+        CHECK(text[0] != '0' || n == 1);
+    }
+}
+
+TEST(text_on_an_arena_short_long_and_joined)
+{
+    AUTO_ARENA struct arena a = { .limit = 4096 };
+    const struct str parts[] = { S("a"), { NULL, 0 }, S("bc"), S("") };
+    char wide[300];
+    for (size_t n = 250; n < 260; n++) {          /* around what is formatted once */
+        memset(wide, '7', n), wide[n] = 0;
+        CHECK(str_is(arena_fmt(&a, "%s", wide), wide));
+    }
+    struct str all = arena_join(&a, parts, LEN(parts));
+    CHECK(str_is(all, "abc") && all.p[3] == 0);
+    CHECK_INT(arena_join(&a, parts, 0).n, 0);
+}
+
 TEST(numbers_are_whole_or_refused)
 {
     static const struct { const char *text; bool ok; int64_t want; } T[] = {
