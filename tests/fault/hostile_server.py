@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Row 21: a Runtime Server that hangs, answers about others, dies in the middle of a stream, forgets, or never stops to speak, under our
+runtimed. Each Run ends as it should, beside others that are well, and runtimed's memory stays what it was."""
+import concurrent.futures, os, subprocess, sys
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+if not os.environ.get('KR_VENV'):      # again, with the Python that has grpcio
+    venv = subprocess.run([os.path.join(TOP, 'tests', 'tools', 'venv')], capture_output=True, text=True)
+    if venv.returncode:
+        print('skip grpcio: %s' % (venv.stdout.strip() or venv.stderr.strip()))
+        print('0 passed, 0 failed, 1 skipped')
+        sys.exit(0)
+    os.execve(venv.stdout.strip(), [venv.stdout.strip(), __file__], dict(os.environ, KR_VENV='1'))
+sys.path.insert(0, os.path.join(HERE, '..', 'kit'))
+from local import *
+import threading
+import grpc
+import wire
+from grpc_tools import protoc
+
+work = tempfile.mkdtemp(prefix='kr-server-')
+protos = os.path.join(TOP, 'grpc', 'proto')
+protoc.main(['protoc', '-I' + protos, '--python_out=' + work, '--grpc_python_out=' + work] + [os.path.join(protos, f) for f in ('executor.proto', 'runtime_watch.proto')])
+sys.path.insert(0, work)
+import executor_pb2 as x, executor_pb2_grpc as xg, runtime_watch_pb2 as w, runtime_watch_pb2_grpc as wg
+
+FLOOD = 400 << 20
+s = Suite()
+over = threading.Event()               # what hangs may go
+
+
+class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
+    """What it does with an execution is its first argument."""
+    def __init__(self):
+        self.what, self.seen = {}, {}
+
+    def count(self, kind, id):
+        self.seen[kind, id] = self.seen.get((kind, id), 0) + 1
+        return self.seen[kind, id]
+
+    def Execute(self, q, context):
+        self.what[q.id] = what = q.args[0]
+        if what == 'hang':
+            over.wait(300)
+        return x.ExecuteResponse(id='somebody-else' if what == 'other' else q.id)
+
+    def Watch(self, q, context):
+        what = self.what.get(q.id)
+        self.count('watch', q.id)
+        if what is None or what == 'forget':
+            context.abort(grpc.StatusCode.NOT_FOUND, 'no such execution')
+        if what in ('status-other', 'status-hang', 'other'):
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, 'no Watch')
+        if what == 'watch-hang':
+            over.wait(300)
+        if what == 'die':
+            yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=b'0123456789'[q.stdout_offset:q.stdout_offset + 3])
+            if q.stdout_offset < 9:
+                context.abort(grpc.StatusCode.UNAVAILABLE, 'oh')
+        if what == 'flood':
+            chunk, sent = b'.' * 32767 + b'\n', 0
+            while sent < FLOOD:
+                yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=chunk)
+                sent += len(chunk)
+        yield w.WatchEvent(state=x.EXECUTION_STATE_SUCCEEDED)
+
+    def Status(self, q, context):
+        what = self.what.get(q.id)
+        if what is None or what == 'forget':
+            context.abort(grpc.StatusCode.NOT_FOUND, 'no such execution')
+        if what == 'status-hang':
+            over.wait(300)
+        if what == 'status-other':
+            return x.StatusResponse(id='somebody-else', state=x.EXECUTION_STATE_SUCCEEDED)
+        return x.StatusResponse(id=q.id, state=x.EXECUTION_STATE_RUNNING if what in ('watch-hang', 'hang', 'die', 'flood') else x.EXECUTION_STATE_SUCCEEDED)
+
+    def List(self, q, context):
+        return x.ListResponse(entries=[x.StatusResponse(id=i, state=x.EXECUTION_STATE_RUNNING) for i in self.what])
+
+    def Cancel(self, q, context):
+        self.count('cancel', q.id)
+        return x.CancelResponse()
+
+    def Forget(self, q, context):
+        self.what.pop(q.id, None)
+        return x.ForgetResponse()
+
+    def Health(self, q, context):
+        return x.HealthResponse(healthy=True)
+
+
+theirs = Server()
+server = grpc.server(concurrent.futures.ThreadPoolExecutor(64))
+xg.add_RuntimeServicer_to_server(theirs, server)
+wg.add_RuntimeWatchServicer_to_server(theirs, server)
+port = server.add_insecure_port('127.0.0.1:0')
+server.start()
+# What it does, spec, phase, and words of the message or the reason.
+RUNS_OF = {'well': ({}, 'Succeeded', ''), 'hang': ({'timeoutSeconds': 2}, 'Timeout', ''), 'watch-hang': ({'timeoutSeconds': 2}, 'Timeout', ''),
+           'status-hang': ({'timeoutSeconds': 2}, 'Timeout', ''), 'other': ({}, 'Failed', ''), 'status-other': ({}, 'Failed', ''),
+           'forget': ({}, 'Failed', ''), 'die': ({}, 'Succeeded', ''), 'flood': ({}, 'Succeeded', '')}
+FOLLOWED = {'well', 'hang', 'watch-hang', 'die', 'flood'}
+with instance() as i:
+    i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': 'theirs'},
+                                 'spec': {'replicas': 0, 'template': {'spec': {'containers': [{'name': 'runtime', 'image': 'x'}]}}}})
+    pod = i.api.call('POST', '/api/v1/namespaces/default/pods', {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {
+        'name': 'p', 'labels': {'kruntimes.io/runtime': 'theirs'}, 'annotations': {'kruntimes.io/capacity.runs': '32'}}, 'spec': {'containers': [{'name': 'runtime'}]}})[1]
+    log = os.path.join(i.dir, 'runtimed.log')
+    daemon = subprocess.Popen([BINARY, 'runtimed', '--pod-name', 'p', '--pod-uid', pod['metadata']['uid'], '-n', 'default', '--capacity', 'runs=32', '--workspace', os.path.join(work, 'ws'),
+                               '--state', os.path.join(work, 'st'), '--secret-file', os.path.join(work, 'sec'), '--server-port', str(port), '--port', '0', '--pages-bind', 'off',
+                               '--kubeconfig', os.path.join(i.state, 'kubeconfig')], stderr=open(log, 'w'))
+    i.api.call('PATCH', '/api/v1/namespaces/default/pods/p/status', {'status': {'phase': 'Running', 'podIP': '127.0.0.1', 'conditions': [{'type': 'Ready', 'status': 'True'}]}},
+               'application/merge-patch+json')
+    most, stop = [0, 0], threading.Event()
+
+    def kept():
+        total = 0
+        for base, _, files in os.walk(os.path.join(work, 'st', 'logs')):
+            for f in files:
+                with contextlib.suppress(FileNotFoundError):
+                    total += os.path.getsize(os.path.join(base, f))
+        return total
+
+    def look():
+        while not stop.wait(0.1) and daemon.poll() is None:
+            most[0], most[1] = max(most[0], wire.memory(daemon.pid)), max(most[1], kept())
+    looker = threading.Thread(target=look)
+    looker.start()
+    runs = {}
+    for names in (FOLLOWED, set(RUNS_OF) - FOLLOWED):      # a server that says UNIMPLEMENTED is not asked for Watch again
+        for name in names:
+            i.api.call('POST', RUNS, run_object(name, [name], runtime='theirs', **RUNS_OF[name][0]))
+        runs.update(i.wait(names))
+    for name, (_, phase, words) in RUNS_OF.items():
+        status = runs.get(name, {}).get('status', {})
+        s.check('row 21: ' + name, status.get('phase') == phase and words in status.get('message', ''), json.dumps(status)[:600])
+    s.check('row 21: one that still runs there is cancelled', all(theirs.seen.get(('cancel', runs[n]['metadata']['uid'])) for n in ('watch-hang', 'status-hang') if n in runs), str(theirs.seen))
+    i.api.call('POST', RUNS, run_object('after', ['well'], runtime='theirs'))
+    s.equal('row 21: the next Run is served', i.wait({'after'}).get('after', {}).get('status', {}).get('phase'), 'Succeeded')
+    s.check('row 21: who died was asked again from where it stopped', theirs.seen.get(('watch', runs['die']['metadata']['uid'])) == 4, str(theirs.seen))
+    stop.set()
+    looker.join()
+    s.check('row 21: memory of runtimed', 0 < most[0] <= 64, '%.1f MiB at most' % most[0])
+    s.check('row 21: of 400 MB of output 64 and 64 MiB are kept', 100 << 20 < most[1] <= (64 + 64 + 8) << 20, '%d bytes' % most[1])
+    over.set()
+    daemon.terminate()
+    try:
+        s.equal('it ends when told', daemon.wait(DEADLINE), 0)
+    except subprocess.TimeoutExpired:
+        s.check('it ends when told', False)
+        daemon.kill()
+    if s.failed:
+        print(open(log).read()[-3000:])
+server.stop(None)
+shutil.rmtree(work, ignore_errors=True)
+s.end()
