@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 enum { TIP, ALL };
-enum { KEPT_REFS = 8, DEPTH_ONE = 1 };          /* few: with each fetch the server is told them all */
+enum { KEPT_REFS = 8, DEPTH_ONE = 1, DEPTH_MAX = 8 };          /* few: with each fetch the server is told them all */
 
 int git_failed(const struct fetch *f, struct kr_err *e, const char *what)
 {
@@ -42,36 +42,65 @@ int git_failed(const struct fetch *f, struct kr_err *e, const char *what)
 
 static bool is_lock(const struct dirent *d) { return str_ends(str_of(d->d_name), S(".lock")); }
 
+/* By their sizes, whatever lies there. */
+static uint64_t bytes_in(int dir, const char *name, int depth)
+{
+    uint64_t sum = 0;
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    for (struct dirent *x; d && (x = readdir(d));) {
+        struct stat st;
+        if (!strcmp(x->d_name, ".") || !strcmp(x->d_name, "..") || fstatat(fd, x->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        sum += S_ISDIR(st.st_mode) && depth < DEPTH_MAX ? bytes_in(fd, x->d_name, depth + 1) : (uint64_t)st.st_size;
+    }
+    if (d)
+        closedir(d);
+    else
+        kr_closep(&fd);
+    return sum;
+}
+
+struct mirrors { int n; uint64_t bytes; char oldest[256]; };
+
+static struct mirrors look_at(const char *mirrors)
+{
+    struct mirrors m = { 0 };
+    struct timespec when = { 0 };
+    DIR *d = opendir(mirrors);
+    for (struct dirent *x; d && (x = readdir(d));) {
+        struct stat st;
+        char folder[256];
+        if (!is_lock(x) || fstatat(dirfd(d), x->d_name, &st, 0) < 0)
+            continue;
+        m.n++;
+        snprintf(folder, sizeof folder, "%.*s", (int)strlen(x->d_name) - 5, x->d_name);
+        m.bytes += bytes_in(dirfd(d), folder, 0);
+        if (!*m.oldest || st.st_mtim.tv_sec < when.tv_sec || (st.st_mtim.tv_sec == when.tv_sec && st.st_mtim.tv_nsec < when.tv_nsec)) {
+            snprintf(m.oldest, sizeof m.oldest, "%s", x->d_name);
+            when = st.st_mtim;
+        }
+    }
+    if (d)
+        closedir(d);
+    return m;
+}
+
 /* Those not used for longest go until there is room for one more; one that is in use stays. */
 static void evict(const char *mirrors)
 {
     for (int tries = 0; tries < 64; tries++) {
         AUTO_ARENA struct arena a = { .limit = 65536 };
         struct kr_err ignored = { 0 };
-        char oldest[256] = "";
-        struct timespec when = { 0 };
-        int n = 0;
-        DIR *d = opendir(mirrors);
-        for (struct dirent *x; d && (x = readdir(d));) {
-            struct stat st;
-            if (!is_lock(x) || fstatat(dirfd(d), x->d_name, &st, 0) < 0)
-                continue;
-            n++;
-            if (!*oldest || st.st_mtim.tv_sec < when.tv_sec || (st.st_mtim.tv_sec == when.tv_sec && st.st_mtim.tv_nsec < when.tv_nsec)) {
-                snprintf(oldest, sizeof oldest, "%s", x->d_name);
-                when = st.st_mtim;
-            }
-        }
-        if (d)
-            closedir(d);
-        if (n < LIMIT_GIT_MIRRORS || !*oldest)
+        struct mirrors m = look_at(mirrors);
+        if (!m.n || (m.n < LIMIT_GIT_MIRRORS && m.bytes <= (uint64_t)LIMIT_GIT_MIRROR_BYTES))
             return;
-        const char *lock = fs_join(&a, mirrors, oldest);
+        const char *lock = fs_join(&a, mirrors, m.oldest);
         AUTO_CLOSE int fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
             return;
-        oldest[strlen(oldest) - 5] = '\0';
-        fs_remove_tree(fs_join(&a, mirrors, oldest), &ignored);
+        m.oldest[strlen(m.oldest) - 5] = '\0';
+        fs_remove_tree(fs_join(&a, mirrors, m.oldest), &ignored);
         unlink(lock);
     }
 }
@@ -166,12 +195,14 @@ static bool is_there(struct fetch *f, const git_oid *oid)
 
 /* ---- the fetch --------------------------------------------------------------------------------------------------- */
 
+/* With each object: also while deltas are put together, when no byte is waited for. */
 static int count_objects(const git_indexer_progress *p, void *ctx)
 {
-    (void)ctx;
-    if (p->total_objects <= LIMIT_GIT_OBJECTS)
+    const struct fetch *f = ctx;
+    bool late = clock_system.mono_us(&clock_system) > f->deadline_us;
+    if (p->total_objects <= LIMIT_GIT_OBJECTS && !late)
         return 0;
-    git_error_set_str(GIT_ERROR_NET, "the repository has too many objects");
+    git_error_set_str(GIT_ERROR_NET, late ? "the fetch took longer than git.timeoutSeconds" : "the repository has too many objects");
     return -1;
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """git-fetch alone against repositories and servers that mean harm: nothing outside of the folder, no other scheme, no inner
 address, no limit passed. Repositories are written object by object: git itself would refuse to make most of them."""
-import os, shutil, sys, threading
+import hashlib, os, resource, shutil, sys, threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 import gitserver
@@ -16,11 +16,12 @@ if not gitserver.BACKEND or not shutil.which('git'):
 work = tempfile.mkdtemp(prefix='kr-git-')
 root, HOME = os.path.join(work, 'root'), os.path.join(work, 'home')
 os.makedirs(root)
-count = [0]
+count, peak = [0], [0]
+SANITIZED = b'__asan_init' in open(BINARY, 'rb').read()
 
 
-def fetch(url, ref='main', private=True, timeout=30, secret=None, mirrors=None):
-    """The answer's line, the folder, how the process ended."""
+def fetch(url, ref='main', private=True, timeout=30, secret=None, mirrors=None, limits=False):
+    """The answer's line, the folder, how the process ended. limits: those of applets/runtimed/source.c."""
     count[0] += 1
     into = os.path.join(work, 'into%d' % count[0], 'work')
     os.makedirs(into)
@@ -31,9 +32,14 @@ def fetch(url, ref='main', private=True, timeout=30, secret=None, mirrors=None):
     def place():
         os.dup2(fd, 3)
         os.set_inheritable(3, True)
+        if limits and not SANITIZED:
+            resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 30, 2 << 30))
+            resource.setrlimit(resource.RLIMIT_CPU, (timeout + 5, timeout + 5))
     done = subprocess.run(args, capture_output=True, text=True, pass_fds=[3] if fd == 3 else [], close_fds=False, preexec_fn=place, timeout=DEADLINE * 2,
                           env={'HOME': HOME, 'XDG_CONFIG_HOME': HOME, 'GIT_CONFIG_GLOBAL': os.path.join(HOME, '.gitconfig')})
     os.close(fd)
+    peak[0] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10      # of all until now
     return done.stdout.strip() + done.stderr.strip(), into, done.returncode
 
 
@@ -118,7 +124,48 @@ if not os.environ.get(NESTED):
     s.equal('harmless: no filters', open(into + '/line', 'rb').read(), b'$Id$\n')
     s.equal('harmless: modes', oct(os.stat(into + '/old-mode').st_mode & 0o7777), '0o644')
 
-    # ---- packs: a delta bomb, a broken one, one whose objects lie
+    # ---- row 45: packs that unpack to more than anybody has, with the limits that runtimed gives the process
+    whole = lambda kind, body: hashlib.sha1(b'%s %d\0' % (kind.encode(), len(body)) + body).hexdigest()
+
+    def with_pack(name, *more, file=None):
+        blob = b'x\n' if file is None else file
+        tree = b'100644 f\0' + bytes.fromhex(whole('blob', blob))
+        commit = ('tree %s\nauthor a <a@b> 1700000000 +0000\ncommitter a <a@b> 1700000000 +0000\n\nx\n' % whole('tree', tree)).encode()
+        server.packs[name] = (whole('commit', commit), gitserver.pack([('commit', commit), ('tree', tree), ('blob', blob), *more]))
+        return server.url('pack/%s/x.git' % name)
+    meg, delta = bytes(1 << 20), gitserver.delta
+    said, into, code = fetch(with_pack('plain', ('delta', 1, delta(2, 3))))
+    s.check('row 45, a pack by hand is fine', said.startswith('ok ') and open(into + '/f').read() == 'x\n', said)
+    bombs = {'64 GiB of one delta': [('blob', meg), ('delta', 1, delta(1 << 20, 255)), ('delta', 1, delta(255 << 20, 4096))],
+             'a chain that doubles': [('blob', meg)] + [('delta', 1, delta(min(1 << 20 << n, 0xffff00 * (2 if n > 4 else 1)), 2)) for n in range(3)] + [('delta', 1, delta(8 << 20, 255))],
+             'a thousand of 255 MiB': [('blob', meg)] + [('delta', n + 1, delta(1 << 20, 255)) for n in range(1000)],
+             'a size that lies': [('blob', meg), ('delta', 1, delta(1 << 20, 1, size=1 << 60))],
+             'a base that lies': [('blob', meg), ('delta', 1, delta(1 << 40, 1))]}
+    for name, objects in bombs.items():
+        url = with_pack(name.replace(' ', '-'), *objects)
+        said, into, code = fetch(url, timeout=5, limits=True)
+        s.check('row 45, ' + name, not said.startswith('ok ') or os.listdir(into) == ['f'], '%d %s' % (code, said[:200]))
+        s.check('row 45, %s: bounded' % name, peak[0] < 1 << 30 and said.startswith(('ok ', 'error ')), '%d MiB, %d, %s' % (peak[0] >> 20, code, said[:200]))
+
+    # ---- mirrors: by their number, and by their bytes
+    kept = os.path.join(work, 'kept')
+    for n in range(3):
+        fetch(with_pack('kept%d' % n, file=b'%d\n' % n), mirrors=kept)
+    mirrors = lambda: sorted(n for n in os.listdir(kept) if not n.endswith('.lock'))
+    before = mirrors()
+    s.equal('three mirrors', len(before), 3)
+    oldest = min(before, key=lambda n: os.stat(os.path.join(kept, n + '.lock')).st_mtime_ns)
+    with open(os.path.join(kept, oldest, 'objects-of-another-time'), 'wb') as f:
+        f.truncate(5 << 30)
+    fetch(with_pack('kept3', file=b'3\n'), mirrors=kept)
+    s.equal('the one not used for longest goes when they have too many bytes', (len(mirrors()), oldest in mirrors()), (3, False))
+    for n in range(40):
+        open(os.path.join(kept, '%032d.lock' % n), 'w').close()
+        os.utime(os.path.join(kept, '%032d.lock' % n), (n, n))
+    fetch(with_pack('kept4', file=b'4\n'), mirrors=kept)
+    s.equal('and when there are too many', len([n for n in os.listdir(kept) if n.endswith('.lock')]), 32)
+
+    # ---- a server without end, a slow one
     said, into, code = fetch(server.url('flood/x.git'), timeout=20)
     s.check('refs without end', said.startswith('error ') or code != 0, said)
     said, into, code = fetch(server.url('trickle/x.git'), timeout=1)

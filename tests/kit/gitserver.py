@@ -58,12 +58,46 @@ class Raw:
         return oid
 
 
+def delta(base_size, copies, size=None):
+    """One that makes of its base an object of so many copies of it, a part of at most 0xffff00 bytes at a time."""
+    def number(n):
+        out = bytearray()
+        while n > 0x7f:
+            out.append(n & 0x7f | 0x80)
+            n >>= 7
+        return bytes(out + bytes([n]))
+    part = min(base_size, 0xffff00)
+    return number(base_size) + number(size if size is not None else part * copies) + (b'\xf0' + part.to_bytes(3, 'little')) * copies
+
+
+def pack(objects):
+    """A pack: (kind, body) of whole objects, ('delta', back, body) of deltas on the object so many places before."""
+    kinds, out, at = {'commit': 1, 'tree': 2, 'blob': 3, 'delta': 6}, bytearray(b'PACK' + struct.pack('>II', 2, len(objects))), []
+    for o in objects:
+        body, n = o[-1], len(o[-1])
+        at.append(len(out))
+        first, n = kinds[o[0]] << 4 | n & 15, n >> 4
+        while n:
+            out.append(first | 0x80)
+            first, n = n & 0x7f, n >> 7
+        out.append(first)
+        if o[0] == 'delta':
+            back = at[-1] - at[-1 - o[1]]
+            digits = [back & 0x7f]
+            while back >> 7:
+                back = (back >> 7) - 1
+                digits.insert(0, back & 0x7f | 0x80)
+            out += bytes(digits)
+        out += zlib.compress(body, 1)
+    return bytes(out) + hashlib.sha1(out).digest()
+
+
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
     def __init__(self, root, address=('127.0.0.1', 0), certificate=None):
-        self.root, self.requests, self.secret, self.redirect = root, [], 'user:pass word', {}
+        self.root, self.requests, self.secret, self.redirect, self.packs = root, [], 'user:pass word', {}, {}
         super().__init__(address, Handler)
         self.port, self.tls = self.server_port, certificate is not None
         if certificate:
@@ -133,11 +167,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, b'<html>not git</html>', 'text/html')
         if first == 'trickle':
             return self.trickle(endless=True)
+        if first == 'pack':                           # /pack/NAME/…: whatever is asked for, the pack that the test has put there
+            return self.give(*s.packs[rest.split('/')[0]])
         if first == 'flood':
             return self.flood()
         if first == 'garbage':
             return self.answer(200, b'001e# service=git-upload-pack\n0000ffffnonsense', 'application/x-git-upload-pack-advertisement')
         self.backend(self.path, body)
+
+    def give(self, oid, data):
+        if self.command == 'POST':
+            return self.answer(200, b'0008NAK\n' + data, 'application/x-git-upload-pack-result')
+        lines = [oid.encode() + b' HEAD\0ofs-delta agent=x\n', oid.encode() + b' refs/heads/main\n']
+        self.answer(200, b'001e# service=git-upload-pack\n0000' + b''.join(b'%04x%s' % (len(l) + 4, l) for l in lines) + b'0000', 'application/x-git-upload-pack-advertisement')
 
     def stream(self, chunks):
         self.send_response(200)
