@@ -9,7 +9,7 @@
 #define K8S_INDEXER_H
 #include "core/kr.h"
 
-enum { INDEXES_MAX = 4 };
+enum { INDEXES_MAX = 5 };
 struct indexer;
 struct indexed {
     struct str key;                               /* "NS/NAME", or "NAME" of cluster kinds */

@@ -65,6 +65,16 @@ int cleanup_plan(const struct cleanup_view *, const struct runtime_config *, str
 struct str cleanup_group(struct str run, struct arena *);
 
 /* ---- gc.c -------------------------------------------------------------------------------------------------------- */
-/* When a finished Run is to be deleted: wall clock µs; 0: never. */
+/* When it ended, wall clock µs, if it is a finished Run that may be deleted; else 0: it is active, being deleted, or owned. */
+int64_t gc_ended_us(const struct run *);
+/* When a finished Run is to be deleted by its TTL: wall clock µs; 0: never. */
 int64_t gc_due_us(const struct run *);
+/* --keep PHASE=N: so many finished Runs of a phase are kept in each namespace, the newest. */
+struct gc_limit { struct str phase; uint64_t keep; };
+struct gc_limits { struct gc_limit v[4]; size_t n; };
+int gc_limits_read(struct gc_limits *, const struct str *v, size_t n, struct kr_err *);
+bool gc_limit_of(const struct gc_limits *, struct str phase, uint64_t *keep);      /* false: all are kept */
+/* Takes `one` into v[max], which has the n that ended first, if it belongs there. */
+struct gc_ended { int64_t ended_us; void *run; };
+void gc_oldest(struct gc_ended *v, size_t *n, size_t max, struct gc_ended one);
 #endif

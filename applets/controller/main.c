@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * controller: watches, keeps texts by key, queues keys, and carries out the plan of each. Keys of the one queue say what
- * they are: "runtime/NS/NAME", "run/NS/NAME" (its pod), "ttl/NS/NAME", "clean/NS/GROUP", "workflow/NS/NAME".
+ * they are: "runtime/NS/NAME", "run/NS/NAME" (its pod), "ttl/NS/NAME", "history/NS/PHASE", "clean/NS/GROUP", "workflow/NS/NAME".
  */
 #include "applets/controller/controller.h"
 #include "applets/controller/workflow.h"
@@ -16,24 +16,25 @@
 #include "k8s/workqueue.h"
 #include <stdio.h>
 
-enum { KEY_MAX = 400, SUMS_US = 1000000, CLEAN_RUNS = 200 };
+enum { KEY_MAX = 400, SUMS_US = 1000000, HISTORY_US = 1000000, CLEAN_RUNS = 200 };
 #define OURS "app.kubernetes.io/managed-by=kruntimes"
 
-static struct { struct str image; int64_t node_lost_us; } o = { .image = S("kruntimes"), .node_lost_us = INT64_C(300000000) };
+static struct { struct str image; int64_t node_lost_us; struct opt_list keep; struct gc_limits limits; } o = { .image = S("kruntimes"), .node_lost_us = INT64_C(300000000) };
 static const struct opt opts[] = {
     { "image", 0, OPT_STR, &o.image, "IMAGE", "image of runtimed and of the injected Runtime Server", .env = "KRUNTIMES_IMAGE" },
     { "node-lost-after", 0, OPT_DURATION, &o.node_lost_us, "TIME", "a node that is Ready=Unknown for longer has lost its pods", .lo = 1000000,
       .hi = INT64_C(86400000000) },
+    { "keep", 0, OPT_LIST, &o.keep, "PHASE=N", "finished Runs of a phase (Succeeded, Failed, Timeout, Cancelled) to keep in each namespace, the newest; of others all (repeatable)" },
     { 0 } };
 
 /* What is kept beside an object's text. Of a Run that is over this is all. */
-struct note { int64_t unknown_since_us, due_us; char uid[40]; };
+struct note { int64_t unknown_since_us, due_us, ended_us; char uid[40]; };
 enum store_id { RUNTIMES, DEPLOYMENTS, ACCOUNTS, ROLES, BINDINGS, POLICIES, PODS, NODES, RUNS, WORKFLOWS, JOBS, STORES };
 /* Of a Workflow: what was seen of it. A child of one that isn't over keeps a short text when it is over itself. */
 struct flow_note { struct flow_memory *memory; char uid[40]; };
 /* Objects are filed under "NS/RUNTIME"; of Runs only those that have a pod and aren't over, under "NS/POD" too;
- * children of Workflows under "NS/WORKFLOW". */
-enum { BY_RUNTIME, BY_POD, BY_CLEAN, BY_OWNER, INDEXES };
+ * children of Workflows under "NS/WORKFLOW"; where finished Runs are counted (--keep), those under "NS/PHASE". */
+enum { BY_RUNTIME, BY_POD, BY_CLEAN, BY_OWNER, BY_HISTORY, INDEXES };
 struct controller;
 struct store { struct controller *c; enum store_id id; struct indexer *objects; struct informer *informer; };
 struct controller {
@@ -151,6 +152,20 @@ static void file_under(struct store *s, struct indexed *x, size_t index, struct 
     indexer_file(s->objects, x, index, name.n ? arena_join(a, (struct str[]){ ns, S("/"), name }, 3) : S(""));
 }
 
+/* What ends within a second is looked at together. */
+static void note_history(struct store *s, struct indexed *x, struct str phase, struct arena *a)
+{
+    char key[KEY_MAX];
+    uint64_t keep;
+    if (!o.limits.n)
+        return;
+    file_under(s, x, BY_HISTORY, note_of(s->c, RUNS, x)->ended_us && gc_limit_of(&o.limits, phase, &keep) ? phase : S(""), a);
+    struct str filed = indexer_filed(s->objects, x, BY_HISTORY);
+    int n = snprintf(key, sizeof key, "history/%.*s", SFMT(filed));
+    if (filed.n && n > 0 && (size_t)n < sizeof key)
+        workqueue_add_at(s->c->queue, (struct str){ key, (size_t)n }, loop_now_us(s->c->c->loop) + HISTORY_US);
+}
+
 static void note_run(struct store *s, struct indexed *x, struct str json, struct arena *a)
 {
     static const char *const runtime[] = { "spec", "runtime" }, *const pod[] = { "status", "assignedPod" }, *const phase[] = { "status", "phase" };
@@ -165,9 +180,11 @@ static void note_run(struct store *s, struct indexed *x, struct str json, struct
     struct run *r = terminal || owners.p ? model_decode(run, json, a, &e) : NULL;
     struct str flow = r ? workflow_of(&r->metadata, true) : S("");
     file_under(s, x, BY_OWNER, flow, a);
+    struct note *note = note_of(s->c, RUNS, x);
+    note->ended_us = terminal && r ? gc_ended_us(r) : 0;
+    note_history(s, x, p, a);
     if (!terminal || indexer_filed(s->objects, x, BY_CLEAN).n)
         return;                                   /* of what is over only a record stays: when it goes, and who it is */
-    struct note *note = note_of(s->c, RUNS, x);
     note->due_us = r ? gc_due_us(r) : 0;
     if (r)
         snprintf(note->uid, sizeof note->uid, "%.*s", SFMT(r->metadata.uid));
@@ -437,6 +454,33 @@ static int plan_ttl(struct controller *c, struct str key, struct plan *p, struct
     return 0;
 }
 
+/* Some at a time: what is still too much then is found when these have gone. */
+static int plan_history(struct controller *c, struct str key, struct plan *p)
+{
+    const struct indexer *runs = c->stores[RUNS].objects;
+    struct gc_ended oldest[CLEAN_RUNS];
+    struct str phase = key, ns = str_cut(&phase, '/');
+    size_t count = 0, n = 0;
+    uint64_t keep;
+    p->arena.limit = LIMIT_PLAN_BYTES;
+    if (!gc_limit_of(&o.limits, phase, &keep))
+        return 0;
+    for (struct indexed *x = indexer_find(runs, BY_HISTORY, key); x; x = indexer_same(runs, x, BY_HISTORY), count++)
+        gc_oldest(oldest, &n, LEN(oldest), (struct gc_ended){ note_of(c, RUNS, x)->ended_us, x });
+    for (size_t i = 0; i < n && count > keep; i++, count--) {
+        struct indexed *x = oldest[i].run;
+        struct str name = x->key;
+        str_cut(&name, '/');
+        struct plan_op *op = plan_add(p, PLAN_DELETE, &kube_runs, ns, arena_str(&p->arena, name));
+        op->uid = arena_str(&p->arena, str_of(note_of(c, RUNS, x)->uid));
+        op->missing_is_fine = op->stale_is_fine = op->beside = true;
+        op->why = "there are more finished Runs than are to be kept";
+    }
+    if (count > keep)
+        p->look_again_us = loop_wall_us(c->c->loop) + HISTORY_US;
+    return 0;
+}
+
 static void tell_left(void *ctx, const struct run *r, struct str message)
 {
     struct controller *c = ctx;
@@ -591,6 +635,8 @@ static void work(void *ctx, struct str key)
         rc = plan_run(c, rest, &p, &e);
     else if (str_is(what, "ttl"))
         rc = plan_ttl(c, rest, &p, &e);
+    else if (str_is(what, "history"))
+        rc = plan_history(c, rest, &p);
     else if (str_is(what, "clean"))
         rc = plan_cleaning(c, rest, &p, &e);
     else
@@ -613,7 +659,7 @@ static void watch(struct controller *c, enum store_id id, const struct kube_reso
                                   .relist_after_trouble = id == PODS || id == NODES || id == RUNS, .user = { set, gone, NULL, trouble, s, live } };
     s->c = c;
     s->id = id;
-    s->objects = indexer_new(id == RUNS || id == NODES ? sizeof(struct note) : id == WORKFLOWS ? sizeof(struct flow_note) : 0, INDEXES);
+    s->objects = indexer_new(id == RUNS || id == NODES ? sizeof(struct note) : id == WORKFLOWS ? sizeof(struct flow_note) : 0, id == RUNS && o.limits.n ? INDEXES : BY_HISTORY);
     s->informer = informer_new(c->c->kube, &ic, &c->c->rnd);
 }
 
@@ -662,6 +708,8 @@ static int run(struct applet_call *call, struct kr_err *e)
 {
     static struct controller c;
     (void)call;
+    if (gc_limits_read(&o.limits, o.keep.v, o.keep.n, e) < 0)
+        return -1;
     return component_run(&(struct component_config){ .name = "controller", .metrics = METRICS_CONTROLLER, .start = start, .stop = stop, .ready = is_ready, .ctx = &c },
                          e);
 }
@@ -669,6 +717,6 @@ static int run(struct applet_call *call, struct kr_err *e)
 const struct applet applet_controller = {
     .name = "controller", .group = APPLET_COMPONENT, .brief = "keeps Runtimes' pools and Workflows, and Runs whose pod is lost or whose time is over",
     .help = "Makes of each Runtime a Deployment and what it needs, and of each Workflow its child Runs, gives Runs of lost pods back to the scheduler, and deletes finished Runs when "
-            "their ttlSecondsAfterFinished is over.",
+            "their ttlSecondsAfterFinished is over, and with --keep the oldest when there are more than that.",
     .opts = opts, .shared = (const struct opt *const[]){ component_opts, log_opts, NULL }, .main = run,
 };
