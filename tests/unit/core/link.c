@@ -265,13 +265,15 @@ TEST(client_certificates_are_of_the_right_authority)
 {
     struct door d;
     struct kr_err e = { 0 };
-    struct tls_pair ca = { 0 }, other = { 0 }, leaf = { 0 }, me = { 0 }, stranger = { 0 };
+    struct tls_pair ca = { 0 }, other = { 0 }, leaf = { 0 }, me = { 0 }, stranger = { 0 }, late = { 0 };
     CHECK_INT(tls_make_ca(&ca, S("ca"), now(), 10, &e) | tls_make_ca(&other, S("other"), now(), 10, &e), 0);
     issue(&leaf, &ca, S("server"), S("127.0.0.1"), TLS_FOR_SERVER, now());
     issue(&me, &ca, S("admin"), S("admin"), TLS_FOR_CLIENT, now());
     issue(&stranger, &other, S("admin"), S("admin"), TLS_FOR_CLIENT, now());
+    issue(&late, &ca, S("admin"), S("admin"), TLS_FOR_CLIENT, now() - 5 * 86400ll * 1000000);
     struct tls *server = serving(&leaf, &ca, true), *lax = serving(&leaf, &ca, false);
     struct tls *with = trusting(&ca, &me, h2_first), *without = trusting(&ca, NULL, h2_first), *false_one = trusting(&ca, &stranger, h2_first);
+    struct tls *expired = trusting(&ca, &late, h2_first);
     open_door(&d);
     meet(&d, server, with, S(""), 1000);
     CHECK_Z(d.e[0].cn, "admin");
@@ -281,12 +283,15 @@ TEST(client_certificates_are_of_the_right_authority)
     CHECK_INT(d.e[0].got, 1000);
     meet(&d, server, without, S(""), 1000);
     CHECK(d.e[1].over && d.e[1].failed && !d.e[0].got);
-    meet(&d, lax, false_one, S(""), 1000);
-    CHECK(d.e[1].over && d.e[1].failed && !d.e[0].got);
+    struct tls *const refused[][2] = { { lax, false_one }, { lax, expired }, { server, expired } };
+    for (size_t i = 0; i < LEN(refused); i++) {
+        meet(&d, refused[i][0], refused[i][1], S(""), 1000);
+        CHECK(d.e[1].over && d.e[1].failed && !d.e[0].got);
+    }
     close_door(&d);
     CHECK(!tls_server_new(&(struct tls_config){ .cert = buf_view(&leaf.cert), .key = buf_view(&me.key) }, &e));
     CHECK(e.msg[0]);
     CHECK(!tls_server_new(&(struct tls_config){ .cert = S("no PEM"), .key = buf_view(&me.key) }, &e));
-    tls_free(server), tls_free(lax), tls_free(with), tls_free(without), tls_free(false_one);
-    tls_pair_free(&ca), tls_pair_free(&other), tls_pair_free(&leaf), tls_pair_free(&me), tls_pair_free(&stranger);
+    tls_free(server), tls_free(lax), tls_free(with), tls_free(without), tls_free(false_one), tls_free(expired);
+    tls_pair_free(&ca), tls_pair_free(&other), tls_pair_free(&leaf), tls_pair_free(&me), tls_pair_free(&stranger), tls_pair_free(&late);
 }
