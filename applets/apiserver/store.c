@@ -317,14 +317,21 @@ static int drop_tombstone(struct store *s, struct str key, uint64_t revision)
     return h.flags & VERSION_DELETED ? drop_version(s, key, revision) : 0;
 }
 
-static bool is_over(const struct store *s, const struct log_head *h)
+/* Is the disk nearly full? Then writes are to take the pages of what is past instead of new ones, as long as there are some. */
+static bool is_short_of_room(const struct store *s)
+{
+    struct statvfs v;
+    return fstatvfs(s->fd, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < s->room_wanted;
+}
+
+static bool is_over(const struct store *s, const struct log_head *h, int64_t seconds)
 {
     return s->now.entries > LIMIT_HISTORY_EVENTS || s->now.bytes > LIMIT_HISTORY_BYTES ||
-           (s->wall_us && h->at_us && s->wall_us - h->at_us > INT64_C(1000000) * LIMIT_HISTORY_SECONDS);
+           (s->wall_us && h->at_us && s->wall_us - h->at_us > INT64_C(1000000) * seconds);
 }
 
 /* The oldest entry of the history goes. MDB_NOTFOUND: nothing is to go. */
-static int compact_one(struct store *s, MDB_cursor *c)
+static int compact_one(struct store *s, MDB_cursor *c, int64_t seconds)
 {
     MDB_val k, v;
     struct log_head h;
@@ -339,7 +346,7 @@ static int compact_one(struct store *s, MDB_cursor *c)
     if (revision >= s->now.revision)              /* the last one stays: revisions go on behind it */
         return MDB_NOTFOUND;
     bool whole = unpack_log(revision, v, &h, &view, &ignored) == 0 && view.n <= sizeof key;
-    if (whole && !is_over(s, &h))
+    if (whole && !is_over(s, &h, seconds))
         return MDB_NOTFOUND;
     struct str at = { key, whole ? view.n : 0 };
     if (whole)
@@ -361,11 +368,12 @@ static int compact(struct store *s)
 {
     MDB_cursor *c;
     size_t steps = 2 * s->writes + KEEP_STEPS;
+    int64_t seconds = is_short_of_room(s) ? LIMIT_HISTORY_SHORT_SECONDS : LIMIT_HISTORY_SECONDS;
     int rc = mdb_cursor_open(s->write, s->log, &c);
     if (rc)
         return rc;
     while (rc == 0 && steps--)
-        rc = compact_one(s, c);
+        rc = compact_one(s, c, seconds);
     mdb_cursor_close(c);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }

@@ -22,6 +22,7 @@ struct store {
     bool lost;                      /* a write of this transaction failed: its commit reports `error` */
     struct store_now now, committed;
     size_t writes;                  /* of this transaction */
+    uint64_t room_wanted;           /* with less than this left on the disk the history is kept short */
     int64_t wall_us;
     struct kr_err error;
 };

@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -214,6 +215,14 @@ static int prepare(struct store *s, const char *path, struct kr_err *e)
     return rc ? store_fail(s, e, rc, path) : 0;
 }
 
+/* An eighth of a small disk, a fixed part of a large one. */
+static uint64_t room_to_want(int fd)
+{
+    struct statvfs v;
+    uint64_t part = fstatvfs(fd, &v) == 0 ? (uint64_t)v.f_blocks * v.f_frsize / 8 : 0;
+    return part < LIMIT_HISTORY_ROOM ? part : LIMIT_HISTORY_ROOM;
+}
+
 struct store *store_open(const char *path, struct kr_err *e)
 {
     struct store *s = xcalloc(1, sizeof *s);
@@ -227,6 +236,7 @@ struct store *store_open(const char *path, struct kr_err *e)
     rc = mdb_env_open(s->env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK, 0600);
     if (rc == 0)
         mdb_env_get_fd(s->env, &s->fd);
+    s->room_wanted = room_to_want(s->fd);
     if (rc == 0 && check_pages(s, path, e) == 0 && prepare(s, path, e) == 0)
         return s;
 failed:

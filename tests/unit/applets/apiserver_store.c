@@ -176,6 +176,30 @@ TEST(compaction_by_age_is_whole_at_each_step)
     store_close(s);
 }
 
+/* On a disk that is nearly full, what is past goes sooner, and the file grows no more. */
+TEST(the_history_is_short_on_a_disk_that_is_nearly_full)
+{
+    struct store *s = open_store();
+    struct stat st;
+    static char json[20001];
+    off_t size = 0;
+    memset(json, 'x', sizeof json - 1);
+    for (int i = 0; i < 400; i++) {                /* one a second */
+        s->room_wanted = i < 100 ? 0 : UINT64_MAX;
+        store_set_time(s, INT64_C(1000000000) + i * INT64_C(1000000));
+        put(s, "k", json);
+        commit(s);
+        CHECK(stat(path_of(), &st) == 0);
+        if (i == 99)
+            CHECK_INT(store_compacted(s), 1);
+        if (i == 110)
+            size = st.st_size;
+    }
+    CHECK_INT(store_compacted(s), 401 - LIMIT_HISTORY_SHORT_SECONDS - 1);
+    CHECK_INT(st.st_size, size);
+    store_close(s);
+}
+
 static void flip(const char *needle)
 {
     struct str all = { 0 };
