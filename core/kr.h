@@ -126,5 +126,8 @@ PRINTF(2, 3) struct str arena_fmt(struct arena *a, const char *fmt, ...);
 struct str arena_join(struct arena *a, const struct str *parts, size_t n);     /* one after the other; NUL-terminated */
 char *arena_z(struct arena *a, struct str s);              /* C string; NULL over the limit or when s has a NUL inside */
 void arena_reset(struct arena *a);                         /* frees everything */
+struct arena_mark { struct arena_block *head; size_t off, used; };
+struct arena_mark arena_mark(const struct arena *a);
+void arena_rewind(struct arena *a, struct arena_mark);     /* frees what was allocated since the mark, for loops over many things */
 #define arena_new(a, T) ((T *)arena_alloc((a), sizeof(T)))
 #endif

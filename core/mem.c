@@ -252,13 +252,21 @@ char *arena_z(struct arena *a, struct str s)
     return d;
 }
 
-void arena_reset(struct arena *a)
+struct arena_mark arena_mark(const struct arena *a) { return (struct arena_mark){ a->head, a->head ? a->head->off : 0, a->used }; }
+
+void arena_rewind(struct arena *a, struct arena_mark m)
 {
-    while (a->head) {
+    while (a->head != m.head) {
         struct arena_block *b = a->head;
         a->head = b->next;
         block_put(b, b->cap);
     }
-    a->used = 0;
+    if (a->head) a->head->off = m.off;
+    a->used = m.used;
+}
+
+void arena_reset(struct arena *a)
+{
+    arena_rewind(a, (struct arena_mark){ 0 });
     a->over = false;
 }

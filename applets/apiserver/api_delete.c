@@ -250,12 +250,14 @@ int api_delete_collection(struct api_call *c)
     jw_kstr(b, "kind", arena_fmt(&c->arena, "%sList", c->path.r->kind));
     jw_kstr(b, "apiVersion", resource_api_version(c->path.r, api));
     jw_kbegin(b, "items", '[');
+    struct arena_mark before = arena_mark(&c->arena);      /* the budget is that of one object, however many there are */
     for (size_t i = 0; i < n; i++) {
         struct str json;
         bool removed;
         if (delete_one(c, names[i], &o, &json, &removed) < 0)
             return -1;
         jw_raw(b, json);
+        arena_rewind(&c->arena, before);
     }
     jw_end(b, ']');
     jw_kbegin(b, "metadata", '{');

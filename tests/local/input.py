@@ -34,6 +34,13 @@ with instance() as i:
     s.check('a 100 MB file', r.returncode and 'larger than' in r.stderr, r.stderr)
     s.equal('nothing was made', i.api.call('GET', RUNS)[1]['items'], [])
 
+    # a collection whose objects together need more than one request may take: all go, as one by one
+    for n in range(20):
+        i.api.call('POST', '/api/v1/namespaces/default/configmaps', {'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {'name': 'big-%d' % n, 'labels': {'big': 'yes'}},
+                                                                     'data': {'x': 'x' * 1000000}})
+    code, gone = i.api.call('DELETE', '/api/v1/namespaces/default/configmaps?labelSelector=big%3Dyes')
+    s.equal('a large collection is deleted at once', (code, len(gone.get('items', []))), (200, 20))
+
     # an unknown Runtime: the Run waits and says why
     i.api.call('POST', RUNS, run_object('waits', ['true'], runtime='nowhere'))
     for event in i.api.watch(RUNS + '?watch=true&timeoutSeconds=20&fieldSelector=metadata.name%3Dwaits'):

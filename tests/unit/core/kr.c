@@ -58,6 +58,20 @@ TEST(an_arena_keeps_its_budget)
     }
 }
 
+TEST(an_arena_goes_back_to_a_mark)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    struct str kept = arena_str(&a, S("kept"));
+    struct arena_mark m = arena_mark(&a);
+    for (int i = 0; i < 100; i++) {               /* ten times the budget in all */
+        CHECK(arena_alloc(&a, 50) && arena_alloc(&a, 100000));
+        arena_rewind(&a, m);
+    }
+    CHECK(str_is(kept, "kept") && !a.over);
+    CHECK_INT(a.used, m.used);
+    CHECK(str_is(arena_str(&a, S("next")), "next"));
+}
+
 TEST(numbers_are_put_as_they_are_read)
 {
     static const int64_t v[] = { 0, 1, -1, 9, 10, -10, 99, 100, 1234567890123, INT64_MAX, INT64_MIN };
