@@ -286,12 +286,12 @@ static void take(struct hconn *c, struct str in)
         h1_serve_read(c, in);
 }
 
-/* Reads what is there, but not for ever: others wait too, and epoll tells again. */
+/* Reads what is there, but not for ever: others wait too, and epoll tells again. Nor more than what is kept of requests that wait. */
 static void ready(struct link *l, void *ctx)
 {
     struct hconn *c = ctx;
     UNFILLED char chunk[16384];
-    for (int i = 0; i < 16 && !c->dead; i++) {
+    for (int i = 0; i < 16 && !c->dead && c->in.n <= LIMIT_HTTP_PIPELINE / 2; i++) {
         ptrdiff_t n = link_read(l, chunk, sizeof chunk);
         if (n < 0) {
             c->dead = true;
