@@ -9,6 +9,9 @@
 #include "core/json.h"
 #include "core/map.h"
 #include <endian.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 struct scan {
     const char *start, *at, *end;
@@ -286,24 +289,84 @@ bool json_member(struct json_cur *c, struct arena *a, struct str *key)
     return true;
 }
 
+/* ---- skipping ----
+ * Who looks for few members passes over much: managedFields alone are half of an object, hundreds of short keys. So what is
+ * nested is skipped 64 bytes at a time, by masks of quotes and brackets, as far as no backslash stands among them. */
+struct nest { size_t depth; uint64_t inside; };           /* inside a string: all ones */
+
+/* Byte by byte up to `stop` or behind the bracket that closes the first one; an escape may reach one further. */
+static const char *nest_bytes(struct nest *n, const char *p, const char *stop, bool *done)
+{
+    for (; p < stop && !*done; p++) {
+        if (n->inside) {
+            if (*p == '\\') p++;
+            else if (*p == '"') n->inside = 0;
+        } else if (*p == '"') {
+            n->inside = ~UINT64_C(0);
+        } else if (*p == '{' || *p == '[') {
+            n->depth++;
+        } else if (*p == '}' || *p == ']') {
+            *done = --n->depth == 0;
+        }
+    }
+    return p;
+}
+
+#ifdef __SSE2__
+static uint64_t where(const __m128i v[4], char is)
+{
+    uint64_t m = 0;
+    for (int i = 0; i < 4; i++) m |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v[i], _mm_set1_epi8(is))) << 16 * i;
+    return m;
+}
+
+/* The 64 bytes at p; false when they have to be looked at one by one. *end: behind the closing bracket, when it is among them. */
+static bool nest_block(struct nest *n, const char *p, const char **end)
+{
+    __m128i v[4];
+    for (int i = 0; i < 4; i++) v[i] = _mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i));
+    if (where(v, '\\')) return false;
+    uint64_t inside = where(v, '"');
+    for (int shift = 1; shift < 64; shift *= 2) inside ^= inside << shift;       /* from a quote to before the next */
+    inside ^= n->inside;
+    for (int i = 0; i < 4; i++) v[i] = _mm_or_si128(v[i], _mm_set1_epi8(0x20));   /* [ and ] become { and } */
+    uint64_t open = where(v, '{') & ~inside, close = where(v, '}') & ~inside;
+    n->inside = -(inside >> 63);
+    for (uint64_t m = open | close; m; m &= m - 1) {
+        uint64_t one = m & -m;
+        if (one & open) n->depth++;
+        else if (--n->depth == 0) return *end = p + __builtin_ctzll(one) + 1, true;
+    }
+    return true;
+}
+#endif
+
+/* Behind the bracket that closes the one at p. */
+static const char *nest_end(const char *p, const char *end)
+{
+    struct nest n = { 0 };
+    bool done = false;
+    while (p < end && !done) {
+#ifdef __SSE2__
+        const char *found = NULL;
+        if (end - p >= 64 && nest_block(&n, p, &found)) {
+            p = found ? found : p + 64;
+            done = found;
+            continue;
+        }
+#endif
+        p = nest_bytes(&n, p, end - p > 64 ? p + 64 : end, &done);
+    }
+    return p < end ? p : end;
+}
+
 struct str json_raw(struct json_cur *c)
 {
     const char *from = c->at, *p = from;
-    int depth = 0;
-    do {
-        if (p >= c->end) break;
-        if (*p == '"') {
-            p = string_end(p, c->end);
-            continue;
-        }
-        if (*p == '{' || *p == '[') depth++;
-        else if (*p == '}' || *p == ']') depth--;
-        else if (!depth) {                       /* a number or a word */
-            while (p < c->end && !strchr(",]} \t\r\n", *p)) p++;
-            break;
-        }
-        p++;
-    } while (depth);
+    if (p >= c->end) return (struct str){ from, 0 };
+    if (*p == '"') p = string_end(p, c->end);
+    else if (*p == '{' || *p == '[') p = nest_end(p, c->end);
+    else while (p < c->end && !strchr(",]} \t\r\n", *p)) p++;        /* a number or a word */
     c->at = p;
     return (struct str){ from, (size_t)(p - from) };
 }

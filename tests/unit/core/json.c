@@ -168,6 +168,22 @@ TEST(trees_are_edited)
     CHECK_INT(json_len(list), 1);
 }
 
+/* Quotes, brackets and escapes at every place of the 64 bytes that are looked at together. */
+TEST(what_is_nested_is_skipped_whole)
+{
+    static const char *const T[] = { "{\"a\":\"}\"}", "{\"a\\\"}\":[\"\\\\\",{}]}", "[[],[\"]\",\"\\\\\\\"]\"],{\"[\":\"{\"}]", "[\"\\u005d\",\"\",[1,2,{\"x\":null}]]" };
+    char text[512];
+    for (size_t i = 0; i < LEN(T); i++)
+        for (int pad = 0; pad < 200; pad++)
+            for (int in_string = 0; in_string < 2; in_string++) {
+                int n = in_string ? snprintf(text, sizeof text, "[\"%*s\",%s,%s]", pad, "", T[i], T[i]) : snprintf(text, sizeof text, "[%*s%s,%s]", pad, "", T[i], T[i]);
+                memcpy(text + n, ",]}\"", 5);
+                struct json_cur c = json_begin((struct str){ text, (size_t)n + 4 });
+                CHECK_INT(json_raw(&c).n, n);
+                CHECK(c.at == text + n);
+            }
+}
+
 TEST(an_arena_that_is_over_is_a_clean_error)
 {
     for (size_t limit = 0;; limit += 16) {
