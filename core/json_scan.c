@@ -291,26 +291,8 @@ bool json_member(struct json_cur *c, struct arena *a, struct str *key)
 
 /* ---- skipping ----
  * Who looks for few members passes over much: managedFields alone are half of an object, hundreds of short keys. So what is
- * nested is skipped 64 bytes at a time, by masks of quotes and brackets, as far as no backslash stands among them. */
-struct nest { size_t depth; uint64_t inside; };           /* inside a string: all ones */
-
-/* Byte by byte up to `stop` or behind the bracket that closes the first one; an escape may reach one further. */
-static const char *nest_bytes(struct nest *n, const char *p, const char *stop, bool *done)
-{
-    for (; p < stop && !*done; p++) {
-        if (n->inside) {
-            if (*p == '\\') p++;
-            else if (*p == '"') n->inside = 0;
-        } else if (*p == '"') {
-            n->inside = ~UINT64_C(0);
-        } else if (*p == '{' || *p == '[') {
-            n->depth++;
-        } else if (*p == '}' || *p == ']') {
-            *done = --n->depth == 0;
-        }
-    }
-    return p;
-}
+ * nested is skipped 64 bytes at a time, by masks of quotes and brackets. */
+struct nest { size_t depth; uint64_t inside; bool escaped; };      /* inside a string: all ones; the next byte is behind a backslash */
 
 #ifdef __SSE2__
 static uint64_t where(const __m128i v[4], char is)
@@ -320,13 +302,25 @@ static uint64_t where(const __m128i v[4], char is)
     return m;
 }
 
-/* The 64 bytes at p; false when they have to be looked at one by one. *end: behind the closing bracket, when it is among them. */
-static bool nest_block(struct nest *n, const char *p, const char **end)
+/* What stands behind a backslash that is none itself. */
+static uint64_t escapes(uint64_t slashes, bool *carry)
+{
+    uint64_t out = *carry;
+    for (slashes &= ~out, *carry = false; slashes;) {
+        uint64_t one = slashes & -slashes;
+        out |= one << 1;
+        *carry |= one >> 63;
+        slashes &= ~(one | one << 1);
+    }
+    return out;
+}
+
+/* The 64 bytes at p: how many of them up to and with the closing bracket, 0 when it is not among them. */
+static size_t nest_block(struct nest *n, const char *p)
 {
     __m128i v[4];
     for (int i = 0; i < 4; i++) v[i] = _mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i));
-    if (where(v, '\\')) return false;
-    uint64_t inside = where(v, '"');
+    uint64_t inside = where(v, '"') & ~escapes(where(v, '\\'), &n->escaped);
     for (int shift = 1; shift < 64; shift *= 2) inside ^= inside << shift;       /* from a quote to before the next */
     inside ^= n->inside;
     for (int i = 0; i < 4; i++) v[i] = _mm_or_si128(v[i], _mm_set1_epi8(0x20));   /* [ and ] become { and } */
@@ -335,9 +329,21 @@ static bool nest_block(struct nest *n, const char *p, const char **end)
     for (uint64_t m = open | close; m; m &= m - 1) {
         uint64_t one = m & -m;
         if (one & open) n->depth++;
-        else if (--n->depth == 0) return *end = p + __builtin_ctzll(one) + 1, true;
+        else if (--n->depth == 0) return (size_t)__builtin_ctzll(one) + 1;
     }
-    return true;
+    return 0;
+}
+#else
+static size_t nest_block(struct nest *n, const char *p)
+{
+    for (size_t i = 0; i < 64; i++) {
+        if (n->escaped) n->escaped = false;
+        else if (n->inside) n->escaped = p[i] == '\\', n->inside = p[i] == '"' ? 0 : n->inside;
+        else if (p[i] == '"') n->inside = ~UINT64_C(0);
+        else if (p[i] == '{' || p[i] == '[') n->depth++;
+        else if ((p[i] == '}' || p[i] == ']') && --n->depth == 0) return i + 1;
+    }
+    return 0;
 }
 #endif
 
@@ -345,19 +351,12 @@ static bool nest_block(struct nest *n, const char *p, const char **end)
 static const char *nest_end(const char *p, const char *end)
 {
     struct nest n = { 0 };
-    bool done = false;
-    while (p < end && !done) {
-#ifdef __SSE2__
-        const char *found = NULL;
-        if (end - p >= 64 && nest_block(&n, p, &found)) {
-            p = found ? found : p + 64;
-            done = found;
-            continue;
-        }
-#endif
-        p = nest_bytes(&n, p, end - p > 64 ? p + 64 : end, &done);
-    }
-    return p < end ? p : end;
+    size_t last;
+    for (; end - p >= 64; p += 64)
+        if ((last = nest_block(&n, p))) return p + last;
+    char rest[64] = { 0 };
+    memcpy(rest, p, (size_t)(end - p));
+    return (last = nest_block(&n, rest)) ? p + last : end;
 }
 
 struct str json_raw(struct json_cur *c)
