@@ -66,8 +66,8 @@ struct json *json_first(const struct json *);                /* for (j = json_fi
 struct json *json_next(const struct json *);
 struct str json_key(const struct json *member);
 struct json *json_at(const struct json *array, size_t i);    /* O(i) */
-struct json *json_get(const struct json *object, const char *key);        /* NULL when absent, or not an object */
-struct json *json_get_str(const struct json *object, struct str key);
+struct json *json_get_str(const struct json *object, struct str key);     /* NULL when absent, or not an object */
+static inline struct json *json_get(const struct json *object, const char *key) { return json_get_str(object, str_of(key)); }
 struct json *json_get_path(const struct json *object, const char *const *keys, size_t n);
 
 struct json *json_new_null(struct arena *);

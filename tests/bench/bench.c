@@ -67,6 +67,8 @@ int main(int argc, char **argv)
     struct bench b = { .state = getenv("KRUNTIMES_STATE_DIR") };
     if (argc == 2 && !strcmp(argv[1], "scheduler"))
         return bench_scheduler();
+    if (argc == 2 && !strcmp(argv[1], "version"))
+        return bench_version();
     if (kube_config_find(&kc, &(struct kube_flags){ 0 }, &e) < 0) {
         fprintf(stderr, "bench: %s\n", e.msg);
         return 1;
@@ -77,6 +79,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; b.kube && argc == 2 && i < LEN(scenarios); i++)
         if (!strcmp(argv[1], scenarios[i].name))
             return scenarios[i].run(&b);
-    fprintf(stderr, "usage: bench throughput|replay|rates|latency|echo|slots|memory|scheduler|api\n");
+    fprintf(stderr, "usage: bench throughput|replay|rates|latency|echo|slots|memory|scheduler|version|api\n");
     return 2;
 }

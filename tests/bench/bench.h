@@ -13,6 +13,7 @@ int bench_request(struct bench *, const char *method, struct str path, const cha
 int bench_throughput(struct bench *);             /* real.c */
 int bench_replay(struct bench *);
 int bench_rates(struct bench *);
+int bench_version(void);
 int bench_latency(struct bench *);
 int bench_echo(struct bench *);
 int bench_slots(struct bench *);

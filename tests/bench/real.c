@@ -311,15 +311,29 @@ int bench_replay(struct bench *b)
 
 /* ---- latency ----------------------------------------------------------------------------------------------------- */
 
-static double spawn_once(const char *const *argv)
+static double spawn_once(const char *file, const char *const *argv)
 {
     pid_t pid;
     int status;
     double begin = bench_seconds();
-    if (posix_spawn(&pid, "/bin/bash", NULL, NULL, (char *const *)argv, environ) != 0)
+    if (posix_spawn(&pid, file, NULL, NULL, (char *const *)argv, environ) != 0)
         return 0;
     waitpid(pid, &status, 0);
     return bench_seconds() - begin;
+}
+
+int bench_version(void)
+{
+    enum { N = 300 };
+    static double ours[N], theirs[N];
+    const char *const argv[] = { "kruntimes", "version", NULL }, *const true_argv[] = { "true", NULL };
+    fflush(stdout);
+    for (size_t i = 0; i < N; i++) {
+        ours[i] = spawn_once("build/kruntimes", argv);
+        theirs[i] = spawn_once("/bin/true", true_argv);
+    }
+    printf("kruntimes version: %.0f us from posix_spawn to its end (p50); true of coreutils, in turns with it: %.0f us\n", bench_median(ours, N) * 1e6, bench_median(theirs, N) * 1e6);
+    return 0;
 }
 
 int bench_latency(struct bench *b)
@@ -328,7 +342,7 @@ int bench_latency(struct bench *b)
     static double spawn[N], patch[N], whole[N];
     const char *const argv[] = { "bash", "-c", "true", NULL };
     for (size_t i = 0; i < N; i++)
-        spawn[i] = spawn_once(argv);
+        spawn[i] = spawn_once("/bin/bash", argv);
     struct load first = { .b = b, .want = 1, .width = 1, .prefix = "lat-first", .spec = "\"runtime\":\"bash\",\"args\":[\"true\"]" };
     run_load(&first);
     for (size_t i = 0; i < N; i++) {
