@@ -33,11 +33,13 @@ KINDS = {
 }
 
 
-class Ends:
-    """A watcher that keeps each Run's end: name → (phase, status), and those that were seen to have two."""
+class Ends(Phases):
+    """Of each Run only its end: name → (phase, status), and those that were seen to have two."""
+    events = ('ADDED', 'MODIFIED', 'DELETED')
+
     def __init__(self, kubeconfig):
-        self.of, self.two, self.kubeconfig, self.stopped = {}, [], kubeconfig, threading.Event()
-        threading.Thread(target=self.watch, daemon=True).start()
+        self.two = []
+        super().__init__(kubeconfig)
 
     def note(self, run):
         name, status = run['metadata']['name'], run.get('status', {})
@@ -46,21 +48,6 @@ class Ends:
             self.two.append((name, before[0], status.get('phase')))
         if status.get('phase') in TERMINAL:
             self.of[name] = (status['phase'], status)
-
-    def watch(self):
-        while not self.stopped.is_set():
-            try:
-                api = Api(self.kubeconfig)
-                listed = api.call('GET', RUNS, retry=True)[1]
-                for run in listed['items']:
-                    self.note(run)
-                for event in api.watch(RUNS + '?watch=true&timeoutSeconds=300&resourceVersion=' + listed['metadata']['resourceVersion']):
-                    if event['type'] != 'ERROR':
-                        self.note(event['object'])
-                    if self.stopped.is_set():
-                        return
-            except (OSError, http.client.HTTPException, ValueError, KeyError):
-                time.sleep(0.02)      # the server is down for a moment
 
 
 def usage(i):

@@ -177,6 +177,8 @@ class Instance:
 
 class Phases:
     """A watcher of all Runs, through restarts of the API server: name → phases in the order in which it saw them."""
+    events = ('ADDED', 'MODIFIED')
+
     def __init__(self, kubeconfig):
         self.of, self.kubeconfig, self.stopped = collections.defaultdict(list), kubeconfig, threading.Event()
         threading.Thread(target=self.watch, daemon=True).start()
@@ -194,7 +196,7 @@ class Phases:
                 for run in listed['items']:
                     self.note(run)
                 for event in api.watch(RUNS + '?watch=true&timeoutSeconds=60&resourceVersion=' + listed['metadata']['resourceVersion']):
-                    if event['type'] in ('ADDED', 'MODIFIED'):
+                    if event['type'] in self.events:
                         self.note(event['object'])
                     if self.stopped.is_set():
                         return
