@@ -106,6 +106,12 @@ struct model_type {
  * "spec.env[3].name: expected a string, got a number"; KR_TOO_LARGE when the arena is over. */
 void *model_decode_object(const struct model_object *, struct str checked, struct arena *, struct kr_err *e);
 #define model_decode(T, checked, arena, e) ((struct T *)model_decode_object(&model_##T, (checked), (arena), (e)))
+/* The state that a watch showed last: a copy of its text, and what was decoded from it. Starts as zeros. */
+struct model_kept { struct buf text; struct arena arena; };
+/* Decodes a copy of the text, which takes the place of what was kept; on failure that stays. budget: bytes of the arena. */
+void *model_keep_object(struct model_kept *, const struct model_object *, struct str checked, size_t budget, struct kr_err *e);
+#define model_keep(T, kept, checked, budget, e) ((struct T *)model_keep_object((kept), &model_##T, (checked), (budget), (e)))
+void model_kept_free(struct model_kept *);
 /* Appends the object as JSON, fields in table order, absent ones left out. */
 void model_encode_object(const struct model_object *, const void *, struct buf *);
 #define model_encode(T, p, out) model_encode_object(&model_##T, 1 ? (p) : (const struct T *)NULL, (out))

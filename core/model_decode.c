@@ -258,3 +258,20 @@ void *model_decode_object(const struct model_object *o, struct str checked, stru
     }
     return out;
 }
+
+void *model_keep_object(struct model_kept *k, const struct model_object *o, struct str checked, size_t budget, struct kr_err *e)
+{
+    struct model_kept now = { .text = { .max = LIMIT_KUBE_LINE }, .arena = { .limit = budget, .first = 4096 } };
+    buf_str(&now.text, checked);
+    void *out = model_decode_object(o, buf_view(&now.text), &now.arena, e);
+    model_kept_free(out ? k : &now);
+    if (out)
+        *k = now;
+    return out;
+}
+
+void model_kept_free(struct model_kept *k)
+{
+    buf_free(&k->text);
+    arena_reset(&k->arena);
+}

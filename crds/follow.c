@@ -16,8 +16,7 @@ struct follow {
     struct follow_config c;
     char *ns, *name;
     struct informer *watch;
-    struct buf json;
-    struct arena arena;
+    struct model_kept kept;
     struct run *run;                              /* as last seen */
     bool seen, is_gone, is_done;
     int64_t next;                                 /* attempt to be read next */
@@ -232,20 +231,11 @@ static void set(void *ctx, struct str key, struct str json)
     struct follow *f = ctx;
     struct kr_err e = { 0 };
     (void)key;
-    struct buf text = { .max = LIMIT_KUBE_LINE };
-    struct arena a = { .limit = 16 << 20 };
-    buf_str(&text, json);
-    struct run *run = model_decode(run, buf_view(&text), &a, &e);
+    struct run *run = model_keep(run, &f->kept, json, 16 << 20, &e);
     if (!run) {
-        buf_free(&text);
-        arena_reset(&a);
         finish(f, &e);
         return;
     }
-    buf_free(&f->json);
-    arena_reset(&f->arena);
-    f->json = text;
-    f->arena = a;
     f->run = run;
     f->is_gone = false;
     if (f->c.changed)
@@ -294,8 +284,7 @@ void follow_stop(struct follow *f)
     close_tail(f);
     loop_timer_stop(kube_loop(f->k), &f->again);
     loop_defer_cancel(kube_loop(f->k), &f->turn);
-    buf_free(&f->json);
-    arena_reset(&f->arena);
+    model_kept_free(&f->kept);
     kube_cancel(f->asking);
     free(f->other);
     free(f->ns);

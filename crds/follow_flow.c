@@ -26,9 +26,8 @@ struct flow_follow {
     struct informer *watch, *runs;
     struct kid *kids, **tail;
     size_t reading;
-    struct buf json;
-    struct arena arena;
-    struct workflow *w;
+    struct model_kept kept;
+    struct workflow *w;                           /* as last seen */
     struct kube_call *list;
     bool listed, is_gone, is_done;
     struct defer turn;
@@ -260,21 +259,12 @@ static void set(void *ctx, struct str key, struct str json)
 {
     struct flow_follow *f = ctx;
     struct kr_err e = { 0 };
-    struct buf text = { .max = LIMIT_KUBE_LINE };
-    struct arena a = { .limit = 32 << 20 };
     (void)key;
-    buf_str(&text, json);
-    struct workflow *w = model_decode(workflow, buf_view(&text), &a, &e);
+    struct workflow *w = model_keep(workflow, &f->kept, json, 32 << 20, &e);
     if (!w) {
-        buf_free(&text);
-        arena_reset(&a);
         finish(f, &e);
         return;
     }
-    buf_free(&f->json);
-    arena_reset(&f->arena);
-    f->json = text;
-    f->arena = a;
     f->w = w;
     if (!f->runs && f->c.until_end) {
         AUTO_BUF struct buf s = { .max = 256 };
@@ -335,8 +325,7 @@ void follow_flow_stop(struct flow_follow *f)
         free(k);
     }
     loop_defer_cancel(kube_loop(f->k), &f->turn);
-    buf_free(&f->json);
-    arena_reset(&f->arena);
+    model_kept_free(&f->kept);
     free(f->ns);
     free(f->name);
     free(f->only);

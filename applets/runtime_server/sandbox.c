@@ -158,6 +158,16 @@ static int open_all(const char *const *paths, size_t n, int *fd)
 
 /* ---- the machine ------------------------------------------------------------------------------------------------- */
 
+/* The ruleset, or -1 and no descriptor left. */
+static int rules_or_close(int rules, int rc)
+{
+    if (rc == 0)
+        return rules;
+    if (rules >= 0)
+        close(rules);
+    return -1;
+}
+
 static int machine_rules(const struct around *readable, const char *workspaces, struct kr_err *e)
 {
     int rules = landlock_begin(LANDLOCK_FILES, e), rc = rules < 0 ? -1 : 0;
@@ -167,11 +177,7 @@ static int machine_rules(const struct around *readable, const char *workspaces, 
         rc = landlock_path(rules, devices[i], LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_DEVICE, e);
     if (rc == 0)
         rc = landlock_path(rules, workspaces, LANDLOCK_READ | LANDLOCK_WRITE, e);
-    if (rc == 0)
-        return rules;
-    if (rules >= 0)
-        close(rules);
-    return -1;
+    return rules_or_close(rules, rc);
 }
 
 struct sandbox *sandbox_new(const char *workspaces, const char *const *hidden, size_t n, struct kr_err *e)
@@ -229,11 +235,7 @@ int sandbox_rules(const struct sandbox *s, const char *const *own, size_t n, str
     for (size_t i = 0; rc == 0 && i < n; i++)
         if (own[i])
             rc = landlock_path(rules, own[i], LANDLOCK_READ | LANDLOCK_WRITE, e);
-    if (rc == 0)
-        return rules;
-    if (rules >= 0)
-        close(rules);
-    return -1;
+    return rules_or_close(rules, rc);
 }
 
 int sandbox_enter(int rules)

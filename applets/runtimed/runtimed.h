@@ -88,8 +88,7 @@ struct task {
     struct runtimed *d;
     struct record *rec;
     struct str ns, name, uid;
-    struct buf json;                              /* the object as last seen; run is decoded from it */
-    struct arena arena;
+    struct model_kept kept;                       /* the object as last seen; run is decoded from it */
     struct run *run;
     enum task_state state;
     char phase[16];                               /* as the API has it, by what we saw and wrote */

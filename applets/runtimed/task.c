@@ -20,20 +20,11 @@ static void tell_outcome(struct task *t);
 static int decode(struct task *t, struct str json)
 {
     struct kr_err e = { 0 };
-    struct buf text = { .max = LIMIT_KUBE_LINE };
-    struct arena a = { .limit = 16 << 20, .first = 4096 };
-    buf_str(&text, json);
-    struct run *run = model_decode(run, buf_view(&text), &a, &e);
+    struct run *run = model_keep(run, &t->kept, json, 16 << 20, &e);
     if (!run) {
-        buf_free(&text);
-        arena_reset(&a);
         log_warn(&log_std, "a Run can't be read", LOG_STR("run", t->name), LOG_ERR(&e));
         return -1;
     }
-    buf_free(&t->json);
-    arena_reset(&t->arena);
-    t->json = text;
-    t->arena = a;
     t->run = run;
     return 0;
 }
@@ -106,9 +97,8 @@ void task_free(struct task *t)
     record_left(d, t->rec);
     artifacts_free(t);
     print_rest(t);
-    buf_free(&t->json);
+    model_kept_free(&t->kept);
     buf_free(&t->outputs_text);
-    arena_reset(&t->arena);
     free(t);
     drain_check(d);
 }

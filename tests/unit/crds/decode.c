@@ -120,3 +120,17 @@ TEST(look_up)
     model_type_name(&model_find(&model_workflow_strategy, S("matrix"))->s, &b);
     CHECK_STR(buf_view(&b), S("map[string][]string"));
 }
+
+TEST(what_is_kept_stays_until_another_is_whole)
+{
+    struct model_kept k = { 0 };
+    struct kr_err e = { 0 };
+    struct run *first = model_keep(run, &k, S("{\"metadata\":{\"name\":\"one\"}}"), 1 << 16, &e);
+    CHECK_OR(first);
+    CHECK(model_keep(run, &k, S("{\"metadata\":{\"name\":7}}"), 1 << 16, &e) == NULL);
+    CHECK_INT(e.code, KR_INVALID);
+    CHECK(str_is(first->metadata.name, "one"));
+    struct run *next = model_keep(run, &k, S("{\"metadata\":{\"name\":\"two\"}}"), 1 << 16, &e);
+    CHECK(next && str_is(next->metadata.name, "two"));
+    model_kept_free(&k);
+}
