@@ -170,7 +170,7 @@ static int rules_or_close(int rules, int rc)
 
 static int machine_rules(const struct around *readable, const char *workspaces, struct kr_err *e)
 {
-    int rules = landlock_begin(LANDLOCK_FILES, e), rc = rules < 0 ? -1 : 0;
+    int rules = landlock_begin(LANDLOCK_FILES | LANDLOCK_SCOPES, e), rc = rules < 0 ? -1 : 0;
     for (size_t i = 0; rc == 0 && i < readable->n; i++)
         rc = landlock_path_fd(rules, readable->fd[i], LANDLOCK_READ, e);
     for (size_t i = 0; rc == 0 && i < LEN(devices); i++)

@@ -85,18 +85,6 @@ static void become_command(const struct shim_spec *s, volatile int *failed)
 }
 
 /* ---- what is below us ------------------------------------------------------------------------------------------ */
-static bool read_children(pid_t of, char *text, size_t size)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", of, of);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
-    if (fd >= 0) close(fd);
-    if (n < 0) return false;
-    text[n] = 0;
-    return true;
-}
-
 static pid_t parent_of(pid_t pid)
 {
     char path[64], text[512];
@@ -112,35 +100,62 @@ static pid_t parent_of(pid_t pid)
 
 static void signal_tree(pid_t of, int sig, int depth);
 
+/* What is below this child of `of`, then it. The descriptor pins the process: its number can't have become a stranger's between
+ * the look at its parent and the signal. Our own children keep theirs until we reap them. */
+static void signal_child(pid_t pid, pid_t of, int sig, int depth)
+{
+    int fd = of == getpid() ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+    if (of != getpid() && parent_of(pid) != of) pid = 0;
+    if (pid) {
+        signal_tree(pid, sig, depth + 1);
+        if (fd < 0) kill(pid, sig);                      /* ours, or a kernel before 5.3 */
+        else syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0);
+    }
+    if (fd >= 0) close(fd);
+}
+
 static void signal_by_scan(pid_t of, int sig, int depth)
 {
     DIR *proc = opendir("/proc");
     struct dirent *d;
     while (proc && (d = readdir(proc))) {
         pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
-        if (pid <= 0 || parent_of(pid) != of) continue;
-        signal_tree(pid, sig, depth + 1);
-        kill(pid, sig);
+        if (pid > 0 && parent_of(pid) == of) signal_child(pid, of, sig, depth);
     }
     if (proc) closedir(proc);
+}
+
+/* Each number of the list has a space behind it. One that a read cut in two is complete with the next read. */
+static void signal_listed(int list, pid_t of, int sig, int depth)
+{
+    char text[512];
+    ssize_t n;
+    for (size_t have = 0; (n = read(list, text + have, sizeof text - have)) > 0;) {
+        char *at = text, *space;
+        for (have += (size_t)n; (space = memchr(at, ' ', (size_t)(text + have - at))); at = space + 1) {
+            *space = 0;
+            pid_t pid = (pid_t)strtol(at, NULL, 10);
+            if (pid > 0) signal_child(pid, of, sig, depth);
+        }
+        have = (size_t)(text + have - at);
+        memmove(text, at, have);
+    }
 }
 
 /* Everybody below `of`, the lowest first. A tree deeper than a sane one is cut: its lower half moves up to us when its
  * parents are gone, and the next sweep finds it. */
 static void signal_tree(pid_t of, int sig, int depth)
 {
-    char text[2048];
+    char path[64];
     if (depth > 16) return;
-    if (!read_children(of, text, sizeof text)) {
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", of, of);
+    int list = open(path, O_RDONLY | O_CLOEXEC);
+    if (list < 0) {
         signal_by_scan(of, sig, depth);
         return;
     }
-    for (char *at = text, *end; *at; at = end) {
-        pid_t pid = (pid_t)strtol(at, &end, 10);
-        if (end == at || pid <= 0) break;
-        signal_tree(pid, sig, depth + 1);
-        kill(pid, sig);
-    }
+    signal_listed(list, of, sig, depth);
+    close(list);
 }
 
 /* ---- the shim's life -------------------------------------------------------------------------------------------- */

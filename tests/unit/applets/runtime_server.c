@@ -240,6 +240,17 @@ TEST(nothing_is_left_behind)
     }
 }
 
+/* Their numbers are more text than one read takes, so a sweep that cuts one signals a stranger, and misses the rest. */
+TEST(each_of_many_is_told_to_end)
+{
+    struct runner *r = runner(20000);
+    struct execution *x = run(r, ARGS(with_sleep("for i in $(seq 300); do setsid sh -c 'trap \"echo told; exit\" TERM; echo >> up; while :; do SLEEP & wait; done' & done\n"
+                                                 "until [ $(wc -l < up) = 300 ]; do sleep 0.05; done")));
+    if (CHECK(x)) CHECK_INT(text(x, 1).n, 300 * strlen("told\n"));
+    CHECK(!alive());
+    runner_free(r);
+}
+
 TEST(cancel_ends_everything_and_removes_the_entry)
 {
     struct runner *r = runner(200);
