@@ -26,7 +26,7 @@ all: $(if $(FAILPOINTS),build/failpoints/kruntimes,build/kruntimes)
 
 # ---------------------------------------------------------------- sources
 
-LIB_SRC  := $(wildcard core/*.c grpc/*.c grpc/proto/*.c k8s/*.c crds/*.c applets/*.c applets/*/*.c)
+LIB_SRC  := $(wildcard core/*.c grpc/*.c grpc/proto/*.c k8s/*.c crds/*.c crds/*/*.c applets/*.c applets/*/*.c)
 CMD_SRC  := $(wildcard cmd/*.c)
 UNIT_SRC := $(wildcard tests/kit/*.c tests/unit/*/*.c tests/unit/*/*/*.c)
 

@@ -139,4 +139,4 @@ static const struct applet verb_wait = { .name = "wait", .brief = "wait for the 
                                          .opts = wait_opts, .shared = plain_tables, .main = wait_all, .usage_exit = EXIT_USAGE };
 const struct applet applet_run = {
     .name = "run", .group = APPLET_WORK, .brief = "submit Runs, and look after them", .aliases = (const char *const[]){ "runs", "rn", NULL },
-    .verbs = (const struct applet *const[]){ &run_submit, &verb_get, &verb_list, &run_describe, &run_logs, &verb_wait, &verb_cancel, &verb_delete, NULL } };
+    .verbs = (const struct applet *const[]){ &run_submit, &verb_get, &verb_list, &run_describe, &run_explain, &run_logs, &verb_wait, &verb_cancel, &verb_delete, NULL } };

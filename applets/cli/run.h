@@ -5,7 +5,7 @@
 #include "applets/cli/cli.h"
 #include "crds/follow.h"
 
-extern const struct applet run_submit, run_logs, run_describe;
+extern const struct applet run_submit, run_logs, run_describe, run_explain;
 
 /* Follows one Run to its end: output to stdout and stderr when wanted; says on stderr why it waits, and how it ended.
  * Returns the exit status (run_exit_status, or failure_exit_status with the message on stderr). */

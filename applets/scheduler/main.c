@@ -3,13 +3,13 @@
  * scheduler: three watches feed the cache, a pass runs once per loop turn in which something changed, and each decision is
  * one conditional patch. All it knows it can learn again: it may be killed at any moment.
  */
-#include "applets/scheduler/asks.h"
-#include "applets/scheduler/objects.h"
 #include "applets/scheduler/writes.h"
 #include "core/applet.h"
 #include "core/log.h"
 #include "core/map.h"
 #include "crds/run.h"
+#include "crds/sched/asks.h"
+#include "crds/sched/objects.h"
 #include "k8s/component.h"
 #include "k8s/informer.h"
 

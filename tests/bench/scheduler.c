@@ -4,7 +4,7 @@
  * then Runs end and make room, so that the queue is worked off.
  */
 #include "tests/bench/bench.h"
-#include "applets/scheduler/sched.h"
+#include "crds/sched/sched.h"
 #include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>

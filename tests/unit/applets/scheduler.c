@@ -15,7 +15,7 @@
  *   ahead                                    full pods take one Run more
  *   pass [max=N]                             decisions, as text
  */
-#include "applets/scheduler/sched.h"
+#include "crds/sched/sched.h"
 #include "tests/kit/test.h"
 #include <dirent.h>
 #include <stdio.h>

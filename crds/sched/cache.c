@@ -5,7 +5,7 @@
  * A Run's news is taken only when it is newer than what is known, our own writes included (each of them was conditional
  * on the version we knew, so nothing can lie in between). Pods are in pods.c. Tests: tests/unit/applets/scheduler.c
  */
-#include "applets/scheduler/cache.h"
+#include "crds/sched/cache.h"
 
 bool run_by_order(const struct heap_node *a, const struct heap_node *b)
 {

@@ -6,7 +6,7 @@
  * has it; a group whose first does not fit is left for the rest of the pass. Runs that affinity kept out are put aside
  * one by one and go back afterwards. Tests: tests/unit/applets/scheduler.c, tests/golden/plans/scheduler
  */
-#include "applets/scheduler/cache.h"
+#include "crds/sched/cache.h"
 #include <stdio.h>
 
 struct round { struct sched *s; struct sched_decision *out; size_t n, max; int64_t now_us; };

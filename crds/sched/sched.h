@@ -17,8 +17,8 @@
  * A placed Run counts against its pod from the decision on (reservation): until the bind failed, or the watch has shown
  * the resourceVersion that the bind wrote, whichever object the watch may show in between.
  */
-#ifndef APPLETS_SCHEDULER_SCHED_H
-#define APPLETS_SCHEDULER_SCHED_H
+#ifndef CRDS_SCHED_SCHED_H
+#define CRDS_SCHED_SCHED_H
 #include "core/kr.h"
 #include "k8s/selector.h"
 
@@ -103,7 +103,22 @@ void sched_workspace(struct sched *, struct str ns, struct str runtime, struct s
 /* When the next pass has something to do though nothing changes; INT64_MAX: never. Valid after a pass. */
 int64_t sched_next_us(const struct sched *);
 
-/* For metrics and `top`: what is where. */
+/* For people, who ask about one Run: where it stands after a pass, and what each pod of its Runtime is to it. */
+enum sched_look_state { SCHED_LOOK_WAITING, SCHED_LOOK_DELAYED, SCHED_LOOK_DECIDED, SCHED_LOOK_ACTIVE };
+struct sched_look {
+    enum sched_look_state state;
+    size_t npods, before;               /* before: waiting Runs of the Runtime that go first */
+    int64_t moment_us;                  /* DELAYED: until then */
+    struct str pod;                     /* ACTIVE: what it counts against; lives until the next change */
+    const char *reason;                 /* WAITING: as in its condition, message too */
+    char message[256];
+};
+enum sched_room { SCHED_FREE, SCHED_FULL, SCHED_APART, SCHED_HELD, SCHED_DRAINING, SCHED_NOT_READY };
+struct sched_look_pod { struct str name, node; enum sched_room room; size_t runs; char amounts[256]; };    /* amounts: "runs 2/4, gpu 0/1" */
+bool sched_look(struct sched *, struct str ns, struct str run, struct sched_look *);               /* false: no such Run that isn't over */
+bool sched_look_pod(const struct sched *, struct str ns, struct str run, size_t i, struct sched_look_pod *);
+
+/* For metrics: what is where. */
 struct sched_stats { size_t pools, pods, ready, waiting, delayed, in_flight, active; };
 struct sched_stats sched_stats(const struct sched *);
 #endif

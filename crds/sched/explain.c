@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * explain: why a Run waits, with numbers: "2 pods: 1 full (runs 4/4), 1 not ready". The reason is one of a few constants,
- * so that "has it changed" is a comparison of pointers. Tests: tests/golden/plans/scheduler
+ * so that "has it changed" is a comparison of pointers. What each pod is to a Run is said in one place, room_of, to the
+ * scheduler's conditions and to people alike. Tests: tests/golden/plans/scheduler, tests/local/explain.py
  */
-#include "applets/scheduler/cache.h"
+#include "crds/sched/cache.h"
 #include <stdio.h>
 
 static const char NOT_FOUND[] = "RuntimeNotFound", NO_PODS[] = "NoPods", NOT_READY[] = "NoReadyPods", FULL[] = "InsufficientCapacity",
@@ -33,13 +34,24 @@ static void count_full(struct count *n, const struct cpod *pod, const struct vec
     }
 }
 
+static enum sched_room room_of(const struct cpod *pod, const struct crun *c)
+{
+    if (pod->deleting) return SCHED_DRAINING;
+    if (!pod->ready) return SCHED_NOT_READY;
+    if (!pod_fits(pod, c->group->requests)) return SCHED_FULL;
+    if (pod->held_pass && pod->held_pass == pod->pool->hold_pass) return SCHED_HELD;
+    return affinity_allows(c, pod) ? SCHED_FREE : SCHED_APART;
+}
+
 static void count_pod(struct count *n, const struct cpod *pod, const struct crun *c)
 {
-    if (pod->deleting) n->draining++;
-    else if (!pod->ready) n->not_ready++;
-    else if (!pod_fits(pod, c->group->requests)) count_full(n, pod, c->group->requests);
-    else if (pod->held_pass && pod->held_pass == pod->pool->hold_pass) n->held++;
-    else n->apart++;
+    switch (room_of(pod, c)) {
+    case SCHED_DRAINING: n->draining++; break;
+    case SCHED_NOT_READY: n->not_ready++; break;
+    case SCHED_FULL: count_full(n, pod, c->group->requests); break;
+    case SCHED_HELD: n->held++; break;
+    default: n->apart++; break;                          /* what has room and still doesn't get it is kept from it by another Run */
+    }
 }
 
 static void part(char *to, size_t size, size_t n, const char *what, const char **sep)
@@ -79,4 +91,63 @@ const char *explain_wait(struct sched *s, const struct crun *c, char *message, s
     part(message, size, n.draining, "draining", &sep);
     part(message, size, n.not_ready, "not ready", &sep);
     return n.apart ? AFFINITY : n.held ? HELD : n.full ? FULL : NOT_READY;
+}
+
+/* ---- for people ---- */
+static struct crun *run_named(const struct sched *s, struct str ns, struct str run)
+{
+    char text[SCHED_KEY];
+    return map_get(&s->runs, sched_key(text, sizeof text, ns, run));
+}
+
+static size_t count_before(const struct sched *s, const struct crun *c)
+{
+    const struct crun *other;
+    size_t n = 0;
+    for (size_t i = 0; (other = map_next(&s->runs, &i));)
+        n += other != c && other->state == RUN_WAITING && other->group->pool == c->group->pool && run_by_order(&other->node, &c->node);
+    return n;
+}
+
+bool sched_look(struct sched *s, struct str ns, struct str run, struct sched_look *ret)
+{
+    struct crun *c = run_named(s, ns, run);
+    if (!c) return false;
+    *ret = (struct sched_look){ .npods = c->group->pool->npods, .pod = c->pod ? c->pod->name : S("") };
+    switch (c->state) {
+    case RUN_WAITING:
+        ret->state = SCHED_LOOK_WAITING;
+        ret->before = count_before(s, c);
+        ret->reason = explain_wait(s, c, ret->message, sizeof ret->message);
+        break;
+    case RUN_DELAYED:
+        ret->state = SCHED_LOOK_DELAYED;
+        ret->moment_us = c->moment_us;
+        break;
+    case RUN_IN_FLIGHT:
+    case RUN_URGENT: ret->state = SCHED_LOOK_DECIDED; break;
+    case RUN_IDLE: ret->state = SCHED_LOOK_ACTIVE; break;
+    }
+    return true;
+}
+
+static void put_amounts(const struct sched *s, const struct cpod *pod, char *to, size_t size)
+{
+    size_t at = 0;
+    *to = 0;
+    for (size_t i = 0; pod->capacity && i < pod->capacity->n && at < size; i++) {
+        int n = snprintf(to + at, size - at, "%s%.54s %lld/%lld", i ? ", " : "", s->resources[pod->capacity->v[i].resource], (long long)pod->used[i],
+                         (long long)pod->capacity->v[i].n);
+        at += n > 0 ? (size_t)n : 0;
+    }
+}
+
+bool sched_look_pod(const struct sched *s, struct str ns, struct str run, size_t i, struct sched_look_pod *ret)
+{
+    const struct crun *c = run_named(s, ns, run);
+    if (!c || i >= c->group->pool->npods) return false;
+    const struct cpod *pod = c->group->pool->pods[i];
+    *ret = (struct sched_look_pod){ .name = pod->name, .node = pod->node_name, .room = room_of(pod, c), .runs = pod->nruns };
+    put_amounts(s, pod, ret->amounts, sizeof ret->amounts);
+    return true;
 }

@@ -6,10 +6,10 @@
  *                     │                  └── groups: waiting Runs that ask for the same
  *                     └── active Runs, for affinity
  */
-#ifndef APPLETS_SCHEDULER_CACHE_H
-#define APPLETS_SCHEDULER_CACHE_H
-#include "applets/scheduler/sched.h"
-#include "applets/scheduler/workspaces.h"
+#ifndef CRDS_SCHED_CACHE_H
+#define CRDS_SCHED_CACHE_H
+#include "crds/sched/sched.h"
+#include "crds/sched/workspaces.h"
 #include "core/heap.h"
 #include "core/map.h"
 

@@ -6,7 +6,7 @@
  * exists. A Run may be seen before its pod, or outlive it: then the pod is a bare UID that offers nothing. Pods that may
  * take Runs are in their pool's heap, the least loaded on top. Tests: tests/unit/applets/scheduler.c
  */
-#include "applets/scheduler/cache.h"
+#include "crds/sched/cache.h"
 
 bool pod_open(const struct cpod *p) { return p->known && p->ready && !p->deleting; }
 

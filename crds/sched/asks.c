@@ -4,7 +4,7 @@
  * spec.workspace.name; what it sends is looked at anyway, as a server that knows no such field gets the question without it.
  * Tests: tests/unit/applets/scheduler.c, tests/local/workspaces.py
  */
-#include "applets/scheduler/asks.h"
+#include "crds/sched/asks.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/uri.h"

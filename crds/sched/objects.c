@@ -2,7 +2,7 @@
 /*
  * objects: decodes Run, Runtime and Pod and hands the cache the few fields it decides by.
  */
-#include "applets/scheduler/objects.h"
+#include "crds/sched/objects.h"
 #include "core/clock.h"
 #include "crds/run.h"
 

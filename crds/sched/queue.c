@@ -3,7 +3,7 @@
  * queue: where a Run that needs a decision stands: urgent (to be ended), delayed (its moment has not come), or waiting in
  * its group's heap, or its shared workspace's. Exactly one of them; state says which. Tests: tests/unit/applets/scheduler.c
  */
-#include "applets/scheduler/cache.h"
+#include "crds/sched/cache.h"
 
 void queue_add(struct sched *s, struct crun *c, int64_t now_us)
 {

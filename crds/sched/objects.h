@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* objects: from API objects to what the cache is told. */
-#ifndef APPLETS_SCHEDULER_OBJECTS_H
-#define APPLETS_SCHEDULER_OBJECTS_H
-#include "applets/scheduler/sched.h"
+#ifndef CRDS_SCHED_OBJECTS_H
+#define CRDS_SCHED_OBJECTS_H
+#include "crds/sched/sched.h"
 
 /* Each takes a checked JSON text; what can't be decoded is passed over (KR_INVALID in *e, for the log). */
 int sched_take_run(struct sched *, struct str json, int64_t now_us, struct kr_err *);

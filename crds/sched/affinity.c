@@ -7,7 +7,7 @@
  * Run whose required affinity matches nobody yet but itself may be the first. Costs grow with the Runs that are active,
  * and only Runs with terms, or with an anti-affine neighbour, pay. Tests: tests/golden/plans/scheduler
  */
-#include "applets/scheduler/cache.h"
+#include "crds/sched/cache.h"
 
 static bool same_place(enum sched_topology by, const struct cpod *a, const struct cpod *b)
 {

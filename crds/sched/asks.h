@@ -3,8 +3,8 @@
  * asks: on which pod is a shared workspace? Answered by a list of the Runs that name it, terminal ones included, as the
  * scheduler's own watch shows only those that are not over.
  */
-#ifndef APPLETS_SCHEDULER_ASKS_H
-#define APPLETS_SCHEDULER_ASKS_H
+#ifndef CRDS_SCHED_ASKS_H
+#define CRDS_SCHED_ASKS_H
 #include "k8s/client.h"
 
 struct asks;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* workspaces: shared workspaces, and which pod each of them is on. Shared by the files of this folder only. */
-#ifndef APPLETS_SCHEDULER_WORKSPACES_H
-#define APPLETS_SCHEDULER_WORKSPACES_H
+#ifndef CRDS_SCHED_WORKSPACES_H
+#define CRDS_SCHED_WORKSPACES_H
 #include "core/heap.h"
 
 struct sched;
