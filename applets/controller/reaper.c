@@ -2,7 +2,8 @@
 /*
  * reaper: a Run whose pod is lost goes back to Pending or ends. Lost is: gone, another UID, over (Succeeded, Failed), past
  * its deletion by 30 s, or on a node that nobody has heard of for minutes. NotReady is not lost: an API outage makes every
- * pod NotReady. One that shares a workspace ends: the workspace is lost with the pod. Whatever is written tests the assignment it judged.
+ * pod NotReady. One that shares a workspace ends, as the workspace is lost with the pod, unless it hadn't started and the pod has
+ * ended: then the scheduler knows whether anything was lost. Whatever is written tests the assignment it judged.
  */
 #include "applets/controller/controller.h"
 #include "core/clock.h"
@@ -11,10 +12,12 @@
 
 enum { PAST_DELETION_US = 30000000 };
 
-/* Why the pod is lost, NULL when it isn't. *look_again: the moment at which it may be, 0 when only an event can tell. */
-static const char *lost(const struct reaper_view *v, const struct run *r, int64_t now_us, struct arena *a, int64_t *look_again, struct kr_err *e)
+/* Why the pod is lost, NULL when it isn't. *ended: it is gone for everybody. *look_again: the moment at which it may be, 0 when only an event can tell. */
+static const char *lost(const struct reaper_view *v, const struct run *r, int64_t now_us, struct arena *a, bool *ended, int64_t *look_again,
+                        struct kr_err *e)
 {
     *look_again = 0;
+    *ended = true;
     if (!v->pod.p)
         return "the pod is gone";
     struct pod *p = model_decode(pod, v->pod, a, e);
@@ -24,6 +27,7 @@ static const char *lost(const struct reaper_view *v, const struct run *r, int64_
         return "the pod was replaced by another one of its name";
     if (str_is(p->status.phase, "Succeeded") || str_is(p->status.phase, "Failed"))
         return "the pod has ended";
+    *ended = false;                               /* it may still be bound to: a Run with a workspace there goes to it while it drains */
     int64_t at;
     if (p->metadata.deletion_timestamp.n && time_parse(p->metadata.deletion_timestamp, &at)) {
         if (now_us > at + PAST_DELETION_US)
@@ -113,7 +117,8 @@ int reaper_plan(const struct reaper_view *v, int64_t wall_us, struct plan *p, st
     struct str phase = run_phase(r);
     if (!str_is(phase, "Scheduled") && !str_is(phase, "Running"))
         return 0;
-    const char *why = lost(v, r, wall_us, &p->arena, &p->look_again_us, e);
+    bool ended;
+    const char *why = lost(v, r, wall_us, &p->arena, &ended, &p->look_again_us, e);
     if (!why)
         return e->code ? -1 : 0;
     AUTO_BUF struct buf b = { .max = LIMIT_API_BODY };
@@ -126,7 +131,7 @@ int reaper_plan(const struct reaper_view *v, int64_t wall_us, struct plan *p, st
     put_text(&b, "test", "/status/phase", phase);
     if (cancel)
         put_end(&b, r, "Cancelled", "Cancelled", S("it was cancelled on request, after its pod was lost"), wall_us);
-    else if (r->spec.has_workspace)
+    else if (r->spec.has_workspace && (started || !ended))
         put_end(&b, r, "Failed", "WorkspaceLost", arena_fmt(&p->arena, "%.*s, and its shared workspace went with it", SFMT(message)), wall_us);
     else if (started && (r->status.attempt >= run_attempts_max(r) || !run_may_retry(r, "PodLost")))
         put_end(&b, r, "Failed", "PodLost", message, wall_us);

@@ -182,6 +182,7 @@ static void run_free(struct sched *s, struct crun *c)
 {
     queue_remove(s, c);
     struct pool *p = c->pod ? c->pod->pool : NULL;
+    if (c->workspace && c->pod) workspace_ended(s, c->workspace, c->pod);
     pod_remove_run(s, c);
     if (p) sched_touch(s, p);
     if (c->state == RUN_IN_FLIGHT) s->in_flight--;
@@ -227,7 +228,7 @@ static void place(struct sched *s, struct crun *c, const struct sched_run *r, in
             pod_remove_run(s, c);
             pod_add_run(s, pod, c);
         }
-        if (c->workspace) workspace_put(s, c->workspace, pod, true);
+        if (c->workspace) workspace_seen(s, c->workspace, pod, r->started);
         return;
     }
     if (c->state == RUN_IN_FLIGHT) return;               /* our write is conditional: it fails now, and sched_done queues it again */

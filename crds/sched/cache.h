@@ -133,6 +133,7 @@ bool pod_takes_ahead(const struct cpod *, const struct vec *requests);     /* it
 bool pod_could_fit(const struct vec *capacity, const struct vec *requests);
 void pod_reload(struct cpod *);                                      /* load and place in pool->ready follow its state */
 bool pod_open(const struct cpod *);                                  /* may take Runs */
+bool pod_is_lost(const struct cpod *);                               /* it was there, and has ended or gone */
 
 struct cpod *pod_of_uid(struct sched *, struct pool *, struct str name, struct str uid);   /* made when unknown */
 void pod_forget(struct sched *, struct cpod *);                      /* frees it; no Run counts against it any more */

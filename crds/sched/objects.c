@@ -88,7 +88,8 @@ int sched_take_run(struct sched *s, struct str json, int64_t now_us, struct kr_e
                            .phase = phase_of(r), .pod = r->status.assigned_pod, .pod_uid = r->status.assigned_pod_uid,
                            .priority = (int32_t)r->spec.priority, .created_us = moment(r->metadata.creation_timestamp),
                            .not_before_us = moment(r->status.next_attempt_time), .cancel = r->spec.has_cancel_requested && r->spec.cancel_requested,
-                           .attempted = r->status.has_attempt, .requests = amounts(&r->spec.resources.requests, &a) };
+                           .attempted = r->status.has_attempt, .started = str_is(run_condition(r, "Started"), "True"),
+                           .requests = amounts(&r->spec.resources.requests, &a) };
     str_u64(r->metadata.resource_version, &x.version);
     if (r->spec.has_workspace)
         x.workspace = r->spec.workspace.name;

@@ -213,7 +213,7 @@ static void bind_there(struct round *r, struct crun *c, struct cpod *pod)
 static bool pass_workspace(struct round *r, struct workspace *w)
 {
     struct heap_node *top;
-    if (w->state == WORKSPACE_THERE && (!w->pod->known || w->pod->over)) w->state = WORKSPACE_LOST;
+    if (w->state == WORKSPACE_THERE && !w->pod->known) w->state = WORKSPACE_LOST;
     while (r->n < r->max && (top = heap_top(&w->waiting))) {
         struct crun *c = container_of(top, struct crun, node);
         if (w->state == WORKSPACE_LOST) fail_lost(r, c);

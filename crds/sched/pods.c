@@ -9,6 +9,7 @@
 #include "crds/sched/cache.h"
 
 bool pod_open(const struct cpod *p) { return p->known && p->ready && !p->deleting; }
+bool pod_is_lost(const struct cpod *p) { return p->capacity && (!p->known || p->over); }
 
 bool pod_could_fit(const struct vec *capacity, const struct vec *requests)
 {
@@ -184,6 +185,7 @@ void sched_set_pod(struct sched *s, const struct sched_pod *in)
     set_capacity(s, p, in->capacity);
     pod_reload(p);
     sched_touch(s, pool);
+    if (p->over) workspaces_of_lost_pod(s, p);
     workspaces_touch(s, p);
 }
 

@@ -12,7 +12,8 @@
  *
  * Runs that share a workspace run on one pod. Where that is is known from what they say, or asked for once, and kept in
  * mind while Runs of the same owner come. On that pod they are bound at once, be it full or draining: runtimed serves them
- * first, so they wait for a slot at most, never for a queue. When the pod is lost, so is the workspace: they are ended.
+ * first, so they wait for a slot at most, never for a queue. When the pod is lost, so is the workspace: they are ended; but where
+ * none of them had started there, nothing is lost, and the workspace is nowhere again.
  *
  * A placed Run counts against its pod from the decision on (reservation): until the bind failed, or the watch has shown
  * the resourceVersion that the bind wrote, whichever object the watch may show in between.
@@ -60,7 +61,7 @@ struct sched_run {
     struct str pod, pod_uid;            /* status.assignedPod*, when active */
     int32_t priority;
     int64_t created_us, not_before_us;  /* wall clock; not_before: status.nextAttemptTime, 0 when absent */
-    bool cancel, attempted;             /* attempted: status.attempt is set */
+    bool cancel, attempted, started;    /* attempted: status.attempt is set; started: condition Started=True */
     struct sched_amounts requests;      /* without "runs": 1 of it */
     struct selector_labels labels;
     struct sched_term *terms; size_t nterms;

@@ -33,7 +33,7 @@ static void off_pod(struct workspace *w)
     if (at) *at = w->pod_next;
     w->pod = NULL;
     w->pod_next = NULL;
-    w->certain = false;
+    w->certain = w->used = false;
 }
 
 /* Its waiting Runs wait where they belong in the new state. */
@@ -67,6 +67,28 @@ void workspace_put(struct sched *s, struct workspace *w, struct cpod *p, bool ce
     if (w->pod == p) w->certain |= certain;
 }
 
+/* Runs and pods are watched apart: a Run of a pod that is known to be lost tells what was lost with it. */
+static void lost_after_all(struct sched *s, struct workspace *w)
+{
+    if (w->state == WORKSPACE_FREE) change(s, w, WORKSPACE_LOST);
+}
+
+void workspace_seen(struct sched *s, struct workspace *w, struct cpod *p, bool started)
+{
+    if (!pod_is_lost(p)) {
+        workspace_put(s, w, p, true);
+        if (w->pod == p) w->used |= started;
+    } else if (started) {
+        lost_after_all(s, w);
+    }
+}
+
+void workspace_ended(struct sched *s, struct workspace *w, struct cpod *p)
+{
+    if (w->pod == p) w->used = true;
+    else if (pod_is_lost(p)) lost_after_all(s, w);
+}
+
 void workspace_unbound(struct sched *s, struct workspace *w)
 {
     if (w->state != WORKSPACE_THERE || w->certain || w->on_pod) return;
@@ -80,8 +102,9 @@ void workspaces_of_lost_pod(struct sched *s, struct cpod *p)
     bool seen = p->capacity != NULL;
     while (p->workspaces) {
         struct workspace *w = p->workspaces;
+        enum workspace_state now = !seen ? WORKSPACE_NEW : w->used ? WORKSPACE_LOST : WORKSPACE_FREE;
         off_pod(w);
-        change(s, w, seen ? WORKSPACE_LOST : WORKSPACE_NEW);
+        change(s, w, now);
     }
 }
 
@@ -92,8 +115,12 @@ void sched_workspace(struct sched *s, struct str ns, struct str runtime, struct 
     struct workspace *w = n > 0 && (size_t)n < sizeof text ? map_get(&s->workspaces, (struct str){ text, (size_t)n }) : NULL;
     if (!w || w->state != WORKSPACE_ASKED) return;
     struct cpod *p = pod_uid.n ? map_get(&s->pods, pod_uid) : NULL;
-    if (p) workspace_put(s, w, p, true);
-    else change(s, w, pod_uid.n ? WORKSPACE_LOST : WORKSPACE_FREE);
+    if (p && !pod_is_lost(p)) {
+        workspace_put(s, w, p, true);
+        if (w->pod == p) w->used = true;
+    } else {
+        change(s, w, pod_uid.n ? WORKSPACE_LOST : WORKSPACE_FREE);
+    }
 }
 
 /* ---- who names it ---- */

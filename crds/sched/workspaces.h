@@ -28,12 +28,15 @@ struct workspace {                     /* by "ns/runtime/name" */
     size_t on_pod;                     /* Runs that count against the pod */
     enum workspace_state state : 8;
     bool dirty, certain;               /* certain: a bind to the pod was seen or accepted */
+    bool used;                         /* something may lie in it: one of its Runs has started there, or is over */
 };
 
 void workspace_join(struct sched *, struct crun *, struct str name, struct str owner);    /* a new Run names it */
 void workspace_leave(struct sched *, struct crun *);                 /* the Run is over or gone */
 void workspace_touch(struct sched *, struct workspace *);            /* it is looked at in the next pass */
 void workspace_put(struct sched *, struct workspace *, struct cpod *, bool certain);      /* now it is THERE */
+void workspace_seen(struct sched *, struct workspace *, struct cpod *, bool started);      /* the watch shows one of its Runs there */
+void workspace_ended(struct sched *, struct workspace *, struct cpod *);     /* a Run of it that counted against the pod is over or gone */
 void workspace_unbound(struct sched *, struct workspace *);          /* a bind failed: without another it is FREE again */
 void workspaces_of_lost_pod(struct sched *, struct cpod *);          /* the pod is about to be forgotten, or was lost */
 void workspaces_touch(struct sched *, struct cpod *);
