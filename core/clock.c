@@ -6,6 +6,7 @@
  */
 #include "core/clock.h"
 #include <errno.h>
+#include <stdio.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -190,4 +191,23 @@ bool duration_parse(struct str s, int64_t *us)
     if (all > 9.2e18) return false;
     *us = (int64_t)(all + 0.5);
     return true;
+}
+
+void age_print(char out[AGE_TEXT], int64_t seconds)
+{
+    long long s = seconds < 0 ? 0 : seconds;
+    if (s < 120)
+        snprintf(out, AGE_TEXT, "%llds", s);
+    else if (s < 600)
+        snprintf(out, AGE_TEXT, s % 60 ? "%lldm%llds" : "%lldm", s / 60, s % 60);
+    else if (s < 10800)
+        snprintf(out, AGE_TEXT, "%lldm", s / 60);
+    else if (s < 28800)
+        snprintf(out, AGE_TEXT, s / 60 % 60 ? "%lldh%lldm" : "%lldh", s / 3600, s / 60 % 60);
+    else if (s < 172800)
+        snprintf(out, AGE_TEXT, "%lldh", s / 3600);
+    else if (s < 691200)
+        snprintf(out, AGE_TEXT, s / 3600 % 24 ? "%lldd%lldh" : "%lldd", s / 86400, s / 3600 % 24);
+    else
+        snprintf(out, AGE_TEXT, "%lldd", s / 86400);
 }

@@ -91,6 +91,9 @@ struct json *json_clone(struct arena *, const struct json *);             /* wit
 bool json_equal(const struct json *, const struct json *);                /* objects without order, numbers by value */
 void json_print(struct buf *, const struct json *);                       /* compact; order as it stands */
 
+/* A checked text with line ends and four spaces a level, for people. */
+void json_indent(struct buf *, struct str checked);
+
 /* ---- write ------------------------------------------------------------------------------------------------------ */
 /* Commas are put where they belong: jw_* look at the last byte of the buf. The k-forms write a member. */
 void jw_begin(struct buf *, char bracket);                   /* '{' or '[' as an item or at the start */

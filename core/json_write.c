@@ -86,3 +86,47 @@ void jw_raw(struct buf *b, struct str json)
     comma(b);
     buf_str(b, json);
 }
+
+/* ---- for people -------------------------------------------------------------------------------------------------- */
+
+static void new_line(struct buf *b, size_t level)
+{
+    buf_byte(b, '\n');
+    while (level--)
+        buf_lit(b, "    ");
+}
+
+/* Where the string that begins at `at` ends, behind its quote. */
+static size_t string_end(struct str s, size_t at)
+{
+    for (at++; at < s.n && s.p[at] != '"'; at++)
+        at += s.p[at] == '\\';
+    return at + 1 < s.n ? at + 1 : s.n;
+}
+
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+void json_indent(struct buf *b, struct str s)
+{
+    size_t level = 0, end;
+    bool opened = false;                          /* nothing stands behind the bracket yet: an empty one stays together */
+    for (size_t i = 0; i < s.n; i = end) {
+        char c = s.p[i];
+        end = c == '"' ? string_end(s, i) : i + 1;
+        if (is_blank(c))
+            continue;
+        bool closes = c == '}' || c == ']';
+        level -= closes && level;
+        if (opened != closes)
+            new_line(b, level);
+        opened = c == '{' || c == '[';
+        level += opened;
+        if (c == ',') {
+            buf_byte(b, c);
+            new_line(b, level);
+        } else {
+            buf_add(b, s.p + i, end - i);
+            buf_lit(b, c == ':' ? " " : "");
+        }
+    }
+}

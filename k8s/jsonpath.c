@@ -411,6 +411,7 @@ struct eval {
     /* for the callbacks */
     struct buf *out;
     bool any;
+    char between;                       /* what separates results; 0: a space */
     const struct json *first;
     const struct node *body;
 };
@@ -539,7 +540,7 @@ static bool walk(struct eval *v, const struct step *s, const struct json *at)
 /* ---- print ---- */
 static bool print_value(struct eval *v, const struct json *j)
 {
-    if (v->any) buf_byte(v->out, ' ');
+    if (v->any) buf_byte(v->out, v->between ? v->between : ' ');
     v->any = true;
     if (json_is(j, JSON_STRING)) {
         buf_str(v->out, json_string(j));
@@ -586,6 +587,15 @@ int jsonpath_print(const struct jsonpath *p, const struct json *root, struct buf
     if (!print_nodes(&v, p->nodes)) return -1;
     if (out->failed) return kr_fail(e, KR_TOO_LARGE, "jsonpath: the output is larger than %zu bytes", out->max);
     return 0;
+}
+
+void jsonpath_print_column(const struct jsonpath *p, const struct json *root, struct buf *out)
+{
+    int64_t visits = LIMIT_JSONPATH_VISITS;
+    struct kr_err e;
+    struct eval v = { .root = root, .current = root, .found = print_value, .lenient = true, .visits = &visits, .e = &e, .out = out, .between = ',' };
+    for (const struct node *n = p->nodes; n; n = n->next)
+        if (n->kind == NODE_PATH) walk_path(&v, &n->path);
 }
 
 const struct json *jsonpath_first(const struct jsonpath *p, const struct json *root)

@@ -28,6 +28,8 @@ struct jsonpath *jsonpath_parse_column(struct arena *a, struct str path, struct 
  * KR_INVALID for an index beyond the end, KR_TOO_LARGE after LIMIT_JSONPATH_VISITS steps or when out is full. What was
  * printed until then stays in the buffer. */
 int jsonpath_print(const struct jsonpath *p, const struct json *root, struct buf *out, struct kr_err *e);
+/* The values of a column's path with commas between them; nothing when there is none, an index beyond the end included. */
+void jsonpath_print_column(const struct jsonpath *p, const struct json *root, struct buf *out);
 /* The first value that a column's path finds; NULL when there is none (or p is a template of more than one path). */
 const struct json *jsonpath_first(const struct jsonpath *p, const struct json *root);
 #endif

@@ -132,26 +132,6 @@ static struct str look_up(struct str json, const char *path)
     return at;
 }
 
-/* Two units at most, as kubectl: 45s, 3m20s, 25m, 2h5m, 3d4h, 40d. */
-static void age(char out[32], int64_t seconds)
-{
-    long long s = seconds < 0 ? 0 : seconds;
-    if (s < 120)
-        snprintf(out, 32, "%llds", s);
-    else if (s < 600)
-        snprintf(out, 32, s % 60 ? "%lldm%llds" : "%lldm", s / 60, s % 60);
-    else if (s < 10800)
-        snprintf(out, 32, "%lldm", s / 60);
-    else if (s < 28800)
-        snprintf(out, 32, s / 60 % 60 ? "%lldh%lldm" : "%lldh", s / 3600, s / 60 % 60);
-    else if (s < 172800)
-        snprintf(out, 32, "%lldh", s / 3600);
-    else if (s < 691200)
-        snprintf(out, 32, s / 3600 % 24 ? "%lldd%lldh" : "%lldd", s / 86400, s / 3600 % 24);
-    else
-        snprintf(out, 32, "%lldd", s / 86400);
-}
-
 /* How many members the objects at these paths have together. */
 static int64_t count(struct str paths, struct str json)
 {
@@ -240,7 +220,7 @@ static void cell(struct buf *b, const struct resource_column *col, struct str js
     AUTO_ARENA struct arena a = { .limit = 65536 };
     if (date && time_parse(json_str_of(v, &a), &then)) {
         char text[32];
-        age(text, (now_us - then) / 1000000);
+        age_print(text, (now_us - then) / 1000000);
         jw_str(b, str_of(text));
     } else {
         jw_raw(b, v);

@@ -4,7 +4,7 @@
  * else another of the same Runtime, which has the same store), writes beside the target, checks size and digest, and renames.
  * What a broken connection left is gone on with, by the next try or the next command. Tests: tests/local/artifacts.py
  */
-#include "applets/cli/cli.h"
+#include "applets/cli/output.h"
 #include "core/digest.h"
 #include "core/fs.h"
 #include "core/uri.h"
@@ -39,28 +39,43 @@ static struct run *read_run(struct cli *c, struct str name, struct buf *body, st
 
 /* ---- list -------------------------------------------------------------------------------------------------------- */
 
+static const struct view_column columns[] = {
+    { .name = "Name", .path = ".name" }, { .name = "Run", .path = ".run", .wide = true }, { .name = "Type", .path = ".type" },
+    { .name = "Size", .path = ".sizeBytes" }, { .name = "Digest", .path = ".digest", .how = CELL_DIGEST },
+    { .name = "Driver", .path = ".driver", .wide = true }, { .name = "Content-Type", .path = ".contentType", .wide = true },
+    { .name = "Age", .path = ".createdAt", .how = CELL_AGE }, { 0 } };
+
+/* What a Run left: each of its status.artifactRefs, with the names of the Run and of its namespace. */
+static void artifacts_of(struct items *l, struct str object)
+{
+    static const char *const refs_path[] = { "status", "artifactRefs" }, *const name_path[] = { "metadata", "name" }, *const ns_path[] = { "metadata", "namespace" };
+    struct str refs = json_find_path(object, refs_path, 2), ns = json_find_path(object, ns_path, 2), name = json_find_path(object, name_path, 2);
+    struct json_cur cur = json_begin(refs);
+    if (!refs.n || json_kind(&cur) != JSON_ARRAY)
+        return;
+    json_enter(&cur);
+    while (json_item(&cur)) {
+        struct str ref = str_from(json_raw(&cur), 1);
+        items_add(l, arena_fmt(&l->arena, "{\"namespace\":%.*s,\"run\":%.*s,%.*s", SFMT(ns), SFMT(name), SFMT(ref)), (struct str){ 0 });
+    }
+}
+
+static void put_name(struct buf *b, const struct json *ref)
+{
+    buf_fmt(b, "%.*s/%.*s", SFMT(json_string(json_get(ref, "run"))), SFMT(json_string(json_get(ref, "name"))));
+}
+
 static int list(struct applet_call *call, struct kr_err *e)
 {
+    static const char *const created[2] = { "createdAt", NULL };
+    struct view_column shown[LEN(columns)];
     struct cli c;
-    AUTO_BUF struct buf body = { .max = LIMIT_KUBE_ANSWER }, out = { .max = 1 << 20 };
-    AUTO_ARENA struct arena a = { .limit = 16 << 20 };
+    memcpy(shown, columns, sizeof columns);
+    shown[1].wide = call->nargs == 1;             /* whose they are is known then */
     if (cli_open(&c, e) < 0)
         return -1;
-    struct run *r = read_run(&c, call->args[0], &body, &a, e);
-    size_t wide = 4;
-    for (size_t i = 0; r && i < r->status.artifact_refs.n; i++)
-        wide = r->status.artifact_refs.v[i].name.n > wide ? r->status.artifact_refs.v[i].name.n : wide;
-    for (size_t i = 0; r && i < r->status.artifact_refs.n; i++) {
-        const struct artifact_ref *f = &r->status.artifact_refs.v[i];
-        char age[32];
-        if (!i)
-            buf_fmt(&out, "%-*s   TYPE      SIZE         DIGEST         AGE\n", (int)wide, "NAME");
-        buf_fmt(&out, "%-*.*s   %-7.*s   %-10lld   %.12s   %.*s\n", (int)wide, SFMT(f->name), SFMT(f->type), (long long)f->size_bytes,
-                f->digest.n > 19 ? f->digest.p + 7 : "<none>      ", SFMT(cli_age(&c, f->created_at, age)));
-    }
-    if (r && !r->status.artifact_refs.n)
-        fprintf(stderr, "run/%.*s has no artifacts\n", SFMT(call->args[0]));
-    int rc = r ? applet_print(buf_view(&out), e) : -1;
+    int rc = cli_show_view(&c, &(struct view){ .resource = &kube_runs, .plural = "artifacts", .name_form = "artifact", .time_path = created, .columns = shown,
+                                               .expand = artifacts_of, .put_name = put_name }, call->args, call->nargs, e);
     cli_close(&c);
     return rc;
 }
@@ -415,8 +430,10 @@ static int download(struct applet_call *call, struct kr_err *e)
     return rc;
 }
 
-static const struct applet verb_list = { .name = "list", .brief = "what a Run left", .args = "RUN", .min_args = 1, .max_args = 1,
-                                         .aliases = (const char *const[]){ "ls", NULL }, .shared = (const struct opt *const[]){ cli_opts, NULL }, .main = list };
+static const struct applet verb_list = { .name = "list", .brief = "what Runs left", .args = "[RUN…]", .aliases = (const char *const[]){ "ls", "get", NULL },
+                                         .help = "Of the named Runs, or of all that the selectors let through. --since and --older go by when it was stored.",
+                                         .examples = "artifact list build\nartifact list -A --sort-by .sizeBytes\nartifact list -l team=a -o name",
+                                         .shared = (const struct opt *const[]){ cli_list_opts, cli_opts, NULL }, .main = list };
 static const struct applet verb_download = {
     .name = "download", .brief = "copy it here", .args = "RUN [NAME…]", .min_args = 1,
     .help = "Without names all of them. Folders come as NAME.tar.gz. Size and digest are checked before a file gets its name; what a broken "

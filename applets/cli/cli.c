@@ -7,19 +7,24 @@
 #include "core/version.h"
 #include <stdio.h>
 
-static struct { struct kube_flags kube; struct str ns, selector, output; bool all; } o;
+static struct { struct kube_flags kube; struct str ns; } o;
 const struct opt cli_opts[] = {
     KUBE_FLAG_OPTS(o.kube),
     { "namespace", 'n', OPT_STR, &o.ns, "NAME", "namespace (default: the context's)" },
     { 0 } };
+struct cli_list cli_list = { .headers = true };
 const struct opt cli_list_opts[] = {
-    { "all-namespaces", 'A', OPT_FLAG, &o.all, NULL, "of all namespaces" },
-    { "selector", 'l', OPT_STR, &o.selector, "LABELS", "only those with these labels: a=b,c!=d,e" },
-    { "output", 'o', OPT_STR, &o.output, "FORM", "wide, name, json, yaml or jsonpath=TEMPLATE" },
+    { "all-namespaces", 'A', OPT_FLAG, &cli_list.all, NULL, "of all namespaces" },
+    { "selector", 'l', OPT_STR, &cli_list.selector, "LABELS", "only those with these labels: a=b,c!=d,e" },
+    { "field-selector", 0, OPT_STR, &cli_list.fields, "FIELDS", "only those with these fields: status.phase=Failed,spec.runtime!=bash" },
+    { "since", 0, OPT_DURATION, &cli_list.since_us, "TIME", "only what was made in this last time: 90s, 24h", .lo = 1, .hi = INT64_MAX },
+    { "older", 0, OPT_DURATION, &cli_list.older_us, "TIME", "only what was made before that", .lo = 1, .hi = INT64_MAX },
+    { "output", 'o', OPT_STR, &cli_list.output, "FORM", "wide, name, json, yaml, jsonpath=TEMPLATE or custom-columns=HEADING:PATH,…" },
+    { "sort-by", 0, OPT_STR, &cli_list.sort_by, "PATH", "in the order of this field: .metadata.creationTimestamp, .status.duration" },
+    { "headers", 0, OPT_FLAG, &cli_list.headers, NULL, "a line of headings above a table; --no-headers: none" },
+    { "watch", 'w', OPT_FLAG, &cli_list.watch, NULL, "then each change, until it is interrupted" },
+    { "output-watch-events", 0, OPT_FLAG, &cli_list.events, NULL, "with --watch say what each is: ADDED, MODIFIED, DELETED" },
     { 0 } };
-
-struct str cli_selector(void) { return o.selector.p ? o.selector : S(""); }
-bool cli_all_namespaces(void) { return o.all; }
 
 /* A local instance's kubeconfig, where it would be. */
 static bool local_kubeconfig(char path[4096])
@@ -62,7 +67,7 @@ int cli_open(struct cli *c, struct kr_err *e)
     c->kube = kube_new(c->loop, &kc, agent, e);
     struct str ns = o.ns.n ? o.ns : kc.ns;
     c->own_ns = xstrndup(ns.p, ns.n);
-    c->ns = o.all ? S("") : str_of(c->own_ns);
+    c->ns = cli_list.all ? S("") : str_of(c->own_ns);
     kube_config_free(&kc);
     if (c->kube)
         return 0;
@@ -118,29 +123,29 @@ int cli_get(struct cli *c, const struct kube_resource *r, struct str ns, struct 
     return cli_call(c, &(struct kube_request){ .method = "GET", .path = buf_view(&p) }, body, e);
 }
 
-int cli_form(enum cli_form *form, struct str *template, struct kr_err *e)
+int cli_form(struct str output, enum cli_form *form, struct str *template, struct kr_err *e)
 {
     static const char *const words[] = { "", "wide", "name", "json", "yaml" };
     *template = S("");
     for (size_t i = 0; i < LEN(words); i++)
-        if (str_is(o.output, words[i])) {
+        if (str_is(output, words[i])) {
             *form = (enum cli_form)i;
             return 0;
         }
-    if (!str_starts(o.output, S("jsonpath=")))
-        return kr_fail(e, KR_USAGE, "--output: \"%.*s\" is none of wide, name, json, yaml, jsonpath=TEMPLATE", SFMT(o.output));
-    *form = FORM_JSONPATH;
-    *template = str_from(o.output, 9);
+    struct str rest = output, kind = str_cut(&rest, '=');
+    bool columns = str_is(kind, "custom-columns");
+    if (!rest.p || !(columns || str_is(kind, "jsonpath")))
+        return kr_fail(e, KR_USAGE, "--output: \"%.*s\" is none of wide, name, json, yaml, jsonpath=TEMPLATE, custom-columns=HEADING:PATH,…", SFMT(output));
+    *form = columns ? FORM_COLUMNS : FORM_JSONPATH;
+    *template = rest;
     return 0;
 }
 
-struct str cli_age(struct cli *c, struct str text, char out[32])
+struct str cli_age(struct cli *c, struct str text, char out[AGE_TEXT])
 {
     int64_t then;
     if (!text.n || !time_parse(text, &then))
         return S("<unknown>");
-    long long s = (loop_wall_us(c->loop) - then) / 1000000;
-    int n = s < 120 ? snprintf(out, 32, "%llds", s < 0 ? 0 : s) : s < 7200 ? snprintf(out, 32, "%lldm", s / 60)
-          : s < 172800 ? snprintf(out, 32, "%lldh", s / 3600) : snprintf(out, 32, "%lldd", s / 86400);
-    return (struct str){ out, (size_t)n };
+    age_print(out, (loop_wall_us(c->loop) - then) / 1000000);
+    return str_of(out);
 }

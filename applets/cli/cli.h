@@ -16,22 +16,24 @@ struct cli {
     char *own_ns;
 };
 extern const struct opt cli_opts[];               /* --kubeconfig, --context, --namespace */
-extern const struct opt cli_list_opts[];          /* --all-namespaces, --selector, --output */
+/* What get and list take: the same words mean the same everywhere. */
+struct cli_list { struct str selector, fields, output, sort_by; int64_t since_us, older_us; bool all, headers, watch, events; };
+extern struct cli_list cli_list;
+extern const struct opt cli_list_opts[];
 /* Finds the server; where there is no kubeconfig and a local instance is up, that one, and says so on stderr. */
 int cli_open(struct cli *, struct kr_err *);
 void cli_close(struct cli *);
-struct str cli_selector(void);                    /* --selector; empty when not given */
-bool cli_all_namespaces(void);
 
 /* One request, waited for. On success *body (may be NULL) has the answer. */
 int cli_call(struct cli *, const struct kube_request *, struct buf *body, struct kr_err *);
 int cli_get(struct cli *, const struct kube_resource *, struct str ns, struct str name, struct buf *body, struct kr_err *);
 
-enum cli_form { FORM_TABLE, FORM_WIDE, FORM_NAME, FORM_JSON, FORM_YAML, FORM_JSONPATH };
-int cli_form(enum cli_form *, struct str *template, struct kr_err *);       /* of --output */
-/* Gets what is named (none: all that the selector lets through) and prints it. */
+enum cli_form { FORM_TABLE, FORM_WIDE, FORM_NAME, FORM_JSON, FORM_YAML, FORM_JSONPATH, FORM_COLUMNS };
+int cli_form(struct str output, enum cli_form *, struct str *template, struct kr_err *);       /* of --output */
+/* Gets what is named (none: all that the selectors let through) and prints it, as the options of a list have it. */
 int cli_show(struct cli *, const struct kube_resource *, const struct str *names, size_t n, struct kr_err *);
-/* A Table object as aligned columns; with_ns adds NAMESPACE in front. */
+/* To stdout; on a terminal escape sequences are shown, not obeyed. */
+int cli_print(struct str text, struct kr_err *);
 /* "3m20s" since then; "<unknown>" for what is no time. */
-struct str cli_age(struct cli *, struct str rfc3339, char out[32]);
+struct str cli_age(struct cli *, struct str rfc3339, char out[AGE_TEXT]);
 #endif

@@ -90,7 +90,7 @@ static int run(struct applet_call *call, struct kr_err *e)
         if (i)
             buf_byte(&out, '\n');
         describe(&c, r, &out);
-        rc = applet_print(buf_view(&out), e);
+        rc = cli_print(buf_view(&out), e);
     }
     cli_close(&c);
     return rc;

@@ -55,7 +55,7 @@ static int describe(struct applet_call *call, struct kr_err *e)
             break;
         }
         put(&c, r, &out);
-        rc = applet_print(buf_view(&out), e);
+        rc = cli_print(buf_view(&out), e);
     }
     cli_close(&c);
     return rc;

@@ -1,201 +1,205 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * show: objects as tables (made by the server), names, JSON, YAML, or by a path template.
+ * show: what get and list do: ask the server, arrange, print. Tables are the server's, without the objects where nobody asks
+ * for them: a list of many is short then. A server that makes none gives objects, and the columns are our own.
+ * Tests: tests/local/output.py
  */
-#include "applets/cli/cli.h"
+#include "applets/cli/output.h"
 #include "core/uri.h"
-#include "core/yaml.h"
-#include "k8s/jsonpath.h"
+#include "crds/crds.h"
 #include <stdio.h>
 
 #define TABLE "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
-enum { MAX_COLUMNS = 24 };
 
-/* ---- tables ------------------------------------------------------------------------------------------------------ */
+struct showing {
+    struct cli *c;
+    const struct view *view;
+    enum cli_form form;
+    struct str template;
+    struct buf *bodies; size_t nbodies;           /* answers; items point into them */
+    struct items items;
+    struct str table;                             /* the first of the answers that was a Table; p NULL: none */
+};
 
-static struct str cell_text(struct arena *a, const struct json *cell)
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
+
+static bool wants_tables(const struct showing *s) { return !s->view->columns && s->form <= FORM_NAME; }
+
+/* Of each object: nothing, its metadata, or all. */
+static const char *include(void)
 {
-    if (json_is(cell, JSON_STRING))
-        return json_string(cell);
-    if (!cell || json_is(cell, JSON_NULL))
-        return S("");
-    AUTO_BUF struct buf b = { .max = 65536 };
-    json_print(&b, cell);
-    return arena_str(a, buf_view(&b));
+    bool meta = str_starts(cli_list.sort_by, S(".metadata.")) || str_starts(cli_list.sort_by, S("{.metadata."));
+    if (cli_list.sort_by.n && !meta)
+        return "Object";
+    return cli_list.sort_by.n || cli_list.all || cli_list.since_us || cli_list.older_us ? "Metadata" : "None";
 }
 
-struct grid { struct str *cells; size_t columns, rows, cap; size_t width[MAX_COLUMNS]; struct arena *a; };
-
-static void put_cell(struct grid *g, size_t column, struct str s)
-{
-    if (g->rows * g->columns + g->columns > g->cap) {
-        g->cap = g->cap ? g->cap * 2 : 64 * g->columns;
-        g->cells = xrealloc(g->cells, g->cap * sizeof *g->cells);
-    }
-    g->cells[g->rows * g->columns + column] = s;
-    size_t n = str_runes(s);
-    if (n > g->width[column])
-        g->width[column] = n;
-}
-
-static void print_grid(const struct grid *g, struct buf *b)
-{
-    for (size_t r = 0; r < g->rows; r++)
-        for (size_t c = 0; c < g->columns; c++) {
-            struct str s = g->cells[r * g->columns + c];
-            buf_str(b, s);
-            if (c + 1 == g->columns) {
-                buf_byte(b, '\n');
-                continue;
-            }
-            for (size_t pad = g->width[c] + 3 - str_runes(s); pad; pad--)
-                buf_byte(b, ' ');
-        }
-}
-
-static struct str upper(struct arena *a, struct str s)
-{
-    char *p = arena_copy(a, s.p, s.n);
-    for (size_t i = 0; p && i < s.n; i++)
-        if (p[i] >= 'a' && p[i] <= 'z')
-            p[i] = (char)(p[i] - 'a' + 'A');
-    return (struct str){ p, s.n };
-}
-
-static int cli_print_table(struct str table, bool wide, bool with_ns, bool header, struct kr_err *e)
-{
-    AUTO_ARENA struct arena a = { .limit = LIMIT_KUBE_ANSWER };
-    AUTO_BUF struct buf out = { .max = LIMIT_KUBE_ANSWER };
-    static const char *const ns_path[] = { "object", "metadata", "namespace" };
-    struct json *t = json_parse(&a, table, e);
-    bool take[MAX_COLUMNS] = { false };
-    size_t n = 0, i = 0;
-    if (!t)
-        return -1;
-    struct grid g = { .columns = with_ns, .a = &a };
-    for (struct json *c = json_first(json_get(t, "columnDefinitions")); c && n < MAX_COLUMNS - 1; c = json_next(c), n++) {
-        int64_t priority = 0;
-        json_int(json_get(c, "priority"), &priority);
-        take[n] = wide || !priority;
-        g.columns += take[n];
-    }
-    if (with_ns)
-        put_cell(&g, 0, S("NAMESPACE"));
-    size_t at = with_ns;
-    for (struct json *c = json_first(json_get(t, "columnDefinitions")); c && i < n; c = json_next(c), i++)
-        if (take[i])
-            put_cell(&g, at++, upper(&a, json_string(json_get(c, "name"))));
-    g.rows = header;
-    for (struct json *r = json_first(json_get(t, "rows")); r; r = json_next(r)) {
-        at = with_ns;
-        i = 0;
-        if (with_ns)
-            put_cell(&g, 0, json_string(json_get_path(r, ns_path, 3)));
-        for (struct json *c = json_first(json_get(r, "cells")); c && i < n; c = json_next(c), i++)
-            if (take[i])
-                put_cell(&g, at++, cell_text(&a, c));
-        g.rows++;
-    }
-    print_grid(&g, &out);
-    free(g.cells);
-    return applet_print(buf_view(&out), e);
-}
-
-/* ---- other forms ------------------------------------------------------------------------------------------------- */
-
-static void put_names(struct buf *b, const struct kube_resource *r, const struct json *root)
-{
-    const struct json *items = json_get(root, "items");
-    char kind[64];
-    size_t n = 0;
-    for (; r->kind[n] && n < sizeof kind - 1; n++)
-        kind[n] = (char)(r->kind[n] >= 'A' && r->kind[n] <= 'Z' ? r->kind[n] - 'A' + 'a' : r->kind[n]);
-    kind[n] = '\0';
-    for (const struct json *i = items ? json_first(items) : root; i; i = items ? json_next(i) : NULL)
-        buf_fmt(b, "%s.%s/%.*s\n", kind, r->group, SFMT(json_string(json_get(json_get(i, "metadata"), "name"))));
-}
-
-/* Bookkeeping of the server, longer than many an object; kubectl doesn't show it either. */
-static void hide_managers(struct json *root)
-{
-    struct json *items = json_get(root, "items");
-    for (struct json *i = items ? json_first(items) : root; i; i = items ? json_next(i) : NULL)
-        json_del(json_get(i, "metadata"), S("managedFields"));
-}
-
-static int print_form(const struct kube_resource *r, enum cli_form form, struct str template, struct str body, struct kr_err *e)
-{
-    AUTO_ARENA struct arena a = { .limit = LIMIT_KUBE_ANSWER };
-    AUTO_BUF struct buf out = { .max = LIMIT_KUBE_ANSWER };
-    struct json *root = json_parse(&a, body, e);
-    if (!root)
-        return -1;
-    if (form == FORM_YAML || form == FORM_JSON)
-        hide_managers(root);
-    if (form == FORM_NAME) {
-        put_names(&out, r, root);
-    } else if (form == FORM_YAML) {
-        yaml_print(&out, root);
-    } else if (form == FORM_JSON) {
-        json_print(&out, root);
-        buf_byte(&out, '\n');
-    } else {
-        struct jsonpath *path = jsonpath_parse(&a, template, e);
-        if (!path || jsonpath_print(path, root, &out, e) < 0)
-            return kr_wrap(e, "--output");
-    }
-    return applet_print(buf_view(&out), e);
-}
-
-/* ---- getting ----------------------------------------------------------------------------------------------------- */
-
-static int fetch(struct cli *c, const struct kube_resource *r, struct str name, const char *accept, struct buf *body, struct kr_err *e)
+static int fetch(struct showing *s, struct str name, struct kr_err *e)
 {
     AUTO_BUF struct buf p = { .max = LIMIT_HTTP1_START_LINE };
-    kube_path(&p, r, name.n ? str_of(c->own_ns) : c->ns, name, NULL);
-    if (!name.n && cli_selector().n)
-        uri_put_param(&p, "labelSelector", cli_selector());
-    return cli_call(c, &(struct kube_request){ .method = "GET", .path = buf_view(&p), .accept = accept }, body, e);
+    struct buf *body = &s->bodies[s->nbodies++];
+    *body = (struct buf){ .max = LIMIT_KUBE_ANSWER };
+    kube_path(&p, s->view->resource, name.n ? str_of(s->c->own_ns) : s->c->ns, name, NULL);
+    if (cli_list.selector.n)
+        uri_put_param(&p, "labelSelector", cli_list.selector);
+    if (cli_list.fields.n)
+        uri_put_param(&p, "fieldSelector", cli_list.fields);
+    if (wants_tables(s))
+        uri_put_param(&p, "includeObject", str_of(include()));
+    if (p.failed)
+        return kr_fail(e, KR_TOO_LARGE, "--selector and --field-selector are longer than %d bytes", LIMIT_HTTP1_START_LINE);
+    return cli_call(s->c, &(struct kube_request){ .method = "GET", .path = buf_view(&p), .accept = wants_tables(s) ? TABLE : NULL }, body, e);
 }
 
-/* The items of several answers in one v1 List. */
-static int fetch_many(struct cli *c, const struct kube_resource *r, const struct str *names, size_t n, struct buf *list, struct kr_err *e)
+/* ---- taking ------------------------------------------------------------------------------------------------------ */
+
+static void take_object(struct showing *s, struct str object)
 {
-    buf_lit(list, "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[");
-    for (size_t i = 0; i < n; i++) {
-        AUTO_BUF struct buf one = { .max = LIMIT_KUBE_ANSWER };
-        if (fetch(c, r, names[i], NULL, &one, e) < 0)
-            return -1;
-        buf_lit(list, i ? "," : "");
-        buf_str(list, buf_view(&one));
+    if (s->view->expand)
+        s->view->expand(&s->items, object);
+    else
+        items_add(&s->items, object, (struct str){ 0 });
+}
+
+static void take(struct showing *s, struct str body)
+{
+    struct str rows = json_find(body, "rows"), list = json_find(body, "items");
+    struct json_cur cur = json_begin(rows.p ? rows : list);
+    if (!rows.p && !list.p) {
+        take_object(s, body);
+        return;
     }
-    buf_lit(list, "]}");
+    if (rows.p && !s->table.p)
+        s->table = body;
+    if (json_kind(&cur) != JSON_ARRAY)
+        return;
+    json_enter(&cur);
+    while (json_item(&cur)) {
+        struct str one = json_raw(&cur);
+        if (rows.p)
+            items_add(&s->items, json_find(one, "object"), json_find(one, "cells"));
+        else
+            take_object(s, one);
+    }
+}
+
+/* What isn't there doesn't keep the others from being shown; the first such error is the command's. */
+static int gather(struct showing *s, const struct str *names, size_t n, struct kr_err *e)
+{
+    int rc = 0;
+    s->bodies = xcalloc(n ? n : 1, sizeof *s->bodies);
+    for (size_t i = 0; i < (n ? n : 1); i++) {
+        struct kr_err one = { 0 };
+        if (fetch(s, n ? names[i] : S(""), &one) == 0) {
+            take(s, buf_view(&s->bodies[s->nbodies - 1]));
+        } else {
+            if (rc < 0)
+                fprintf(stderr, "%s\n", one.msg);
+            else
+                *e = one;
+            rc = -1;
+            if (one.code != KR_NOT_FOUND)
+                break;
+        }
+    }
+    return rc;
+}
+
+/* ---- printing ---------------------------------------------------------------------------------------------------- */
+
+/* A kind's printer columns, as a view has them. */
+static void own_columns(const struct kube_resource *r, struct view_column v[TABLE_COLUMNS])
+{
+    const struct model_type *type = crd_find(str_of(r->plural));
+    size_t n = 0;
+    v[n++] = (struct view_column){ .name = "Name", .path = ".metadata.name" };
+    for (const struct model_column *c = type ? type->columns : NULL; c && c->name && n < TABLE_COLUMNS - 1; c++)
+        v[n++] = (struct view_column){ c->name, c->path, strcmp(c->type, "date") ? CELL_TEXT : CELL_AGE, c->wide };
+    v[n] = (struct view_column){ 0 };
+}
+
+int output_columns(struct table *t, const struct view *view, enum cli_form form, struct str template, struct kr_err *e)
+{
+    struct view_column own[TABLE_COLUMNS];
+    struct view v = *view;
+    if (form == FORM_COLUMNS)
+        return table_of_text(t, template, e);
+    own_columns(view->resource, own);
+    v.columns = view->columns ? view->columns : own;
+    return table_of_view(t, &v, form == FORM_WIDE, e);
+}
+
+static int print(struct showing *s, bool single, struct kr_err *e)
+{
+    AUTO_BUF struct buf out = { .max = 4 * (size_t)LIMIT_KUBE_ANSWER };
+    struct table t = { 0 };
+    int rc;
+    if (s->form >= FORM_NAME && s->form <= FORM_JSONPATH) {
+        rc = output_print(s->view, s->form, s->template, &s->items, single, &out, e);
+    } else {
+        rc = s->table.p ? table_of_server(&t, s->table, s->form == FORM_WIDE, e) : output_columns(&t, s->view, s->form, s->template, e);
+        if (rc == 0)
+            rc = table_print(&t, &s->items, cli_list.headers, NULL, loop_wall_us(s->c->loop), &out, e);
+        table_done(&t);
+    }
+    return rc < 0 ? -1 : cli_print(buf_view(&out), e);
+}
+
+static int show(struct showing *s, const struct str *names, size_t n, struct kr_err *e)
+{
+    struct kr_err missing = { 0 };
+    int lost = gather(s, names, n, &missing);
+    if (lost < 0 && !s->items.n)
+        return *e = missing, -1;
+    if (items_arrange(&s->items, s->view->time_path, loop_wall_us(s->c->loop), e) < 0)
+        return -1;
+    if (!s->items.n && s->form != FORM_JSON && s->form != FORM_YAML && s->form != FORM_JSONPATH)
+        fprintf(stderr, "no %s found%s%.*s\n", s->view->plural, s->c->ns.n && !n ? " in namespace " : "", n ? 0 : (int)s->c->ns.n, s->c->ns.p);
+    else if (print(s, n == 1 && !s->view->expand, e) < 0)
+        return -1;
+    *e = missing;
+    return lost;
+}
+
+static int check(size_t n, enum cli_form form, struct kr_err *e)
+{
+    bool table = form == FORM_TABLE || form == FORM_WIDE || form == FORM_COLUMNS;
+    if (n && (cli_list.all || cli_list.selector.n || cli_list.fields.n))
+        return kr_fail(e, KR_USAGE, "names don't go together with --all-namespaces, --selector or --field-selector");
+    if (!cli_list.headers && !table)
+        return kr_fail(e, KR_USAGE, "--no-headers is for tables: it doesn't go together with this --output");
+    if (cli_list.watch && cli_list.sort_by.n)
+        return kr_fail(e, KR_USAGE, "--watch shows things as they come: it doesn't go together with --sort-by");
+    if (cli_list.events && !cli_list.watch)
+        return kr_fail(e, KR_USAGE, "--output-watch-events goes together with --watch");
+    if (cli_list.events && (form == FORM_NAME || form == FORM_JSONPATH))
+        return kr_fail(e, KR_USAGE, "--output-watch-events is for tables, JSON and YAML");
     return 0;
 }
+
+int cli_show_view(struct cli *c, const struct view *v, const struct str *names, size_t n, struct kr_err *e)
+{
+    struct showing s = { .c = c, .view = v, .items = { .arena = { .limit = 4 * (size_t)LIMIT_KUBE_ANSWER } } };
+    if (cli_form(cli_list.output, &s.form, &s.template, e) < 0 || check(n, s.form, e) < 0)
+        return -1;
+    if (cli_list.watch)
+        return cli_watch(c, v, s.form, s.template, names, n, e);
+    int rc = show(&s, names, n, e);
+    items_free(&s.items);
+    for (size_t i = 0; i < s.nbodies; i++)
+        buf_free(&s.bodies[i]);
+    free(s.bodies);
+    return rc;
+}
+
+const char *const made_at[2] = { "metadata", "creationTimestamp" };
 
 int cli_show(struct cli *c, const struct kube_resource *r, const struct str *names, size_t n, struct kr_err *e)
 {
-    enum cli_form form;
-    struct str template;
-    if (cli_form(&form, &template, e) < 0)
-        return -1;
-    if (n && cli_all_namespaces())
-        return kr_fail(e, KR_USAGE, "names and --all-namespaces don't go together");
-    AUTO_BUF struct buf body = { .max = LIMIT_KUBE_ANSWER };
-    if (form > FORM_WIDE) {
-        int rc = n > 1 ? fetch_many(c, r, names, n, &body, e) : fetch(c, r, n ? names[0] : S(""), NULL, &body, e);
-        return rc < 0 ? -1 : print_form(r, form, template, buf_view(&body), e);
-    }
-    for (size_t i = 0; i < (n ? n : 1); i++) {
-        buf_clear(&body);
-        if (fetch(c, r, n ? names[i] : S(""), TABLE, &body, e) < 0)
-            return -1;
-        if (!n && str_find(buf_view(&body), S("\"rows\":[]")) >= 0) {
-            fprintf(stderr, "no %s found%s%.*s\n", r->plural, c->ns.n ? " in namespace " : "", SFMT(c->ns));
-            return 0;
-        }
-        if (cli_print_table(buf_view(&body), form == FORM_WIDE, cli_all_namespaces(), i == 0, e) < 0)
-            return -1;
-    }
-    return 0;
+    char form[96];
+    size_t at = 0;
+    for (; r->kind[at] && at < 48; at++)
+        form[at] = (char)(r->kind[at] >= 'A' && r->kind[at] <= 'Z' ? r->kind[at] - 'A' + 'a' : r->kind[at]);
+    snprintf(form + at, sizeof form - at, "%s%s", *r->group ? "." : "", r->group);
+    return cli_show_view(c, &(struct view){ .resource = r, .plural = r->plural, .name_form = form, .time_path = made_at }, names, n, e);
 }

@@ -153,7 +153,7 @@ static int describe_one(struct cli *c, struct str name, struct kr_err *e)
     put_drawing(w, &a, &b);
     if (str_is(w->status.phase, "Failed") && !str_is(w->status.reason, "InvalidWorkflow"))
         buf_fmt(&b, "%-14s kruntimes workflow rerun %.*s --failed\n", "Advice:", SFMT(name));
-    return applet_print(buf_view(&b), e);
+    return cli_print(buf_view(&b), e);
 }
 
 static int describe(struct applet_call *call, struct kr_err *e)

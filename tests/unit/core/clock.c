@@ -39,3 +39,15 @@ TEST(a_seed_gives_its_numbers)
         CHECK_OR(n < 7 && n == rnd_below(&b, 7));
     }
 }
+
+TEST(ages_have_two_units_at_most)
+{
+    static const struct { int64_t seconds; const char *text; } T[] = {
+        { -5, "0s" }, { 0, "0s" }, { 119, "119s" }, { 120, "2m" }, { 200, "3m20s" }, { 1500, "25m" }, { 10800, "3h" }, { 11100, "3h5m" }, { 43200, "12h" },
+        { 172800, "2d" }, { 187200, "2d4h" }, { 3456000, "40d" } };
+    for (size_t i = 0; i < LEN(T); i++) {
+        char text[AGE_TEXT];
+        age_print(text, T[i].seconds);
+        CHECK_Z(text, T[i].text);
+    }
+}

@@ -231,3 +231,15 @@ TEST(json_strings_end_wherever_they_do)
                 CHECK(json_item(&c) && str_is(json_raw(&c), "7") && !json_item(&c));
             }
 }
+
+TEST(text_is_indented_for_people)
+{
+    static const struct { const char *text, *want; } T[] = {
+        { "1", "1" }, { "{}", "{}" }, { "[ ]", "[]" }, { "[[],{}]", "[\n    [],\n    {}\n]" },
+        { "{\"a\" : [1,2] ,\"b\":\"x,{\\\"}\"}", "{\n    \"a\": [\n        1,\n        2\n    ],\n    \"b\": \"x,{\\\"}\"\n}" } };
+    for (size_t i = 0; i < LEN(T); i++) {
+        AUTO_BUF struct buf b = { .max = 4096 };
+        json_indent(&b, str_of(T[i].text));
+        CHECK_STR(buf_view(&b), str_of(T[i].want));
+    }
+}

@@ -137,3 +137,16 @@ TEST(jsonpath_columns)
     for (size_t i = 0; i < LEN(bad); i++)
         if (!CHECK(!jsonpath_parse_column(&a, str_of(bad[i]), &e))) CHECK_Z(bad[i], "refused");
 }
+
+TEST(jsonpath_columns_of_several_values)
+{
+    static const struct { const char *path, *want; } T[] = { { ".items[*].metadata.name", "a,b,c" }, { ".items[7].x", "" }, { ".nothing", "" }, { ".items[0].metadata.name", "a" } };
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    struct kr_err e = { 0 };
+    struct json *root = json_parse(&a, S("{\"items\":[{\"metadata\":{\"name\":\"a\"}},{\"metadata\":{\"name\":\"b\"}},{\"metadata\":{\"name\":\"c\"}}]}"), &e);
+    for (size_t i = 0; i < LEN(T); i++) {
+        AUTO_BUF struct buf b = { .max = 4096 };
+        jsonpath_print_column(jsonpath_parse_column(&a, str_of(T[i].path), &e), root, &b);
+        CHECK_STR(buf_view(&b), str_of(T[i].want));
+    }
+}
