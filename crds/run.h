@@ -6,6 +6,9 @@
 #define CRDS_RUN_H
 #include "crds/crds.h"
 
+/* Annotation of a Run, "true": no Run before it has named its shared workspace, so that the scheduler may put it anywhere without asking. */
+#define RUN_OPENS_WORKSPACE "kruntimes.io/opens-workspace"
+
 bool run_is_terminal(const struct run *);
 bool run_phase_is_terminal(struct str phase);
 struct str run_phase(const struct run *);                    /* absent is "Pending" */

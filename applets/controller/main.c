@@ -27,8 +27,9 @@ static const struct opt opts[] = {
     { "keep", 0, OPT_LIST, &o.keep, "PHASE=N", "finished Runs of a phase (Succeeded, Failed, Timeout, Cancelled) to keep in each namespace, the newest; of others all (repeatable)" },
     { 0 } };
 
-/* What is kept beside an object's text. Of a Run that is over this is all. */
-struct note { int64_t unknown_since_us, due_us, ended_us; char uid[40]; };
+/* What is kept beside an object's text. Of a Run that is over this is all. child: what its Workflow was last queued for. */
+enum kin { NO_CHILD, CHILD_GOES_ON, CHILD_IS_OVER };
+struct note { int64_t unknown_since_us, due_us, ended_us; enum kin child; char uid[40]; };
 enum store_id { RUNTIMES, DEPLOYMENTS, ACCOUNTS, ROLES, BINDINGS, POLICIES, PODS, NODES, RUNS, WORKFLOWS, JOBS, STORES };
 /* Of a Workflow: what was seen of it. A child of one that isn't over keeps a short text when it is over itself. */
 struct flow_note { struct flow_memory *memory; char uid[40]; };
@@ -136,8 +137,6 @@ static void touched(struct store *s, struct indexed *x, struct str active_of)
         queue_cleaning(c, indexer_filed(s->objects, x, BY_CLEAN));
         if (runtime.n != active_of.n)
             queue_sums(c, runtime.n ? runtime : active_of);
-        if (indexer_filed(s->objects, x, BY_OWNER).n)
-            queue_add(c, "workflow", indexer_filed(s->objects, x, BY_OWNER));
         break;
     default:
         queue_runtime(c, runtime);
@@ -150,6 +149,26 @@ static void file_under(struct store *s, struct indexed *x, size_t index, struct 
 {
     struct str rest = x->key, ns = str_cut(&rest, '/');
     indexer_file(s->objects, x, index, name.n ? arena_join(a, (struct str[]){ ns, S("/"), name }, 3) : S(""));
+}
+
+static void queue_flow_of(struct store *s, struct indexed *run)
+{
+    struct str flow = indexer_filed(s->objects, run, BY_OWNER);
+    if (flow.n)
+        queue_add(s->c, "workflow", flow);
+}
+
+/* What a Workflow does next depends on which children there are and which are over: what else happens to one needs no look. */
+static void note_child(struct store *s, struct indexed *x, struct str flow, bool over, struct arena *a)
+{
+    struct note *note = note_of(s->c, RUNS, x);
+    enum kin now = !flow.n ? NO_CHILD : over ? CHILD_IS_OVER : CHILD_GOES_ON;
+    if (now == note->child)
+        return;
+    queue_flow_of(s, x);                          /* of the Run that had the name before */
+    file_under(s, x, BY_OWNER, flow, a);
+    queue_flow_of(s, x);
+    note->child = now;
 }
 
 /* What ends within a second is looked at together. */
@@ -179,7 +198,7 @@ static void note_run(struct store *s, struct indexed *x, struct str json, struct
     bool terminal = run_phase_is_terminal(p);
     struct run *r = terminal || owners.p ? model_decode(run, json, a, &e) : NULL;
     struct str flow = r ? workflow_of(&r->metadata, true) : S("");
-    file_under(s, x, BY_OWNER, flow, a);
+    note_child(s, x, flow, terminal, a);
     struct note *note = note_of(s->c, RUNS, x);
     note->ended_us = terminal && r ? gc_ended_us(r) : 0;
     note_history(s, x, p, a);
@@ -244,6 +263,8 @@ static void gone(void *ctx, struct str key, struct str json)
     if (!x)
         return;
     touched(s, x, S(""));
+    if (s->id == RUNS)
+        queue_flow_of(s, x);
     if (s->id == WORKFLOWS)
         forget_flow(s->c, x);
     indexer_remove(s->objects, x);

@@ -24,6 +24,7 @@ struct flow_leg_memory {
     int64_t begun_us;                             /* when its first child was created; 0: not yet */
     int64_t asked_us;                             /* when the step that comes next was last asked for; 0: it wasn't */
     bool timed_out;
+    bool ours;                                    /* what comes next begins by us: no later step did before this memory */
 };
 struct flow_job_memory {
     enum flow_phase phase;
@@ -77,6 +78,7 @@ struct flow_data leg_data(struct flow_at *, struct str_map env);
 struct str child_name(const struct reconcile *, size_t job, size_t leg, size_t step);
 enum child_state { CHILD_NONE, CHILD_FOREIGN, CHILD_ACTIVE, CHILD_SUCCEEDED, CHILD_FAILED, CHILD_CANCELLED };
 /* *run: decoded on the plan's arena, when there is one that is ours. */
+bool child_goes_on(const struct reconcile *, struct str name);      /* there is one, and it isn't over: cheaper than the next */
 enum child_state child_look(const struct reconcile *, struct str name, const struct run **run);
 /* The body of the child that executes a step: KR_INVALID when an expression can't be evaluated, KR_NOT_FOUND when nobody has left
  * an artifact that it names. */

@@ -62,6 +62,13 @@ enum child_state child_look(const struct reconcile *r, struct str name, const st
     return !run_phase_is_terminal(phase) ? CHILD_ACTIVE : str_is(phase, "Succeeded") ? CHILD_SUCCEEDED : str_is(phase, "Cancelled") ? CHILD_CANCELLED : CHILD_FAILED;
 }
 
+bool child_goes_on(const struct reconcile *r, struct str name)
+{
+    static const char *const path[] = { "status", "phase" };
+    struct str text = r->v->run(r->v->ctx, name);
+    return text.p && !run_phase_is_terminal(json_str_of(json_find_path(text, path, 2), r->a));
+}
+
 void workflow_child_text(const struct run *r, struct buf *b)
 {
     struct run x = { .metadata = { .name = r->metadata.name, .namespace = r->metadata.namespace, .uid = r->metadata.uid,
@@ -78,6 +85,14 @@ static struct json *text(struct reconcile *r, struct str s) { return json_new_st
 
 static void put(struct reconcile *r, struct json *o, const char *key, struct json *v) { json_set(r->a, o, str_of(key), v); }
 
+/* No step of the leg before this one has had a child: the scheduler needs not ask where the workspace is. */
+static bool opens_workspace(const struct reconcile *r, size_t job, size_t leg, size_t step)
+{
+    while (step && r->m->jobs[job].legs[leg].letters[step - 1] == 'K')
+        step--;
+    return !step;
+}
+
 static struct json *metadata(struct reconcile *r, const struct flow_act *act, size_t job, size_t leg)
 {
     const struct flow_job *j = &r->f->jobs[job];
@@ -89,6 +104,11 @@ static struct json *metadata(struct reconcile *r, const struct flow_act *act, si
     put(r, labels, "kruntimes.io/leg", text(r, arena_fmt(r->a, "%zu", leg)));
     put(r, labels, "kruntimes.io/step", text(r, j->spec->steps.v[act->step].name));
     put(r, m, "labels", labels);
+    if (opens_workspace(r, job, leg, act->step)) {
+        struct json *notes = json_new_object(r->a);
+        put(r, notes, RUN_OPENS_WORKSPACE, text(r, S("true")));
+        put(r, m, "annotations", notes);
+    }
     put(r, owner, "apiVersion", text(r, S("kruntimes.io/v1alpha1")));
     put(r, owner, "kind", text(r, S("Workflow")));
     put(r, owner, "name", text(r, r->w->metadata.name));

@@ -69,7 +69,10 @@ static void read_child(struct look *k, size_t step)
     char *letter = &k->m->letters[step];
     const struct run *run = NULL;
     int64_t created;
-    enum child_state s = child_look(k->r, child_name(k->r, k->job, k->leg, step), &run);
+    struct str name = child_name(k->r, k->job, k->leg, step);
+    if (*letter == 'R' && k->m->begun_us && child_goes_on(k->r, name))
+        return;                                   /* as it did when it was looked at whole */
+    enum child_state s = child_look(k->r, name, &run);
     if (run && time_parse(run->metadata.creation_timestamp, &created) && (!k->m->begun_us || created < k->m->begun_us))
         k->m->begun_us = created;
     switch (s) {
@@ -78,7 +81,7 @@ static void read_child(struct look *k, size_t step)
             fail(k, step, "ExecutionLost", S("its Run was deleted"));
         break;
     case CHILD_FOREIGN:
-        fail(k, step, "NameTaken", arena_fmt(k->r->a, "there is a Run \"%.*s\" that isn't of this Workflow", SFMT(child_name(k->r, k->job, k->leg, step))));
+        fail(k, step, "NameTaken", arena_fmt(k->r->a, "there is a Run \"%.*s\" that isn't of this Workflow", SFMT(name)));
         break;
     case CHILD_ACTIVE:
         *letter = 'R';
@@ -95,12 +98,16 @@ static void read_child(struct look *k, size_t step)
     }
 }
 
+/* Looked for once: a step begins when those before it are over, and from then on it is we who begin it. */
 static bool later_began(struct look *k, size_t step)
 {
     const struct run *run;
+    if (k->m->ours)
+        return false;
     for (size_t i = step + 1; i < k->j->spec->steps.n; i++)
         if (k->m->letters[i] != 'W' || child_look(k->r, child_name(k->r, k->job, k->leg, i), &run) > CHILD_FOREIGN)
             return true;
+    k->m->ours = true;
     return false;
 }
 

@@ -255,6 +255,7 @@ void sched_set_run(struct sched *s, const struct sched_run *r, int64_t now_us)
     c->version = r->version;
     c->cancel = r->cancel;
     c->attempted = r->attempted;
+    c->opens = r->opens_workspace;
     c->failures = 0;
     c->retry_us = 0;
     c->not_before_us = r->not_before_us;

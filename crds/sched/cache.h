@@ -46,7 +46,7 @@ struct crun {
     const char *told;                  /* reason last written (one of the constants), NULL when none */
     char *refused;
     enum run_state state : 8;
-    bool cancel, attempted, aside;     /* aside: looked at in this pass, back in the heap after it */
+    bool cancel, attempted, opens, aside;      /* opens: its workspace; aside: looked at in this pass, back in the heap after it */
     uint8_t nterms, failures;          /* failures: writes in a row that did not succeed */
     enum sched_verdict decided;        /* while in flight */
 };

@@ -93,6 +93,7 @@ int sched_take_run(struct sched *s, struct str json, int64_t now_us, struct kr_e
     str_u64(r->metadata.resource_version, &x.version);
     if (r->spec.has_workspace)
         x.workspace = r->spec.workspace.name;
+    x.opens_workspace = str_is(str_map_get(r->metadata.annotations, S(RUN_OPENS_WORKSPACE)), "true");
     for (size_t i = 0; i < r->metadata.owner_references.n; i++)
         if (r->metadata.owner_references.v[i].controller)
             x.owner = r->metadata.owner_references.v[i].uid;

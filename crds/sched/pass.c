@@ -218,6 +218,7 @@ static bool pass_workspace(struct round *r, struct workspace *w)
         struct crun *c = container_of(top, struct crun, node);
         if (w->state == WORKSPACE_LOST) fail_lost(r, c);
         else if (w->state == WORKSPACE_THERE && (w->pod->ready || w->pod->deleting)) bind_there(r, c, w->pod);
+        else if (w->state == WORKSPACE_NEW && c->opens) workspace_opened(r->s, w);
         else if (w->state == WORKSPACE_NEW) ask(r, w);
         else return true;
     }

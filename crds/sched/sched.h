@@ -11,7 +11,7 @@
  * pass costs what it places, not what waits.
  *
  * Runs that share a workspace run on one pod. Where that is is known from what they say, or asked for once, and kept in
- * mind while Runs of the same owner come. On that pod they are bound at once, be it full or draining: runtimed serves them
+ * mind while Runs of the same owner come. Of a Run that says it is the first to name its workspace nothing is asked. On that pod they are bound at once, be it full or draining: runtimed serves them
  * first, so they wait for a slot at most, never for a queue. When the pod is lost, so is the workspace: they are ended; but where
  * none of them had started there, nothing is lost, and the workspace is nowhere again.
  *
@@ -68,6 +68,7 @@ struct sched_run {
     struct str refused;                 /* not empty: the Run is ended as Failed (InvalidResources) with this message */
     struct str told;                    /* reason of its Scheduled=False condition, empty when there is none */
     struct str workspace, owner;        /* spec.workspace.name, or empty; UID of the controller that owns the Run, or empty */
+    bool opens_workspace;               /* it says that no Run before it names the workspace */
 };
 
 struct sched *sched_new(void);

@@ -67,6 +67,8 @@ void workspace_put(struct sched *s, struct workspace *w, struct cpod *p, bool ce
     if (w->pod == p) w->certain |= certain;
 }
 
+void workspace_opened(struct sched *s, struct workspace *w) { change(s, w, WORKSPACE_FREE); }
+
 /* Runs and pods are watched apart: a Run of a pod that is known to be lost tells what was lost with it. */
 static void lost_after_all(struct sched *s, struct workspace *w)
 {

@@ -37,6 +37,7 @@ void workspace_touch(struct sched *, struct workspace *);            /* it is lo
 void workspace_put(struct sched *, struct workspace *, struct cpod *, bool certain);      /* now it is THERE */
 void workspace_seen(struct sched *, struct workspace *, struct cpod *, bool started);      /* the watch shows one of its Runs there */
 void workspace_ended(struct sched *, struct workspace *, struct cpod *);     /* a Run of it that counted against the pod is over or gone */
+void workspace_opened(struct sched *, struct workspace *);           /* one of its Runs says that there was none before it */
 void workspace_unbound(struct sched *, struct workspace *);          /* a bind failed: without another it is FREE again */
 void workspaces_of_lost_pod(struct sched *, struct cpod *);          /* the pod is about to be forgotten, or was lost */
 void workspaces_touch(struct sched *, struct cpod *);

@@ -8,7 +8,7 @@
  *   pod NAME RUNTIME [uid=U] [node=N] [down] [deleting] [over] [runs=N…]
  *   pod-gone UID
  *   run NAME RUNTIME [v=N] [uid=U] [prio=N] [created=S] [after=S] [cancel] [on=POD[:UID]] [started] [over] [told=REASON] [refused=TEXT]
- *                    [ws=NAME] [owner=UID] [runs=N…] [label:K=V…] [near:pod|node:K=V] [apart:…] [prefer-near:WEIGHT:pod|node:K=V] [prefer-apart:…]
+ *                    [ws=NAME] [opens] [owner=UID] [runs=N…] [label:K=V…] [near:pod|node:K=V] [apart:…] [prefer-near:WEIGHT:pod|node:K=V] [prefer-apart:…]
  *   run-gone NAME
  *   ok NAME v=N | fail NAME                  how the last decision about NAME ended
  *   workspace RUNTIME NAME [UID]             the answer to `ask`
@@ -114,6 +114,7 @@ static void on_run(struct story *t, struct str line)
         struct str w = str_cut(&line, ' ');
         if (str_is(w, "cancel")) r.cancel = true;
         else if (str_is(w, "started")) r.started = true;
+        else if (str_is(w, "opens")) r.opens_workspace = true;
         else if (str_is(w, "over")) r.phase = SCHED_OVER;
         else if (value(w, "v=", &v)) r.version = (uint64_t)number(v);
         else if (value(w, "uid=", &r.uid) || value(w, "told=", &r.told) || value(w, "refused=", &r.refused) || value(w, "ws=", &r.workspace) ||

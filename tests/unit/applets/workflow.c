@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Stories: tests/golden/plans/workflow/NAME.in is the spec of a Workflow as YAML, a line "---", and what happens, a line each;
- * NAME.plan is what the controller does, and the status at the end.
+ * NAME.plan is what the controller does, and the status at the end. `open` is a create that says that its Run is the first of the leg's workspace.
  *
  *   look                            one look: its plan, carried out
  *   go                              looks, and lets every child that is there end, until there is nothing left to do
@@ -103,7 +103,8 @@ static void create(struct story *t, const struct plan_op *op)
     struct str leg = json_string(json_get(labels, "kruntimes.io/leg"));
     AUTO_BUF struct buf line = { .max = 65536 };
     CHECK_STR(at(body, "metadata", "name"), op->name);
-    buf_fmt(&line, "  create %.*s/%.*s %.*s", SFMT(job), SFMT(leg), SFMT(step));
+    bool opens = str_is(json_string(json_get(json_get(json_get(body, "metadata"), "annotations"), RUN_OPENS_WORKSPACE)), "true");
+    buf_fmt(&line, "  %s %.*s/%.*s %.*s", opens ? "open" : "create", SFMT(job), SFMT(leg), SFMT(step));
     struct str inline_ = at(spec, "source", "inline");
     if (inline_.n)
         buf_fmt(&line, " inline=%zu bytes", inline_.n);
