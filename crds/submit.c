@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * submit: YAML → checked JSON. What the CLI refuses beyond the schema is here too: fields of a kind that the release doesn't
- * carry out yet.
+ * submit: YAML → checked JSON. What the CLI refuses beyond the schema is here too: what is wrong with a Workflow's graph.
  */
 #include "crds/submit.h"
 #include "crds/flow.h"
@@ -20,16 +19,6 @@ static const struct model_type *type_of(const struct json *object, const struct 
     struct str api = json_string(json_get(object, "apiVersion")), kind = json_string(json_get(object, "kind"));
     *resource = kube_resource_of_kind(api, kind);
     return *resource && str_starts(api, S("kruntimes.io/")) ? crd_find(kind) : NULL;
-}
-
-static int not_offered(const struct json *object, struct str from, struct kr_err *e)
-{
-    static const char *const url[] = { "spec", "source", "repoURL" };
-    if (!str_is(json_string(json_get(object, "kind")), "Run"))
-        return 0;
-    if (json_get_path(object, url, 3))
-        return kr_fail(e, KR_INVALID, "%.*s: spec.source.repoURL: Git sources are not offered yet: use source.files", SFMT(from));
-    return 0;
 }
 
 int submit_workflow(struct str json, struct flow **flow, struct arena *a, struct kr_err *e)
@@ -84,7 +73,7 @@ int submit_check(struct submissions *out, struct str json, struct str from, stru
         return kr_fail(e, KR_INVALID, "%.*s: %.*s", SFMT(from), SFMT(buf_view(&why)));
     if (unknown.n)
         return kr_fail(e, KR_INVALID, "%.*s: unknown field \"%.*s\"", SFMT(from), SFMT(unknown.v[0]));
-    if (not_offered(object, from, e) < 0 || (type == &type_workflow && check_workflow(object, from, a, e) < 0))
+    if (type == &type_workflow && check_workflow(object, from, a, e) < 0)
         return -1;
     AUTO_BUF struct buf text = { .max = LIMIT_API_BODY };
     json_print(&text, object);

@@ -17,7 +17,8 @@ CASES = [
     ('empty', '# nothing\n', 'there is no object'),
     ('another kind', 'apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n', 'kind "Pod"'),
     ('billion laughs', 'a: &a [x,x,x,x,x,x,x,x,x,x]\n' + ''.join('%s: &%s [%s]\n' % (c, c, ','.join(['*' + p] * 10)) for p, c in zip('abcdefgh', 'bcdefghi')), 'alias'),
-    ('Git, not offered yet', HEAD + 'spec: {runtime: bash, source: {repoURL: "https://example.org/x.git"}}\n', 'not offered yet'),
+    ('Git by a protocol of its own', HEAD + 'spec: {runtime: bash, source: {repoURL: "git://example.org/x.git"}}\n', 'spec.source.repoURL'),
+    ('Git with a password', HEAD + 'spec: {runtime: bash, source: {repoURL: "https://me:secret@example.org/x.git"}}\n', 'spec.source.repoURL'),
 ]
 
 s = Suite()
