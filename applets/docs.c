@@ -128,6 +128,8 @@ static void metrics(struct buf *b)
     for (int m = 0; m < METRIC_COUNT; m++) {
         const struct metric_def *d = &metric_defs[m];
         buf_fmt(b, "| `%s` | %s | ", d->name, types[d->type]);
+        if (d->by_runtime)
+            buf_fmt(b, "`runtime_namespace`, `runtime`%s", d->label ? "; " : "");
         if (d->label)
             buf_fmt(b, "`%s`: %s", d->label, d->words);
         buf_fmt(b, " | %s | %s |\n", d->help, groups[d->group]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * metrics: one array of numbers, a slice of it per row of metrics.def: words × (1, or the buckets of a histogram and its
- * sum). Process numbers come from /proc when somebody scrapes. Deliberately not here: labels that grow, threads, time.
+ * metrics: one array of numbers, a slice of it per row of metrics.def: Runtimes (where it is kept by them) × words × (1, or
+ * the buckets of a histogram and its sum). Process numbers come from /proc when somebody scrapes. Deliberately not here: labels that grow, threads, time.
  * Tests: tests/unit/core/metrics.c.
  */
 #include "core/metrics.h"
@@ -13,16 +13,21 @@
 #include <dirent.h>
 
 const struct metric_def metric_defs[METRIC_COUNT] = {
-#define METRIC(id, type, group, name, label, words, help) { METRIC_##type, METRICS_##group, name, label, words, help },
+#define METRIC(id, type, group, name, label, words, help) { METRIC_##type, METRICS_##group, name, label, words, help, false },
+#define METRIC_BY_RUNTIME(id, type, group, name, label, words, help) { METRIC_##type, METRICS_##group, name, label, words, help, true },
 #include "core/metrics.def"
+#undef METRIC_BY_RUNTIME
 #undef METRIC
 };
-enum { MAX_WORDS = 8, BUCKETS = 14 };
-/* Upper bounds in µs: from a fast local step to a slow start. */
-static const int64_t bounds[BUCKETS] = { 500,    1000,   2500,   5000,    10000,   25000,    50000,
-                                         100000, 250000, 500000, 1000000, 5000000, 30000000, 300000000 };
+const char *const metrics_content_types[] = { "text/plain; version=0.0.4; charset=utf-8", "application/openmetrics-text; version=1.0.0; charset=utf-8" };
+enum { MAX_WORDS = 8, BUCKETS = 17, PLACES = LIMIT_METRIC_RUNTIMES + 1 };
+/* Upper bounds in µs: from a fast local step to an hour's Run. */
+static const int64_t bounds[BUCKETS] = { 500,    1000,   2500,    5000,    10000,   25000,    50000,    100000,    250000,
+                                         500000, 1000000, 2500000, 5000000, 10000000, 30000000, 300000000, 3600000000 };
 struct series { uint64_t n; int64_t value, sum; uint64_t bucket[BUCKETS]; };
-static struct series *all[METRIC_COUNT];
+static struct series *all[METRIC_COUNT][PLACES];
+static struct { const char *ns, *name; } runtimes[PLACES] = { { "", "other" } };      /* by place */
+static unsigned nruntimes = 1;
 static bool used[METRICS_GROUPS] = { [METRICS_CORE] = true };
 
 static unsigned word_count(const struct metric_def *d)
@@ -35,21 +40,37 @@ static unsigned word_count(const struct metric_def *d)
     return n;
 }
 
-static struct series *series(enum metric m, unsigned word)
+static struct series *series_of(enum metric m, unsigned runtime, unsigned word)
 {
-    if (word >= word_count(&metric_defs[m]) || word >= MAX_WORDS)
+    if (word >= word_count(&metric_defs[m]) || word >= MAX_WORDS || runtime >= nruntimes)
         abort();
-    if (!all[m])
-        all[m] = xcalloc(MAX_WORDS, sizeof **all);
-    return &all[m][word];
+    if (!all[m][runtime])
+        all[m][runtime] = xcalloc(MAX_WORDS, sizeof ***all);
+    return &all[m][runtime][word];
+}
+
+static struct series *series(enum metric m, unsigned word) { return series_of(m, 0, word); }
+
+unsigned metric_runtime(struct str ns, struct str name)
+{
+    for (unsigned i = 1; i < nruntimes; i++)
+        if (str_is(name, runtimes[i].name) && str_is(ns, runtimes[i].ns))
+            return i;
+    if (nruntimes == PLACES)
+        return 0;
+    runtimes[nruntimes].ns = xstrndup(ns.p, ns.n);
+    runtimes[nruntimes].name = xstrndup(name.p, name.n);
+    return nruntimes++;
 }
 
 void metric_add(enum metric m, unsigned word, uint64_t n) { series(m, word)->n += n; }
 void metric_set(enum metric m, unsigned word, int64_t value) { series(m, word)->value = value; }
 
-void metric_observe_us(enum metric m, unsigned word, int64_t us)
+void metric_observe_us(enum metric m, unsigned word, int64_t us) { metric_observe_of_us(m, 0, word, us); }
+
+void metric_observe_of_us(enum metric m, unsigned runtime, unsigned word, int64_t us)
 {
-    struct series *s = series(m, word);
+    struct series *s = series_of(m, runtime, word);
     s->n++;
     s->sum += us;
     for (int i = 0; i < BUCKETS; i++)
@@ -70,40 +91,84 @@ unsigned metric_word(enum metric m, struct str word)
 
 int64_t metric_value(enum metric m, unsigned word)
 {
-    struct series *s = series(m, word);
-    return metric_defs[m].type == METRIC_GAUGE ? s->value : (int64_t)s->n;
+    int64_t n = 0;
+    for (unsigned i = 0; i < nruntimes; i++)
+        n += all[m][i] ? (int64_t)series_of(m, i, word)->n : 0;
+    return metric_defs[m].type == METRIC_GAUGE ? series(m, word)->value : n;
 }
 
 void metrics_use(enum metric_group g) { used[g] = true; }
 
 /* ---- the page ---------------------------------------------------------------------------------------------------- */
 
-static void print_one(struct buf *b, const struct metric_def *d, const struct series *s, struct str word)
+static void put_label(struct buf *b, const char *name, struct str value)
 {
-    char label[96] = "";
-    if (d->label)
-        snprintf(label, sizeof label, "%s=\"%.*s\"", d->label, SFMT(word));
-    if (d->type != METRIC_HISTOGRAM) {
-        long long value = d->type == METRIC_GAUGE ? s->value : (int64_t)s->n;
-        buf_fmt(b, d->label ? "%s{%s} %lld\n" : "%s%s %lld\n", d->name, label, value);
-        return;
+    buf_fmt(b, "%s%s=\"", b->n ? "," : "", name);
+    for (size_t i = 0; i < value.n; i++) {
+        if (value.p[i] == '"' || value.p[i] == '\\')
+            buf_byte(b, '\\');
+        if ((unsigned char)value.p[i] >= ' ')              /* names have none: nothing is lost */
+            buf_byte(b, value.p[i]);
     }
-    const char *comma = d->label ? "," : "";
-    for (int i = 0; i < BUCKETS; i++)
-        buf_fmt(b, "%s_bucket{%s%sle=\"%g\"} %llu\n", d->name, label, comma, (double)bounds[i] / 1e6, (unsigned long long)s->bucket[i]);
-    buf_fmt(b, "%s_bucket{%s%sle=\"+Inf\"} %llu\n", d->name, label, comma, (unsigned long long)s->n);
-    buf_fmt(b, d->label ? "%s_sum{%s} %.6f\n" : "%s_sum%s %.6f\n", d->name, label, (double)s->sum / 1e6);
-    buf_fmt(b, d->label ? "%s_count{%s} %llu\n" : "%s_count%s %llu\n", d->name, label, (unsigned long long)s->n);
+    buf_byte(b, '"');
 }
 
-static void print_metric(struct buf *b, enum metric m)
+/* A bound as a label; OpenMetrics wants whole ones with a dot. */
+static void put_bound(struct buf *b, enum metrics_format format, double seconds)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%g", seconds);
+    buf_fmt(b, format == METRICS_OPEN && !strchr(text, '.') ? "le=\"%s.0\"} " : "le=\"%s\"} ", text);
+}
+
+static void print_one(struct buf *b, enum metrics_format format, const struct metric_def *d, const struct series *s, struct str labels)
+{
+    const char *open = labels.n ? "{" : "", *close = labels.n ? "}" : "", *comma = labels.n ? "," : "";
+    if (d->type != METRIC_HISTOGRAM) {
+        long long value = d->type == METRIC_GAUGE ? s->value : (int64_t)s->n;
+        buf_fmt(b, "%s%s%.*s%s %lld\n", d->name, open, SFMT(labels), close, value);
+        return;
+    }
+    for (int i = 0; i < BUCKETS; i++) {
+        buf_fmt(b, "%s_bucket{%.*s%s", d->name, SFMT(labels), comma);
+        put_bound(b, format, (double)bounds[i] / 1e6);
+        buf_fmt(b, "%llu\n", (unsigned long long)s->bucket[i]);
+    }
+    buf_fmt(b, "%s_bucket{%.*s%sle=\"+Inf\"} %llu\n", d->name, SFMT(labels), comma, (unsigned long long)s->n);
+    buf_fmt(b, "%s_sum%s%.*s%s %.6f\n", d->name, open, SFMT(labels), close, (double)s->sum / 1e6);
+    buf_fmt(b, "%s_count%s%.*s%s %llu\n", d->name, open, SFMT(labels), close, (unsigned long long)s->n);
+}
+
+/* The lines that announce a family: OpenMetrics names it without the _total of its samples. */
+static void announce(struct buf *b, enum metrics_format format, const char *name, const char *type, const char *help)
+{
+    struct str family = str_of(name);
+    if (format == METRICS_OPEN && str_ends(family, S("_total")))
+        family.n -= S("_total").n;
+    buf_fmt(b, "# HELP %.*s %s\n# TYPE %.*s %s\n", SFMT(family), help, SFMT(family), type);
+}
+
+static void print_metric(struct buf *b, enum metrics_format format, enum metric m)
 {
     static const char *const types[] = { "counter", "gauge", "histogram" };
     const struct metric_def *d = &metric_defs[m];
-    buf_fmt(b, "# HELP %s %s\n# TYPE %s %s\n", d->name, d->help, d->name, types[d->type]);
-    struct str rest = d->label ? str_of(d->words) : S("");
-    for (unsigned i = 0; i < word_count(d); i++)
-        print_one(b, d, series(m, i), str_cut(&rest, ','));
+    announce(b, format, d->name, types[d->type], d->help);
+    for (unsigned place = 0; place < (d->by_runtime ? nruntimes : 1); place++) {
+        struct str rest = d->label ? str_of(d->words) : S("");
+        if (d->by_runtime && !place && !all[m][0])
+            continue;                                    /* there are not so many Runtimes */
+        for (unsigned i = 0; i < word_count(d); i++) {
+            struct str word = str_cut(&rest, ',');
+            AUTO_BUF struct buf labels = { .max = 1024 };
+            if (d->by_runtime) {
+                put_label(&labels, "runtime_namespace", str_of(runtimes[place].ns));
+                put_label(&labels, "runtime", str_of(runtimes[place].name));
+            }
+            if (d->label)
+                put_label(&labels, d->label, word);
+            print_one(b, format, d, series_of(m, place, i), buf_view(&labels));
+        }
+    }
 }
 
 static size_t read_small(const char *path, char *to, size_t size)
@@ -128,12 +193,7 @@ static int64_t stat_field(const char *text, int index)
     return v;
 }
 
-static void process_row(struct buf *b, const char *name, const char *type, const char *help)
-{
-    buf_fmt(b, "# HELP %s %s\n# TYPE %s %s\n%s", name, help, name, type, name);
-}
-
-static void print_process(struct buf *b, int64_t wall_us)
+static void print_process(struct buf *b, enum metrics_format f, int64_t wall_us)
 {
     char text[1024], uptime[64];
     size_t fds = 0;
@@ -145,26 +205,38 @@ static void print_process(struct buf *b, int64_t wall_us)
     read_small("/proc/self/stat", text, sizeof text);
     read_small("/proc/uptime", uptime, sizeof uptime);
     double tick = (double)sysconf(_SC_CLK_TCK);
-    process_row(b, "process_cpu_seconds_total", "counter", "CPU time used, of the user and of the system.");
-    buf_fmt(b, " %.2f\n", (double)(stat_field(text, 14) + stat_field(text, 15)) / tick);
-    process_row(b, "process_resident_memory_bytes", "gauge", "Memory that is resident now.");
-    buf_fmt(b, " %lld\n", (long long)stat_field(text, 24) * sysconf(_SC_PAGESIZE));
-    process_row(b, "process_virtual_memory_bytes", "gauge", "Size of the address space.");
-    buf_fmt(b, " %lld\n", (long long)stat_field(text, 23));
-    process_row(b, "process_start_time_seconds", "gauge", "When the process was started, since 1970 UTC.");
-    buf_fmt(b, " %.2f\n", (double)wall_us / 1e6 - strtod(uptime, NULL) + (double)stat_field(text, 22) / tick);
-    process_row(b, "process_open_fds", "gauge", "Descriptors that are open.");
-    buf_fmt(b, " %zu\n", fds > 3 ? fds - 3 : 0);         /* ".", ".." and the one we look with don't count */
+    announce(b, f, "process_cpu_seconds_total", "counter", "CPU time used, of the user and of the system.");
+    buf_fmt(b, "process_cpu_seconds_total %.2f\n", (double)(stat_field(text, 14) + stat_field(text, 15)) / tick);
+    announce(b, f, "process_resident_memory_bytes", "gauge", "Memory that is resident now.");
+    buf_fmt(b, "process_resident_memory_bytes %lld\n", (long long)stat_field(text, 24) * sysconf(_SC_PAGESIZE));
+    announce(b, f, "process_virtual_memory_bytes", "gauge", "Size of the address space.");
+    buf_fmt(b, "process_virtual_memory_bytes %lld\n", (long long)stat_field(text, 23));
+    announce(b, f, "process_start_time_seconds", "gauge", "When the process was started, since 1970 UTC.");
+    buf_fmt(b, "process_start_time_seconds %.2f\n", (double)wall_us / 1e6 - strtod(uptime, NULL) + (double)stat_field(text, 22) / tick);
+    announce(b, f, "process_open_fds", "gauge", "Descriptors that are open.");
+    buf_fmt(b, "process_open_fds %zu\n", fds > 3 ? fds - 3 : 0);         /* ".", ".." and the one we look with don't count */
 }
 
-void metrics_print(struct buf *out, int64_t wall_us)
+enum metrics_format metrics_accepted(struct str accept)
+{
+    while (accept.n) {
+        struct str one = str_cut(&accept, ','), type = str_trim(str_cut(&one, ';'));
+        if (str_caseeq(type, S("application/openmetrics-text")))
+            return METRICS_OPEN;                          /* whoever names it knows it, and prefers it */
+    }
+    return METRICS_TEXT;
+}
+
+void metrics_print(struct buf *out, enum metrics_format format, int64_t wall_us)
 {
     for (int m = 0; m < METRIC_COUNT; m++)
         if (used[metric_defs[m].group])
-            print_metric(out, (enum metric)m);
-    process_row(out, "kruntimes_build_info", "gauge", "What this binary is; always 1.");
-    buf_fmt(out, "{version=\"%s\"} 1\n", kr_version);
-    print_process(out, wall_us);
+            print_metric(out, format, (enum metric)m);
+    announce(out, format, "kruntimes_build_info", "gauge", "What this binary is; always 1.");
+    buf_fmt(out, "kruntimes_build_info{version=\"%s\"} 1\n", kr_version);
+    print_process(out, format, wall_us);
+    if (format == METRICS_OPEN)
+        buf_lit(out, "# EOF\n");                         /* a page that was cut has none, and a scraper sees that */
     while (out->failed && out->n && out->p[out->n - 1] != '\n')
         out->p[--out->n] = '\0';                         /* half a line would be a wrong one */
 }

@@ -31,8 +31,9 @@ static void begin(struct hreq *r, void *ctx)
         answer(r, ready ? 200 : 503, "text/plain; charset=utf-8", ready ? S("ok\n") : buf_view(&why));
     } else if (str_is(path, "/metrics")) {
         AUTO_BUF struct buf page = { .max = LIMIT_METRICS_PAGE };
-        metrics_print(&page, loop_wall_us(p->loop));
-        answer(r, 200, METRICS_CONTENT_TYPE, buf_view(&page));
+        enum metrics_format format = metrics_accepted(http_get(hreq_fields(r), "accept"));
+        metrics_print(&page, format, loop_wall_us(p->loop));
+        answer(r, 200, metrics_content_types[format], buf_view(&page));
     } else if (p->user.page && p->user.page(p->user.ctx, r, whole)) {
         hreq_set_user(r, p);
     } else {

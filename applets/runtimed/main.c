@@ -279,6 +279,7 @@ static int run(struct applet_call *call, struct kr_err *e)
         return -1;
     metrics_use(METRICS_RUNTIMED);
     metrics_use(METRICS_API);
+    p.d.series = metric_runtime(o.ns, o.runtime);
     rnd_system(&p.d.rnd);
     p.d.loop = loop_new(&clock_system);
     p.d.pod = o.pod;

@@ -37,7 +37,7 @@ struct runtimed {
     struct loop *loop;
     struct kube *kube;
     struct rnd rnd;
-    struct str pod, pod_uid, ns, runtime;
+    struct str pod, pod_uid, ns, runtime; unsigned series;        /* series: of metrics, the Runtime's */
     const char *workspace, *state, *secret_file;
     struct artifacts_config artifacts;
     bool print_output;                            /* as lines of JSON on stdout */
@@ -96,6 +96,7 @@ struct task {
     bool slot, adopted, told_running, last_look;  /* adopted: found after a restart, its execution may be there; last_look: before Cancel */
     struct timespec seen_empty[WORKSPACE_FOLDERS];        /* ctime of a folder of its workspace when it was seen to be empty, or 0 */
     int64_t created_us, begun_wall_us, accepted_wall_us, ended_wall_us;
+    int64_t seen_us;                              /* monotonic: when it was seen; 0 once its phase Scheduled was counted */
 
     struct source *source;                        /* while it is fetched */
     struct inputs *inputs; bool inputs_there;     /* while spec.artifacts are brought; they are in the workspace */

@@ -62,6 +62,7 @@ struct task *task_new(struct runtimed *d, struct record *rec, struct str json)
         d->tasks->at = &t->next;
     d->tasks = t;
     metric_set(METRIC_RUNS_HERE, 0, (int64_t)++d->ntasks);
+    t->seen_us = loop_now_us(d->loop);
     struct str key = str_of(rec->key);
     t->ns = str_cut(&key, '/');
     t->name = key;
@@ -230,6 +231,9 @@ void task_accepted(struct task *t)
     if (!t->accepted_wall_us) {                   /* else adopted: part of its time is over */
         t->accepted_wall_us = now;
         metric_observe_us(METRIC_RUN_START_SECONDS, 0, now - t->begun_wall_us);
+        if (t->seen_us)
+            metric_observe_of_us(METRIC_SCHEDULED_SECONDS, t->d->series, 0, loop_now_us(loop) - t->seen_us);
+        t->seen_us = 0;
     }
     if (t->run->spec.has_timeout_seconds) {
         int64_t left = t->accepted_wall_us + t->run->spec.timeout_seconds * 1000000 - now;
@@ -505,6 +509,12 @@ static void begin_retry(struct task *t)
     loop_timer_in(t->d->loop, &t->backoff, wait > 0 ? wait : 0);
 }
 
+static void count_end(struct task *t, struct str as)
+{
+    if (t->accepted_wall_us && t->ended_wall_us)  /* else the Runtime Server never had it */
+        metric_observe_of_us(METRIC_RUNNING_SECONDS, t->d->series, metric_word(METRIC_RUNNING_SECONDS, as), t->ended_wall_us - t->accepted_wall_us);
+}
+
 void task_written(struct task *t, enum write_kind kind)
 {
     enum write_kind wanted = t->wanted;
@@ -519,13 +529,16 @@ void task_written(struct task *t, enum write_kind kind)
         break;
     case WRITE_RETRY:
         metric_add(METRIC_RUN_RETRIES, 0, 1);
+        count_end(t, S("retried"));
         t->told_running = true;
         begin_retry(t);
         break;
     case WRITE_PENDING:
     case WRITE_END:
-        if (kind == WRITE_END)
+        if (kind == WRITE_END) {
             metric_add(METRIC_RUNS_ENDED, metric_word(METRIC_RUNS_ENDED, str_of(t->end_phase)), 1);
+            count_end(t, str_of(t->end_phase));
+        }
         if (t->ended)
             exec_forget_task(t);
         t->rec->over = true;

@@ -27,7 +27,7 @@ struct scheduler {
     size_t in_flight;
 };
 struct pod_uid { char *key; struct str uid; };
-struct write { struct scheduler *s; char *ns, *run, *uid; enum sched_verdict verdict; int64_t sent_us; };
+struct write { struct scheduler *s; char *ns, *run, *uid; enum sched_verdict verdict; unsigned runtime; int64_t sent_us, since_us; };
 
 static void wake(struct scheduler *s) { loop_defer(s->c->loop, &s->pass); }
 static int64_t now(struct scheduler *s) { return loop_wall_us(s->c->loop); }
@@ -143,6 +143,8 @@ static void written(void *ctx, const struct kube_result *r)
         log_warn(&log_std, "a decision could not be written", LOG_Z("run", w->run), LOG_Z("namespace", w->ns), LOG_ERR(r->error));
     metric_add(METRIC_SCHED_DECISIONS, (unsigned)w->verdict, 1);
     metric_observe_us(METRIC_SCHED_WRITE_SECONDS, 0, loop_now_us(s->c->loop) - w->sent_us);
+    if (w->verdict == SCHED_BIND && version)
+        metric_observe_of_us(METRIC_PENDING_SECONDS, w->runtime, 0, now(s) - w->since_us);
     sched_done(s->sched, str_of(w->ns), str_of(w->run), str_of(w->uid), version, now(s));
     s->in_flight--;
     free(w->ns);
@@ -161,7 +163,8 @@ static void carry_out(struct scheduler *s, const struct sched_decision *d)
     }
     struct write *w = xcalloc(1, sizeof *w);
     *w = (struct write){ .s = s, .ns = xstrndup(d->ns.p, d->ns.n), .run = xstrndup(d->run.p, d->run.n), .uid = xstrndup(d->uid.p, d->uid.n),
-                         .verdict = d->verdict, .sent_us = loop_now_us(s->c->loop) };
+                         .verdict = d->verdict, .sent_us = loop_now_us(s->c->loop), .since_us = d->since_us,
+                         .runtime = d->verdict == SCHED_BIND ? metric_runtime(d->ns, d->runtime) : 0 };
     sched_patch(d, now(s), &body);
     log_debug(&log_std, "decided", LOG_STR("run", d->run), LOG_STR("namespace", d->ns), LOG_STR("pod", d->pod), LOG_Z("why", d->message));
     s->in_flight++;

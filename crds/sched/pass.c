@@ -27,6 +27,8 @@ static struct sched_decision *bind(struct round *r, struct crun *c, struct cpod 
     struct sched_decision *d = decide(r, c, SCHED_BIND);
     d->pod = pod->name;
     d->pod_uid = pod->uid;
+    d->runtime = pod->pool->name;
+    d->since_us = c->since_us;
     d->first = !c->attempted;
     pod_add_run(r->s, pod, c);
     pod->pool->bound_us = r->now_us;

@@ -90,7 +90,8 @@ struct sched_decision {
     struct str ns, run, uid;            /* these live until the next change of the cache */
     uint64_t version;                   /* what the decision rests on: the write is conditional on it */
     struct str pod, pod_uid;            /* BIND */
-    struct str runtime, workspace;      /* ASK: on which pod does a Run of this name and Runtime run, or did? */
+    struct str runtime, workspace;      /* ASK: on which pod does a Run of this name and Runtime run, or did? runtime: BIND too */
+    int64_t since_us;                   /* BIND: it has been waiting since, as seen here */
     bool first;                         /* BIND: attempt 1 is to be written */
     const char *reason;                 /* FAIL, WAIT: CamelCase */
     char message[256];                  /* BIND: why this pod; FAIL, CANCEL, WAIT: for people */

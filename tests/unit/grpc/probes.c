@@ -99,7 +99,7 @@ static void pages_by(enum http_version version)
     t.ready = true;
     CHECK_INT(ask(loop, c, "GET", "/readyz?verbose"), 200);
     CHECK_INT(ask(loop, c, "GET", "/metrics"), 200);
-    CHECK_Z(t.type, METRICS_CONTENT_TYPE);
+    CHECK_Z(t.type, metrics_content_types[METRICS_TEXT]);
     CHECK(str_find(buf_view(&t.body), S("\nkruntimes_build_info{")) > 0);
     CHECK_INT(ask(loop, c, "HEAD", "/metrics"), 200);
     CHECK_INT(t.body.n, 0);
