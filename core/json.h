@@ -40,6 +40,8 @@ bool json_i64(struct json_cur *, int64_t *out);
  * Keys with escapes are not found. */
 struct str json_find(struct str object, const char *key);
 struct str json_find_path(struct str object, const char *const *keys, size_t n);
+/* Several of them in one pass: out[i] is what json_find gives for keys[i]. */
+void json_pick(struct str object, const char *const *keys, struct str *out, size_t n);
 /* The string at a raw value; p NULL when it isn't one. */
 struct str json_str_of(struct str raw, struct arena *);
 

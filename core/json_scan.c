@@ -453,20 +453,29 @@ bool json_i64(struct json_cur *c, int64_t *out)
     return number && (str_i64(raw, out) || odd_number(raw, out));
 }
 
-struct str json_find(struct str object, const char *key)
+void json_pick(struct str object, const char *const *keys, struct str *out, size_t n)
 {
     struct json_cur c = json_begin(object);
-    struct str found = { NULL, 0 }, want = str_of(key);
-    if (json_kind(&c) != JSON_OBJECT) return found;
+    for (size_t i = 0; i < n; i++) out[i] = (struct str){ NULL, 0 };
+    if (!object.p || json_kind(&c) != JSON_OBJECT) return;
     json_enter(&c);
     while (advance(&c, '}')) {
-        struct str raw = json_raw(&c);
-        bool hit = raw.n == want.n + 2 && !memcmp(raw.p + 1, want.p, want.n);
+        struct str key = json_raw(&c);
         c.at = skip_space(c.at, c.end);
         c.at = skip_space(c.at + 1, c.end);
-        raw = json_raw(&c);
-        if (hit) found = raw;
+        struct str value = json_raw(&c);
+        for (size_t i = 0; i < n; i++)
+            if (!strncmp(keys[i], key.p + 1, key.n - 2) && !keys[i][key.n - 2]) {
+                out[i] = value;
+                break;
+            }
     }
+}
+
+struct str json_find(struct str object, const char *key)
+{
+    struct str found;
+    json_pick(object, &key, &found, 1);
     return found;
 }
 

@@ -65,10 +65,16 @@ static struct known *known_add(struct informer *inf, struct str key)
     return n;
 }
 
-static struct str key_of(struct str meta, struct arena *a, bool namespaced)
+/* What the metadata of an object says of it. */
+struct identity { struct str key, name, version; };
+
+static struct identity identity_of(struct str meta, struct arena *a, bool namespaced)
 {
-    struct str name = json_str_of(json_find(meta, "name"), a), ns = json_str_of(json_find(meta, "namespace"), a);
-    return namespaced && ns.n ? arena_join(a, (struct str[]){ ns, S("/"), name }, 3) : name;
+    static const char *const keys[] = { "name", "namespace", "resourceVersion" };
+    struct str raw[LEN(keys)];
+    json_pick(meta, keys, raw, LEN(keys));
+    struct str name = json_str_of(raw[0], a), ns = json_str_of(raw[1], a);
+    return (struct identity){ namespaced && ns.n ? arena_join(a, (struct str[]){ ns, S("/"), name }, 3) : name, name, json_str_of(raw[2], a) };
 }
 
 static void keep_version(struct informer *inf, struct str version)
@@ -79,19 +85,18 @@ static void keep_version(struct informer *inf, struct str version)
     buf_str(&inf->version, version);
 }
 
-static void set(struct informer *inf, struct str json, struct str meta, struct arena *a)
+static void set(struct informer *inf, struct str json, const struct identity *is)
 {
-    struct str key = key_of(meta, a, inf->r->namespaced), version = json_str_of(json_find(meta, "resourceVersion"), a);
-    struct known *n = map_get(&inf->known, key);
-    uint64_t hash = str_hash(version);
-    if (!key.n)
+    struct known *n = map_get(&inf->known, is->key);
+    uint64_t hash = str_hash(is->version);
+    if (!is->key.n)
         return;
     if (n && n->version == hash) {
         n->seen = inf->generation;                /* the list shows what is known already */
         return;
     }
     if (!n)
-        n = known_add(inf, key);
+        n = known_add(inf, is->key);
     n->version = hash;
     n->seen = inf->generation;
     inf->user.set(inf->user.ctx, known_key(n), json);
@@ -156,50 +161,56 @@ static void go_on(struct informer *inf, const struct kr_err *e)
 
 /* ---- watch ------------------------------------------------------------------------------------------------------- */
 
+enum { ADDED, MODIFIED, DELETED, BOOKMARK, ERROR, NTYPES };
+struct event { int type; struct str object; struct identity is; };
+
 /* An event of this kind of object, with a key and a version. The core kinds' bookmarks name their kind too. */
-static int check_event(struct informer *inf, struct str line, struct arena *a, struct kr_err *e)
+static int read_event(struct informer *inf, struct str line, struct event *ev, struct arena *a, struct kr_err *e)
 {
+    static const char *const types[] = { "ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR" };
+    static const char *const members[] = { "type", "object" }, *const parts[] = { "kind", "metadata" };
+    struct str member[LEN(members)], part[LEN(parts)];
     if (json_scan(line, e) < 0)
         return kr_wrap(e, "the watch of %s", inf->r->plural);
-    struct str type = json_str_of(json_find(line, "type"), a), object = json_find(line, "object"), kind = json_str_of(json_find(object, "kind"), a);
-    static const char *const types[] = { "ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR" };
-    size_t i = 0;
-    while (i < LEN(types) && !str_is(type, types[i]))
-        i++;
-    if (i == LEN(types) || (i < 4 && kind.p && !str_is(kind, inf->r->kind)))
+    json_pick(line, members, member, LEN(members));
+    json_pick(member[1], parts, part, LEN(parts));
+    struct str type = json_str_of(member[0], a), kind = json_str_of(part[0], a);
+    *ev = (struct event){ .object = member[1], .is = identity_of(part[1], a, inf->r->namespaced) };
+    while (ev->type < NTYPES && !str_is(type, types[ev->type]))
+        ev->type++;
+    if (ev->type == NTYPES || (ev->type != ERROR && kind.p && !str_is(kind, inf->r->kind)))
         return kr_fail(e, KR_PROTOCOL, "the watch of %s: an event that is none", inf->r->plural);
-    struct str meta = json_find(object, "metadata");
-    if (i < 4 && !json_str_of(json_find(meta, "resourceVersion"), a).n)
+    if (ev->type != ERROR && !ev->is.version.n)
         return kr_fail(e, KR_PROTOCOL, "the watch of %s: an object without a version", inf->r->plural);
-    return i < 3 && !json_str_of(json_find(meta, "name"), a).n ? kr_fail(e, KR_PROTOCOL, "the watch of %s: an object without a name", inf->r->plural) : 0;
+    return ev->type < BOOKMARK && !ev->is.name.n ? kr_fail(e, KR_PROTOCOL, "the watch of %s: an object without a name", inf->r->plural) : 0;
 }
 
 static void take_line(struct informer *inf, struct str line)
 {
     struct kr_err e = { 0 };
     AUTO_ARENA struct arena a = { .limit = 65536 };
-    if (check_event(inf, line, &a, &e) < 0) {
+    struct event ev;
+    if (read_event(inf, line, &ev, &a, &e) < 0) {
         inf->relist = true;
         kube_close_stream(TAKE(inf->watch));
         wait_some(inf, &e);
         return;
     }
-    struct str type = json_str_of(json_find(line, "type"), &a), object = json_find(line, "object"), meta = json_find(object, "metadata");
-    if (str_is(type, "ERROR")) {
+    if (ev.type == ERROR) {
         int64_t code = 0;
-        str_i64(json_find(object, "code"), &code);
-        kube_status_error((int)code, object, &e, NULL);
+        str_i64(json_find(ev.object, "code"), &code);
+        kube_status_error((int)code, ev.object, &e, NULL);
         inf->relist = true;
         kube_close_stream(TAKE(inf->watch));
         go_on(inf, code == 410 ? NULL : &e);
         return;
     }
     inf->wait_us = WAIT_MIN_US;
-    keep_version(inf, json_str_of(json_find(meta, "resourceVersion"), &a));
-    if (str_is(type, "ADDED") || str_is(type, "MODIFIED"))
-        set(inf, object, meta, &a);
-    else if (str_is(type, "DELETED"))
-        gone(inf, key_of(meta, &a, inf->r->namespaced), object);
+    keep_version(inf, ev.is.version);
+    if (ev.type == ADDED || ev.type == MODIFIED)
+        set(inf, ev.object, &ev.is);
+    else if (ev.type == DELETED)
+        gone(inf, ev.is.key, ev.object);
 }
 
 static void on_line(void *ctx, struct str line)
@@ -297,9 +308,8 @@ static void list_failed(struct informer *inf, const struct kube_result *r, const
 }
 
 /* False: not all of it can be taken for what the server has. */
-static bool take_items(struct informer *inf, struct str body)
+static bool take_items(struct informer *inf, struct str items)
 {
-    struct str items = json_find(body, "items");
     struct json_cur cur = json_begin(items);
     if (!items.p || str_is(items, "null"))
         return items.p;                           /* an empty list may come as null */
@@ -309,7 +319,8 @@ static bool take_items(struct informer *inf, struct str body)
     while (!inf->closed && json_item(&cur)) {
         AUTO_ARENA struct arena item = { .limit = 65536 };
         struct str json = json_raw(&cur);
-        set(inf, json, json_find(json, "metadata"), &item);
+        struct identity is = identity_of(json_find(json, "metadata"), &item, inf->r->namespaced);
+        set(inf, json, &is);
     }
     return true;
 }
@@ -322,8 +333,11 @@ static void take_list(struct informer *inf, const struct kube_result *r)
         list_failed(inf, r, r->error);
         return;
     }
-    struct str meta = json_find(r->body, "metadata"), version = json_str_of(json_find(meta, "resourceVersion"), &a);
-    if (!version.n || !take_items(inf, r->body)) {
+    static const char *const members[] = { "metadata", "items" };
+    struct str member[LEN(members)];
+    json_pick(r->body, members, member, LEN(members));
+    struct str meta = member[0], version = json_str_of(json_find(meta, "resourceVersion"), &a);
+    if (!version.n || !take_items(inf, member[1])) {
         kr_fail(&e, KR_PROTOCOL, "the API server's list of %s has no %s", inf->r->plural, version.n ? "items" : "version");
         list_failed(inf, r, &e);
         return;

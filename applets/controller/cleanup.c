@@ -26,12 +26,14 @@ static ptrdiff_t finalizer_of(const struct object_meta *m)
     return -1;
 }
 
-struct str cleanup_group(struct str run, struct arena *a)
+struct str cleanup_group(struct str metadata, struct str status, struct arena *a)
 {
-    static const char *const store[] = { "status", "artifactStore" }, *const deleted[] = { "metadata", "deletionTimestamp" }, *const list[] = { "metadata", "finalizers" };
-    if (!json_find_path(run, deleted, 2).p || str_find(json_find_path(run, list, 2), S("\"" FINALIZER "\"")) < 0)
+    static const char *const keys[] = { "deletionTimestamp", "finalizers" };
+    struct str meta[LEN(keys)];
+    json_pick(metadata, keys, meta, LEN(keys));
+    if (!meta[0].p || str_find(meta[1], S("\"" FINALIZER "\"")) < 0)
         return S("");
-    struct str text = json_find_path(run, store, 2);
+    struct str text = json_find(status, "artifactStore");
     if (!text.p)
         return S("none");                         /* nothing was uploaded: the snapshot comes first */
     uint64_t hash = UINT64_C(14695981039346656037);

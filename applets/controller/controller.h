@@ -61,8 +61,8 @@ struct cleanup_view {
     void *ctx;
 };
 int cleanup_plan(const struct cleanup_view *, const struct runtime_config *, struct plan *, struct kr_err *);
-/* By the store in its status; empty: this Run waits for no clean-up. */
-struct str cleanup_group(struct str run, struct arena *);
+/* Of a Run with this metadata and status (p NULL: none), by the store that it names; empty: it waits for no clean-up. */
+struct str cleanup_group(struct str metadata, struct str status, struct arena *);
 
 /* ---- gc.c -------------------------------------------------------------------------------------------------------- */
 /* When it ended, wall clock µs, if it is a finished Run that may be deleted; else 0: it is active, being deleted, or owned. */

@@ -187,16 +187,18 @@ static void note_history(struct store *s, struct indexed *x, struct str phase, s
 
 static void note_run(struct store *s, struct indexed *x, struct str json, struct arena *a)
 {
-    static const char *const runtime[] = { "spec", "runtime" }, *const pod[] = { "status", "assignedPod" }, *const phase[] = { "status", "phase" };
-    struct str p = json_str_of(json_find_path(json, phase, 2), a);
+    static const char *const parts[] = { "metadata", "spec", "status" }, *const states[] = { "phase", "assignedPod" };
+    struct str part[LEN(parts)], state[LEN(states)];
+    json_pick(json, parts, part, LEN(parts));
+    json_pick(part[2], states, state, LEN(states));
+    struct str p = json_str_of(state[0], a);
     bool active = str_is(p, "Scheduled") || str_is(p, "Running");
-    file_under(s, x, BY_RUNTIME, active ? json_str_of(json_find_path(json, runtime, 2), a) : S(""), a);
-    file_under(s, x, BY_POD, active ? json_str_of(json_find_path(json, pod, 2), a) : S(""), a);
-    file_under(s, x, BY_CLEAN, active ? S("") : cleanup_group(json, a), a);
+    file_under(s, x, BY_RUNTIME, active ? json_str_of(json_find(part[1], "runtime"), a) : S(""), a);
+    file_under(s, x, BY_POD, active ? json_str_of(state[1], a) : S(""), a);
+    file_under(s, x, BY_CLEAN, active ? S("") : cleanup_group(part[0], part[2], a), a);
     struct kr_err e = { 0 };
-    struct str owners = json_find(json_find(json, "metadata"), "ownerReferences");
     bool terminal = run_phase_is_terminal(p);
-    struct run *r = terminal || owners.p ? model_decode(run, json, a, &e) : NULL;
+    struct run *r = terminal || json_find(part[0], "ownerReferences").p ? model_decode(run, json, a, &e) : NULL;
     struct str flow = r ? workflow_of(&r->metadata, true) : S("");
     note_child(s, x, flow, terminal, a);
     struct note *note = note_of(s->c, RUNS, x);

@@ -36,7 +36,7 @@ static char *below(struct str uid, const char *sub, char out[UID_MAX + 32])
 /* Their names, how many entries each begins with, and what of ours may lie in it. */
 static const struct { const char *name; int entries; const char *ours; } folders[WORKSPACE_FOLDERS] = {
     { "work", 0, "work/script" }, { "out", 1, "out/outputs" }, { "out/artifacts", 0, NULL }, { "home", 0, NULL }, { "tmp", 0, NULL } };
-enum { TOP_ENTRIES = 4 };
+enum { TOP_ENTRIES = 4, ARTIFACTS = 2 };
 
 static char *spare_name(int i, char out[32])
 {
@@ -73,6 +73,12 @@ static struct timespec mark_of(const struct stat *st, const struct timespec *now
     return before && c.tv_nsec % 1000000 ? c : none;
 }
 
+/* Nobody has changed it since it was seen to be empty. */
+static bool is_as_seen(const struct stat *st, const struct timespec *seen)
+{
+    return seen->tv_nsec && seen->tv_nsec == st->st_ctim.tv_nsec && seen->tv_sec == st->st_ctim.tv_sec;
+}
+
 /* One folder below `top`, emptied of what is ours. *seen: its mark, made anew where it has to be looked through. */
 static bool folder_is_clean(int top, size_t i, struct timespec *seen)
 {
@@ -80,7 +86,7 @@ static bool folder_is_clean(int top, size_t i, struct timespec *seen)
     struct timespec now;
     if (fstatat(top, folders[i].name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_as_made(&st))
         return false;
-    if (seen->tv_nsec && seen->tv_nsec == st.st_ctim.tv_nsec && seen->tv_sec == st.st_ctim.tv_sec)
+    if (is_as_seen(&st, seen))
         return true;
     if (folders[i].ours)
         unlinkat(top, folders[i].ours, 0);
@@ -201,7 +207,11 @@ int read_outputs(struct task *t, struct kr_err *e)
 bool has_artifacts(const struct task *t)
 {
     char name[UID_MAX + 32];
-    AUTO_CLOSE int fd = openat(t->d->workspace_fd, below(t->uid, "out/artifacts", name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    below(t->uid, folders[ARTIFACTS].name, name);
+    if (fstatat(t->d->workspace_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) && is_as_seen(&st, &t->seen_empty[ARTIFACTS]))
+        return false;
+    AUTO_CLOSE int fd = openat(t->d->workspace_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno != ENOENT;                   /* something else stands there: told when it is to be collected */
     return count_entries(fd, 0) > 0;

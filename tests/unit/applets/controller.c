@@ -168,7 +168,7 @@ static void play_cleanup(struct story *s)
     for (struct json *j = json_first(json_get(s->in, "runs")); j && n < LEN(list); j = json_next(j)) {
         AUTO_BUF struct buf b = { .max = 1 << 20 };
         json_print(&b, j);
-        struct str run = arena_str(&s->a, buf_view(&b)), g = cleanup_group(run, &s->a);
+        struct str run = arena_str(&s->a, buf_view(&b)), g = cleanup_group(json_find(run, "metadata"), json_find(run, "status"), &s->a);
         group = group.p ? group : g;
         buf_fmt(&s->out, "%.*s: %s\n", SFMT(json_string(json_get(json_get(j, "metadata"), "name"))), !g.n ? "waits for none" : str_eq(g, group) ? "waits" : "another group");
         if (g.n && str_eq(g, group))

@@ -95,6 +95,21 @@ TEST(the_cursor_walks)
     CHECK(!json_find(text, "z").p);
 }
 
+TEST(several_members_in_one_pass)
+{
+    static const char *const keys[] = { "a", "none", "b", "ab" };
+    struct str got[LEN(keys)];
+    json_pick(S("{\"b\":1, \"ab\" : {\"a\":\"}\"},\"a\":[\"b\"],\"b\":2,\"a\\n\":0}"), keys, got, LEN(keys));
+    CHECK_STR(got[0], S("[\"b\"]"));
+    CHECK(!got[1].p);
+    CHECK_STR(got[2], S("2"));                    /* the last one wins */
+    CHECK_STR(got[3], S("{\"a\":\"}\"}"));
+    json_pick(S("[1]"), keys, got, LEN(keys));
+    CHECK(!got[0].p && !got[3].p);
+    json_pick((struct str){ 0 }, keys, got, LEN(keys));
+    CHECK(!got[0].p);
+}
+
 TEST(whole_numbers_of_every_spelling)
 {
     static const struct { const char *text; bool ok; int64_t want; } T[] = {
