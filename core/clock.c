@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 #include <time.h>
+#include <stdio.h>
 
 static int64_t read_clock(clockid_t id)
 {
@@ -166,6 +167,28 @@ bool time_parse(struct str s, int64_t *wall_us)
     tm.tm_mon--;
     *wall_us = ((int64_t)timegm(&tm) - off) * 1000000 + us;
     return true;
+}
+
+/* ---- HTTP ---- */
+static const char day_names[] = "SunMonTueWedThuFriSat", month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
+void time_print_http(char out[TIME_HTTP], int64_t wall_us)
+{
+    time_t s = (time_t)(wall_us / 1000000);
+    struct tm tm;
+    gmtime_r(&s, &tm);
+    snprintf(out, TIME_HTTP, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", day_names + 3 * tm.tm_wday, (unsigned)tm.tm_mday % 100, month_names + 3 * tm.tm_mon,
+             (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
+}
+
+bool time_parse_http(struct str s, int64_t *wall_us)
+{
+    char text[32];
+    int month = 0;
+    if (s.n != TIME_HTTP - 1 || s.p[3] != ',' || !str_ends(s, S(" GMT"))) return false;
+    while (month < 12 && memcmp(month_names + 3 * month, s.p + 8, 3) != 0) month++;
+    snprintf(text, sizeof text, "%.4s-%02d-%.2sT%.8sZ", s.p + 12, month + 1, s.p + 5, s.p + 17);
+    return month < 12 && time_parse(str_of(text), wall_us);
 }
 
 /* ---- durations as Go prints them ---- */

@@ -29,6 +29,10 @@ enum { TIME_TEXT = 28 };
 void time_print(char out[TIME_TEXT], int64_t wall_us);       /* metav1.Time: 2026-01-02T03:04:05Z */
 void time_print_micro(char out[TIME_TEXT], int64_t wall_us); /* metav1.MicroTime: 2026-01-02T03:04:05.123456Z */
 bool time_parse(struct str s, int64_t *wall_us);             /* either, and any offset; false when it isn't one */
+/* The date of HTTP (RFC 9110 5.6.7): "Sun, 06 Nov 1994 08:49:37 GMT"; other forms are not read. */
+enum { TIME_HTTP = 30 };
+void time_print_http(char out[TIME_HTTP], int64_t wall_us);
+bool time_parse_http(struct str s, int64_t *wall_us);
 bool duration_parse(struct str s, int64_t *us);              /* "1.5s", "1m30s", "100ms", "5µs" (api: backoff); false beyond int64 or empty */
 /* A duration for people, two units at most, as kubectl has it: 45s, 3m20s, 25m, 2h5m, 3d4h, 40d. */
 enum { AGE_TEXT = 32 };

@@ -37,7 +37,7 @@ struct kube_call {
     char *method, *path, *content_type, *accept;
     const char *kind;
     struct buf body, answer;
-    int64_t deadline_us;
+    int64_t deadline_us, date_us;
     struct timer again;
     int status, waits, retry_after_s;
     bool reauthorized, unfenced;
@@ -296,6 +296,7 @@ static void on_head(struct hcall *h, int status, struct http_fields f)
     int64_t seconds;
     q->status = status;
     q->retry_after_s = 0;
+    time_parse_http(http_get(f, "date"), &q->date_us);
     if (str_i64(http_get(f, "retry-after"), &seconds) && seconds > 0)
         q->retry_after_s = seconds > MAX_RETRY_AFTER_S ? MAX_RETRY_AFTER_S : (int)seconds;
 }
@@ -321,7 +322,7 @@ static void on_end(struct hcall *h, struct http_fields trailers)
     (void)trailers;
     struct kube_call *q = hcall_ctx(h);
     struct kr_err e = { 0 };
-    struct kube_result r = { .status = q->status, .body = buf_view(&q->answer) };
+    struct kube_result r = { .status = q->status, .body = buf_view(&q->answer), .date_us = q->date_us };
     KUBE_FAILPOINT(q->method, q->path, "after");
     q->call = NULL;
     if (q->answer.failed)

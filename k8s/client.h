@@ -32,6 +32,7 @@ struct kube_result {
     int status;                                   /* HTTP; 0 when there was no answer */
     struct str body;                              /* checked JSON on success */
     const struct kr_err *error;                   /* NULL on success */
+    int64_t date_us;                              /* the server's clock when it answered, whole seconds; 0: it did not say */
     bool causes;                                  /* the refusal lists what is wrong with the object: trying again is useless */
 };
 struct kube_user { void (*done)(void *ctx, const struct kube_result *); void *ctx; };

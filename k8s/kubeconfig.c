@@ -131,6 +131,26 @@ static int read_cluster(struct kube_reading *r, struct str cluster, struct kr_er
 
 /* ---- contexts ---------------------------------------------------------------------------------------------------- */
 
+/* Refuses a name that no file has; tells those there are. */
+static int no_such(struct kube_reading *r, const char *list, const char *what, struct str name, struct kr_err *e)
+{
+    AUTO_BUF struct buf there = { .max = 240 };
+    for (size_t i = 0; i < r->nfiles; i++) {
+        struct str all = json_find(r->files[i].root, list);
+        struct json_cur c = all.p ? json_begin(all) : (struct json_cur){ 0 };
+        if (!all.p || json_kind(&c) != JSON_ARRAY)
+            continue;
+        for (json_enter(&c); json_item(&c);) {
+            struct str one = kube_text(json_raw(&c), "name", r->a);
+            buf_fmt(&there, "%s\"%.*s\"", there.n ? ", " : "", SFMT(one));
+        }
+    }
+    if (!there.n)
+        return kr_fail(e, KR_NOT_FOUND, "%s: there is no %s \"%.*s\", nor any other", r->files[0].path, what, SFMT(name));
+    return kr_fail(e, KR_NOT_FOUND, "%s: there is no %s \"%.*s\": there %s%.*s%s", r->files[0].path, what, SFMT(name), there.failed ? "are many: " : "is ",
+                   SFMT(buf_view(&there)), there.failed ? " and others" : "");
+}
+
 /* The context's cluster, user and namespace, unless the flags name others. */
 static int pick(struct kube_reading *r, const struct kube_flags *f, struct str *cluster, struct str *user, struct kr_err *e)
 {
@@ -140,7 +160,7 @@ static int pick(struct kube_reading *r, const struct kube_flags *f, struct str *
     if (c->context.n) {
         struct str ctx = named(r, "contexts", c->context, "context");
         if (!ctx.p)
-            return kr_fail(e, KR_NOT_FOUND, "%s: there is no context \"%.*s\"", r->path, SFMT(c->context));
+            return no_such(r, "contexts", "context", c->context, e);
         *cluster = kube_text(ctx, "cluster", r->a);
         *user = kube_text(ctx, "user", r->a);
         c->ns = kube_text(ctx, "namespace", r->a);
@@ -164,10 +184,10 @@ static int read_config(struct kube_reading *r, const struct kube_flags *f, struc
     if (cluster.p && read_cluster(r, cluster, e) < 0)
         return -1;
     if (!cluster.p && (cluster_name.n || !f->server.n))
-        return kr_fail(e, KR_NOT_FOUND, "%s: there is no cluster \"%.*s\"", r->files[0].path, SFMT(cluster_name));
+        return no_such(r, "clusters", "cluster", cluster_name, e);
     struct str user = user_name.n ? named(r, "users", user_name, "user") : (struct str){ 0 };
     if (user_name.n && !user.p)
-        return kr_fail(e, KR_NOT_FOUND, "%s: there is no user \"%.*s\"", r->files[0].path, SFMT(user_name));
+        return no_such(r, "users", "user", user_name, e);
     return user.p && !f->token.n ? kube_read_user(r, user, cluster, e) : 0;
 }
 

@@ -117,7 +117,7 @@ static void send_reply(struct held *h)
 {
     struct api_reply *r = &h->reply;
     struct http_field f[12];
-    char retry[16];
+    char retry[16], date[TIME_HTTP];
     size_t n = 0;
     if (!h->r)
         return;
@@ -137,6 +137,10 @@ static void send_reply(struct held *h)
     if (r->retry_after_s) {
         snprintf(retry, sizeof retry, "%d", r->retry_after_s);
         f[n++] = (struct http_field){ S("retry-after"), str_of(retry) };
+    }
+    if (str_is(hreq_path(h->r), "/version")) {            /* who compares clocks asks here; elsewhere a date would only cost */
+        time_print_http(date, loop_wall_us(h->s->api->loop));
+        f[n++] = (struct http_field){ S("date"), str_of(date) };
     }
     AUTO_ARENA struct arena a = { .limit = 262144 };
     struct str rest = buf_view(&r->warnings);

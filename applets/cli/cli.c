@@ -45,8 +45,12 @@ static int find_config(struct kube_config *kc, struct kr_err *e)
     const struct kube_flags *f = &o.kube;
     if (kube_config_find(kc, f, e) == 0)
         return 0;
-    if (e->code != KR_NOT_FOUND || f->kubeconfig.n || f->context.n || f->cluster.n || f->user.n || f->server.n || !local_kubeconfig(path))
+    if (e->code != KR_NOT_FOUND || f->kubeconfig.n || f->context.n || f->cluster.n || f->user.n || f->server.n)
         return -1;
+    if (!local_kubeconfig(path)) {
+        struct kr_err why = *e;
+        return getenv("KUBECONFIG") ? -1 : kr_fail(e, why.code, "%s; give one, or start an instance on this machine: kruntimes local up", why.msg);
+    }
     *e = (struct kr_err){ 0 };
     if (kube_config_load(kc, path, S(""), e) < 0)
         return -1;
@@ -67,6 +71,8 @@ int cli_open(struct cli *c, struct kr_err *e)
     c->kube = kube_new(c->loop, &kc, agent, e);
     struct str ns = o.ns.n ? o.ns : kc.ns;
     c->own_ns = xstrndup(ns.p, ns.n);
+    c->context = xstrndup(kc.context.n ? kc.context.p : "", kc.context.n);
+    c->source = xstrndup(kc.source.n ? kc.source.p : "", kc.source.n);
     c->ns = cli_list.all ? S("") : str_of(c->own_ns);
     kube_config_free(&kc);
     if (c->kube)
@@ -81,17 +87,20 @@ void cli_close(struct cli *c)
     if (c->loop)
         loop_free(c->loop);
     free(c->own_ns);
+    free(c->context);
+    free(c->source);
     *c = (struct cli){ 0 };
 }
 
 /* ---- one request ------------------------------------------------------------------------------------------------- */
 
-struct waiting { bool done; struct buf *body; struct kr_err e; };
+struct waiting { bool done; struct buf *body; int64_t date_us; struct kr_err e; };
 
 static void answered(void *ctx, const struct kube_result *r)
 {
     struct waiting *w = ctx;
     w->done = true;
+    w->date_us = r->date_us;
     if (r->error)
         w->e = *r->error;
     else if (w->body)
@@ -100,7 +109,7 @@ static void answered(void *ctx, const struct kube_result *r)
 
 static bool is_done(void *ctx) { return ((struct waiting *)ctx)->done; }
 
-int cli_call(struct cli *c, const struct kube_request *q, struct buf *body, struct kr_err *e)
+int cli_ask(struct cli *c, const struct kube_request *q, struct buf *body, int64_t *date_us, struct kr_err *e)
 {
     struct waiting w = { .body = body };
     if (body && !body->max)
@@ -110,9 +119,19 @@ int cli_call(struct cli *c, const struct kube_request *q, struct buf *body, stru
         kube_cancel(call);
         return kr_fail(e, KR_CANCELLED, "interrupted");
     }
+    if (date_us)
+        *date_us = w.date_us;
     if (!w.e.code)
         return 0;
     *e = w.e;
+    return -1;
+}
+
+int cli_call(struct cli *c, const struct kube_request *q, struct buf *body, struct kr_err *e)
+{
+    if (cli_ask(c, q, body, NULL, e) == 0)
+        return 0;
+    cli_advise(c, e);
     return -1;
 }
 

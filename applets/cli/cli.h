@@ -13,7 +13,7 @@ struct cli {
     struct kube *kube;
     struct rnd rnd;
     struct str ns;                                /* the one to work in; empty with --all-namespaces */
-    char *own_ns;
+    char *own_ns, *context, *source;              /* context and file of the kubeconfig, for messages */
 };
 extern const struct opt cli_opts[];               /* --kubeconfig, --context, --namespace */
 /* What get and list take: the same words mean the same everywhere. */
@@ -26,6 +26,11 @@ void cli_close(struct cli *);
 
 /* One request, waited for. On success *body (may be NULL) has the answer. */
 int cli_call(struct cli *, const struct kube_request *, struct buf *body, struct kr_err *);
+/* The same without advice in the message of a failure. *date_us (may be NULL) is the server's clock, 0 when it tells none. */
+int cli_ask(struct cli *, const struct kube_request *, struct buf *body, int64_t *date_us, struct kr_err *);
+/* What to do about a failure of a request, one line without a full stop; false when there is nothing to say. */
+bool cli_hint(const struct cli *, const struct kr_err *, struct buf *);
+void cli_advise(const struct cli *, struct kr_err *);                        /* puts it behind the message */
 int cli_get(struct cli *, const struct kube_resource *, struct str ns, struct str name, struct buf *body, struct kr_err *);
 
 enum cli_form { FORM_TABLE, FORM_WIDE, FORM_NAME, FORM_JSON, FORM_YAML, FORM_JSONPATH, FORM_COLUMNS };

@@ -51,7 +51,9 @@ static void on_done(void *ctx, const struct run *r, const struct kr_err *e)
     struct watching *w = ctx;
     w->done = true;
     if (e || !r) {
-        fprintf(stderr, "%s: %s\n", w->prog, e ? e->msg : "the Run was deleted");
+        struct kr_err why = e ? *e : (struct kr_err){ 0 };
+        cli_advise(w->c, &why);
+        fprintf(stderr, "%s: %s\n", w->prog, e ? why.msg : "the Run was deleted");
         w->exit = e ? failure_exit_status(e) : EXIT_LOST;
         return;
     }

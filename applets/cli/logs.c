@@ -111,6 +111,8 @@ static int run(struct applet_call *call, struct kr_err *e)
     struct follow *f = follow_run(c.kube, &fc, &c.rnd);
     loop_run_until(c.loop, is_over, &r, INT64_MAX);
     follow_stop(f);
+    if (r.failed)
+        cli_advise(&c, &r.e);
     cli_close(&c);
     if (r.any && r.last != '\n' && isatty(1))
         put(&r, 1, S("\n"));                      /* the prompt is not glued to it */

@@ -375,7 +375,7 @@ static int tell(struct explaining *x, struct buf *b, bool *over, struct kr_err *
 {
     AUTO_ARENA struct arena a = { .limit = OBJECT_ARENA };
     AUTO_BUF struct buf body = { .max = LIMIT_KUBE_ANSWER };
-    char age[32];
+    char age[AGE_TEXT];
     struct str json = object_of(x, RUNS, x->name);
     if (!json.p && cli_get(x->c, &kube_runs, x->ns, x->name, &body, e) < 0)
         return -1;
@@ -425,6 +425,7 @@ static int follow(struct explaining *x, struct kr_err *e)
             return x->interrupted ? 0 : kr_fail(e, KR_CANCELLED, "interrupted");
         if (!is_synced(x)) {
             *e = x->e;
+            cli_advise(x->c, e);
             return -1;
         }
         x->changed = false;

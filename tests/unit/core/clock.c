@@ -51,3 +51,15 @@ TEST(ages_have_two_units_at_most)
         CHECK_Z(text, T[i].text);
     }
 }
+
+TEST(dates_of_http)
+{
+    char text[TIME_HTTP];
+    int64_t us = 0;
+    time_print_http(text, 784111777 * INT64_C(1000000) + 999999);
+    CHECK_Z(text, "Sun, 06 Nov 1994 08:49:37 GMT");
+    CHECK(time_parse_http(S("Sun, 06 Nov 1994 08:49:37 GMT"), &us) && us == 784111777 * INT64_C(1000000));
+    CHECK(time_parse_http(S("Thu, 29 Feb 2024 23:59:59 GMT"), &us) && !time_parse_http(S("Thu, 29 Feb 2023 23:59:59 GMT"), &us));
+    CHECK(!time_parse_http(S("Sun, 06 Nov 1994 08:49:37 UTC"), &us) && !time_parse_http(S("Sun, 06 nov 1994 08:49:37 GMT"), &us));
+    CHECK(!time_parse_http(S("Sunday, 06-Nov-94 08:49:37 GMT"), &us) && !time_parse_http(S("Sun, 06 Nov 1994 08:49:37 GM"), &us) && !time_parse_http(S(""), &us));
+}
