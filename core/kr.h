@@ -60,6 +60,9 @@ void *xmalloc(size_t n);                 /* these three abort with one line on s
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n);
 char *xstrndup(const char *p, size_t n);
+/* For objects that come and go with each request: what the last one had is kept for the next. Not zeroed; freed with the same n. */
+void *xblock(size_t n);
+void xblock_free(void *p, size_t n);     /* NULL is fine */
 
 static inline void kr_freep(void *p) { free(*(void **)p); }
 void kr_closep(int *fd);

@@ -37,7 +37,7 @@ struct arena_block {
     _Alignas(16) char mem[];
 };
 
-/* What arenas and buffers are made of. Blocks of the usual sizes (powers of two) are kept for the next one: the C library
+/* What arenas, buffers and xblock are made of. Blocks of the usual sizes (powers of two) are kept for the next one: the C library
  * would hand their pages back to the kernel and fetch them anew for each request. A build with AddressSanitizer keeps none,
  * so that it sees stale views. Every block has room for an arena's head beside `cap` bytes. */
 enum { SPARE_LEAST = 256, SPARE_MOST = 65536, SPARE_SIZES = 9, SPARE_BYTES = 131072 };
@@ -76,6 +76,18 @@ static void block_put(void *p, size_t cap)
     spares[i].n++;
 }
 
+#ifdef __SANITIZE_ADDRESS__
+void *xblock(size_t n) { return xmalloc(n); }
+void xblock_free(void *p, size_t n) { (void)n, free(p); }
+#else
+static size_t block_size(size_t n)
+{
+    return n <= SPARE_LEAST ? SPARE_LEAST : n > SPARE_MOST ? n : (size_t)1 << (8 * sizeof n - (size_t)__builtin_clzl(n - 1));
+}
+void *xblock(size_t n) { return block_get(block_size(n)); }
+void xblock_free(void *p, size_t n) { if (p) block_put(p, block_size(n)); }
+#endif
+
 /* ---- buf ---- */
 static void grow(struct buf *b, size_t cap)
 {
@@ -104,11 +116,31 @@ void *buf_room(struct buf *b, size_t n)
     return b->p + b->n;
 }
 
+/* What is appended is mostly shorter than what it takes musl's memcpy to begin: two pieces that may overlap need no loop. */
+static void copy(char *to, const char *from, size_t n)
+{
+    if (n > 32) {
+        memcpy(to, from, n);
+    } else if (n >= 16) {
+        memcpy(to, from, 16);
+        memcpy(to + n - 16, from + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + n - 8, from + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + n - 4, from + n - 4, 4);
+    } else {
+        for (size_t i = 0; i < n; i++) to[i] = from[i];
+    }
+}
+
 void buf_add(struct buf *b, const void *p, size_t n)
 {
-    char *to = buf_room(b, n);
-    if (!to) return;
-    if (n) memcpy(to, p, n);
+    if (b->failed || n > b->max - b->n || b->cap - b->n < n + 1) {
+        if (!buf_room(b, n)) return;
+    }
+    copy(b->p + b->n, p, n);
     b->n += n;
     b->p[b->n] = 0;
 }

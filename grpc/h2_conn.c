@@ -26,9 +26,9 @@ uint32_t h2_u32(const char *p)
 
 void h2_frame_head(struct buf *b, size_t n, unsigned type, unsigned flags, uint32_t stream)
 {
-    char p[5] = { (char)(n >> 16), (char)(n >> 8), (char)n, (char)type, (char)flags };
-    buf_add(b, p, 5);
-    h2_put_u32(b, stream);
+    char p[FRAME_HEAD] = { (char)(n >> 16), (char)(n >> 8), (char)n, (char)type, (char)flags,
+                           (char)(stream >> 24), (char)(stream >> 16), (char)(stream >> 8), (char)stream };
+    buf_add(b, p, sizeof p);
 }
 
 /* ---- streams ----------------------------------------------------------------------------------------------------- */
@@ -62,7 +62,7 @@ struct h2_stream *h2_stream_new(struct h2 *c, uint32_t id, bool by_peer)
 {
     if (c->n >= c->cap)
         grow(c);
-    struct h2_stream *s = xcalloc(1, sizeof *s);
+    struct h2_stream *s = xblock(sizeof *s);
     *s = (struct h2_stream){ .id = id, .send_window = c->peer_initial, .recv_window = c->our_initial, .content_length = -1,
                              .out = { .max = LIMIT_H2_STREAM_QUEUE }, .trailers = { .max = LIMIT_H2_HEADER_LIST },
                              .hash_next = c->table[slot(c, id)] };
@@ -99,7 +99,7 @@ void h2_stream_free(struct h2 *c, struct h2_stream *s)
     c->queued -= s->out.n - s->out_at;
     buf_free(&s->out);
     buf_free(&s->trailers);
-    free(s);
+    xblock_free(s, sizeof *s);
 }
 
 void h2_maybe_closed(struct h2 *c, struct h2_stream *s)
@@ -230,8 +230,7 @@ struct h2 *h2_new(const struct h2_config *config)
     *c = (struct h2){ .role = config->role, .in = { .max = LIMIT_H2_INPUT }, .out = { .max = SIZE_MAX / 2 }, .next_local = client ? 1 : 2,
                       .max_peer = config->max_streams ? config->max_streams : LIMIT_H2_STREAMS, .our_max = 100, .send_window = WINDOW_0,
                       .peer_initial = WINDOW_0, .our_initial = window > WINDOW_0 ? window : WINDOW_0, .initial_wanted = window,
-                      .peer_max_frame = MAX_FRAME, .block = { .max = LIMIT_H2_HEADER_BLOCK }, .encoded = { .max = SIZE_MAX / 2 },
-                      .goaway_last = STREAM_MAX, .goaway_told = STREAM_MAX };
+                      .peer_max_frame = MAX_FRAME, .block = { .max = LIMIT_H2_HEADER_BLOCK }, .goaway_last = STREAM_MAX, .goaway_told = STREAM_MAX };
     c->conn_window = whole > WINDOW_0 ? whole : WINDOW_0;
     c->recv_window = c->conn_window;
     c->ready_tail = &c->ready_head;
@@ -258,7 +257,6 @@ void h2_free(struct h2 *c)
     buf_free(&c->in);
     buf_free(&c->out);
     buf_free(&c->block);
-    buf_free(&c->encoded);
     free(c);
 }
 

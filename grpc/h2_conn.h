@@ -51,7 +51,6 @@ struct h2 {
     uint32_t conn_unreturned, peer_max_frame;
     struct buf block;                          /* header block in progress */
     uint32_t block_stream; bool block_end, in_block;
-    struct buf encoded;                        /* header block being sent */
     size_t queued;                             /* data that waits in all streams */
     /* Streams we reset lately: what still comes for them is passed over, DATA as far as their windows reached. */
     struct h2_reset { uint32_t id; int64_t window; } reset[256]; size_t reset_n;

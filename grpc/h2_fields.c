@@ -7,12 +7,12 @@
 
 static bool name_ok(struct str n)
 {
-    static const char marks[] = "!#$%&'*+-.^_`|~";
-    for (size_t i = 0; i < n.n; i++) {
-        char ch = n.p[i];
-        if (!((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || (ch && strchr(marks, ch))))
+    static const bool fine[256] = { ['a' ... 'z'] = true, ['0' ... '9'] = true, ['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true,
+                                    ['&'] = true, ['\''] = true, ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true, ['^'] = true,
+                                    ['_'] = true, ['`'] = true, ['|'] = true, ['~'] = true };
+    for (size_t i = 0; i < n.n; i++)
+        if (!fine[(unsigned char)n.p[i]])
             return false;
-    }
     return n.n > 0;
 }
 
@@ -43,11 +43,8 @@ static bool is_solid(struct str v)
 /* Section 8.2.2. */
 static bool is_connection_field(struct http_field f)
 {
-    static const char *const names[] = { "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade" };
-    for (size_t i = 0; i < LEN(names); i++)
-        if (str_is(f.name, names[i]))
-            return true;
-    return str_is(f.name, "te") && !str_is(f.value, "trailers");
+    return str_is(f.name, "connection") || str_is(f.name, "keep-alive") || str_is(f.name, "proxy-connection") ||
+           str_is(f.name, "transfer-encoding") || str_is(f.name, "upgrade") || (str_is(f.name, "te") && !str_is(f.value, "trailers"));
 }
 
 struct pseudo { struct str method, scheme, path, authority, status, host; };

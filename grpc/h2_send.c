@@ -11,18 +11,25 @@ static size_t queued(const struct h2_stream *s) { return s->out.n - s->out_at; }
 
 static void put_block(struct h2 *c, uint32_t stream, struct http_fields fields, bool end)
 {
-    buf_clear(&c->encoded);
-    hpack_encode(&c->encoder, fields, &c->encoded);
-    struct str rest = buf_view(&c->encoded);
-    bool first = true;
-    do {
-        struct str part = { rest.p, rest.n < c->peer_max_frame ? rest.n : c->peer_max_frame };
-        rest = str_from(rest, part.n);
-        unsigned flags = (rest.n ? 0 : FLAG_END_HEADERS) | (first && end ? FLAG_END_STREAM : 0);
-        h2_frame_head(&c->out, part.n, first ? FRAME_HEADERS : FRAME_CONTINUATION, flags, stream);
+    size_t at = c->out.n;
+    unsigned flags = end ? FLAG_END_STREAM : 0;
+    h2_frame_head(&c->out, 0, FRAME_HEADERS, flags, stream);
+    hpack_encode(&c->encoder, fields, &c->out);
+    size_t n = c->out.n - at - FRAME_HEAD, most = c->peer_max_frame;
+    AUTO_BUF struct buf all = { .max = n };      /* what doesn't fit into one frame */
+    if (n > most) {
+        buf_add(&all, c->out.p + at + FRAME_HEAD + most, n - most);
+        c->out.n -= n - most;
+    }
+    char *head = c->out.p + at;
+    size_t first = n < most ? n : most;
+    head[0] = (char)(first >> 16), head[1] = (char)(first >> 8), head[2] = (char)first;
+    head[4] = (char)(flags | (all.n ? 0 : FLAG_END_HEADERS));
+    for (struct str rest = buf_view(&all), part; rest.n; rest = str_from(rest, part.n)) {
+        part = (struct str){ rest.p, rest.n < most ? rest.n : most };
+        h2_frame_head(&c->out, part.n, FRAME_CONTINUATION, part.n < rest.n ? 0 : FLAG_END_HEADERS, stream);
         buf_str(&c->out, part);
-        first = false;
-    } while (rest.n);
+    }
 }
 
 static void we_ended(struct h2 *c, struct h2_stream *s)
@@ -115,11 +122,34 @@ void h2_make_ready(struct h2 *c, struct h2_stream *s)
     c->ready_tail = &s->ready_next;
 }
 
+static void put_frame(struct h2 *c, struct h2_stream *s, struct str bytes, bool end)
+{
+    h2_frame_head(&c->out, bytes.n, FRAME_DATA, end ? FLAG_END_STREAM : 0, s->id);
+    buf_str(&c->out, bytes);
+    s->moved += bytes.n;
+    s->send_window -= (int64_t)bytes.n;
+    c->send_window -= (int64_t)bytes.n;
+}
+
+/* It fits into one frame, and nobody waits for his turn: it need not wait in its stream. */
+static bool goes_at_once(const struct h2 *c, const struct h2_stream *s, size_t n)
+{
+    return n && !queued(s) && !c->ready_head && c->out.n < OUT_HIGH && n <= MAX_FRAME && n <= c->peer_max_frame && (int64_t)n <= s->send_window &&
+           (int64_t)n <= c->send_window;
+}
+
 bool h2_data(struct h2 *c, uint32_t id, struct str bytes, bool end)
 {
     struct h2_stream *s = h2_find(c, id);
     if (!s || c->dead || s->ended_local || s->end_queued)
         return false;
+    if (goes_at_once(c, s, bytes.n)) {
+        put_frame(c, s, bytes, end);
+        h2_event_add(c, (struct h2_event){ .type = H2_WRITABLE, .stream = id, .user = s->user });
+        if (end)
+            we_ended(c, s);
+        return true;
+    }
     if (s->out_at == s->out.n || s->out_at > OUT_HIGH) {
         buf_drop(&s->out, s->out_at);
         s->out_at = 0;
@@ -165,15 +195,10 @@ static void put_data(struct h2 *c, struct h2_stream *s)
     bool last = n == queued(s), end = last && s->end_queued && !s->has_trailers;
     if (!n && !end && !(last && s->has_trailers))
         return;
-    if (n || end) {
-        h2_frame_head(&c->out, n, FRAME_DATA, end ? FLAG_END_STREAM : 0, s->id);
-        buf_add(&c->out, s->out.p + s->out_at, n);
-    }
+    if (n || end)
+        put_frame(c, s, (struct str){ s->out.p + s->out_at, n }, end);
     s->out_at += n;
-    s->moved += n;
     c->queued -= n;
-    s->send_window -= (int64_t)n;
-    c->send_window -= (int64_t)n;
     if (!last)
         return;
     buf_clear(&s->out);

@@ -48,49 +48,73 @@ static void put_string(struct buf *b, struct str s)
     }
 }
 
+/* The static table by name: its entries of one name follow each other, and their first is in the slot of the name or behind it. */
+enum { SLOTS = 128 };
+static uint8_t firsts[SLOTS];
+static bool ready;
+
+static unsigned slot_of(struct str name)
+{
+    unsigned first = (unsigned char)name.p[0], last = (unsigned char)name.p[name.n - 1];
+    return ((unsigned)name.n * 7 + first * 5 + last * 13) % SLOTS;
+}
+
+static void prepare(void)
+{
+    if (ready)
+        return;
+    for (uint8_t i = 1; i <= HPACK_STATIC; i++) {
+        unsigned at = slot_of(hpack_static[i].name);
+        while (firsts[at] && !str_eq(hpack_static[firsts[at]].name, hpack_static[i].name))
+            at = (at + 1) % SLOTS;
+        if (!firsts[at])
+            firsts[at] = i;
+    }
+    ready = true;
+}
+
+/* The first entry of that name in the static table, 0 when there is none. */
+static uint64_t find_static(struct str name)
+{
+    if (!name.n)
+        return 0;
+    unsigned at = slot_of(name);
+    while (firsts[at] && !str_eq(hpack_static[firsts[at]].name, name))
+        at = (at + 1) % SLOTS;
+    return firsts[at];
+}
+
 /* Index of the whole field, or 0 and *by_name (0 when not even the name is there). */
 static uint64_t find(const struct hpack_table *t, const struct http_field *f, uint64_t *by_name)
 {
-    struct str name, value;
-    *by_name = 0;
-    for (uint64_t i = HPACK_STATIC + 1; i <= HPACK_STATIC + t->n; i++) {
-        hpack_at(t, i, &name, &value);
-        if (name.n != f->name.n || !str_eq(name, f->name))
-            continue;
-        if (str_eq(value, f->value))
-            return i;
-        *by_name = i;
-    }
-    for (uint64_t i = 1; i <= HPACK_STATIC; i++) {
-        if (hpack_static[i].name.n != f->name.n || !str_eq(hpack_static[i].name, f->name))
-            continue;
+    uint64_t first = *by_name = find_static(f->name);
+    for (uint64_t i = first; i && i <= HPACK_STATIC && str_eq(hpack_static[i].name, f->name); i++)
         if (str_eq(hpack_static[i].value, f->value))
             return i;
-        if (!*by_name || *by_name > HPACK_STATIC)
-            *by_name = i;
+    for (size_t i = 0, at = t->first; i < t->n; i++, at = at + 1 == t->cap ? 0 : at + 1) {
+        const struct hpack_entry *e = &t->v[at];
+        if (e->name != f->name.n || memcmp(e->p, f->name.p, e->name) != 0)
+            continue;
+        if (e->value == f->value.n && (!e->value || memcmp(e->p + e->name, f->value.p, e->value) == 0))
+            return HPACK_STATIC + 1 + i;
+        if (!first)
+            *by_name = HPACK_STATIC + 1 + i;
     }
     return 0;
 }
 
-static bool is_among(struct str name, const char *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_is(name, list[i]))
-            return true;
-    return false;
-}
-
 static enum form form_of(const struct http_field *f)
 {
-    static const char *const secret[] = { "authorization", "cookie", "set-cookie", "proxy-authorization" };
-    static const char *const once[] = { ":path", "content-length", "grpc-timeout", "grpc-message", "warning" };
-    if (is_among(f->name, secret, LEN(secret)))
+    struct str n = f->name;
+    if (str_is(n, "authorization") || str_is(n, "cookie") || str_is(n, "set-cookie") || str_is(n, "proxy-authorization"))
         return NEVER;
-    return f->name.n + f->value.n < HPACK_TABLE / 4 && !is_among(f->name, once, LEN(once)) ? ADD : PLAIN;
+    bool once = str_is(n, ":path") || str_is(n, "content-length") || str_is(n, "grpc-timeout") || str_is(n, "grpc-message") || str_is(n, "warning");
+    return n.n + f->value.n < HPACK_TABLE / 4 && !once ? ADD : PLAIN;
 }
 
 void hpack_encode(struct hpack_encoder *e, struct http_fields fields, struct buf *out)
 {
+    prepare();
     if (e->resize && e->smallest < e->table.max)
         put_int(out, 5, 0x20, e->smallest);      /* the peer has to evict what we did in between (section 4.2) */
     if (e->resize)

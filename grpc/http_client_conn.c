@@ -91,8 +91,7 @@ static void flush(struct cconn *c)
 static void tell_writable(struct cconn *c)
 {
     for (struct hcall *k = c->calls; k && !c->dead;) {
-        size_t queued = c->h2 ? h2_queued(c->h2, k->stream) : c->out.n;
-        bool tell = k->want_writable && queued < HTTP_LOW_WATER;
+        bool tell = k->want_writable && (c->h2 ? h2_queued(c->h2, k->stream) : c->out.n) < HTTP_LOW_WATER;
         if (tell)
             k->want_writable = false;
         if (tell && k->user.writable) {
@@ -190,6 +189,8 @@ static void read_some(struct cconn *c)
             h2_call_read(c, (struct str){ chunk, (size_t)n });
         else
             h1_call_read(c, (struct str){ chunk, (size_t)n });
+        if ((size_t)n < sizeof chunk && !c->h->config.target.tls)
+            break;                                /* the socket was emptied */
     }
 }
 

@@ -45,8 +45,9 @@ struct hreq *hreq_new(struct hconn *c, struct str method, struct str path, struc
     size_t bytes = method.n + path.n + authority.n + 3;
     for (size_t i = 0; i < f.n; i++)
         bytes += f.v[i].name.n + f.v[i].value.n + 2;
-    struct hreq *r = xmalloc(sizeof *r + f.n * sizeof *f.v + bytes);
-    *r = (struct hreq){ .c = c, .fields = (struct http_field *)(r + 1), .nfields = f.n };
+    size_t size = sizeof(struct hreq) + f.n * sizeof *f.v + bytes;
+    struct hreq *r = xblock(size);
+    *r = (struct hreq){ .c = c, .fields = (struct http_field *)(r + 1), .nfields = f.n, .size = size };
     char *at = (char *)(r->fields + f.n);
     r->method = put(&at, method);
     r->path = put(&at, path);
@@ -64,7 +65,7 @@ void hreq_over(struct hreq *r)
     if (r->over)
         return;
     r->over = true;
-    if (r->c->mode == HCONN_H2)
+    if (r->c->mode == HCONN_H2 && r->stream)
         h2_set_user(r->c->h2, r->stream, NULL);
     hreq_unlink(r);
     hreq_link_in(r, &r->c->ending);
@@ -79,7 +80,7 @@ static void hreq_free(struct hreq *r)
 {
     hreq_unlink(r);
     buf_free(&r->body);
-    free(r);
+    xblock_free(r, r->size);
 }
 
 static void collect_failed(struct hreq *r)
@@ -120,7 +121,12 @@ void hreq_body_end(struct hreq *r)
 
 /* ---- connections ------------------------------------------------------------------------------------------------- */
 
-void hconn_turn(struct hconn *c) { loop_defer(c->d->loop, &c->turn); }
+/* Who is reading takes his turn behind it. */
+void hconn_turn(struct hconn *c)
+{
+    if (!c->reading)
+        loop_defer(c->d->loop, &c->turn);
+}
 
 void hconn_kill(struct hconn *c)
 {
@@ -291,6 +297,7 @@ static void ready(struct link *l, void *ctx)
 {
     struct hconn *c = ctx;
     UNFILLED char chunk[16384];
+    c->reading = true;
     for (int i = 0; i < 16 && !c->dead && c->in.n <= LIMIT_HTTP_PIPELINE / 2; i++) {
         ptrdiff_t n = link_read(l, chunk, sizeof chunk);
         if (n < 0) {
@@ -300,8 +307,11 @@ static void ready(struct link *l, void *ctx)
         if (n == 0)
             break;
         take(c, (struct str){ chunk, (size_t)n });
+        if ((size_t)n < sizeof chunk && !c->d->tls)
+            break;                                /* the socket was emptied */
     }
-    hconn_turn(c);
+    c->reading = false;
+    turn(c->d->loop, &c->turn);
 }
 
 /* Ends the exchanges that wait for a peer that doesn't go on. */

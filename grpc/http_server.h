@@ -4,7 +4,7 @@
  * version reads, writes and ends an exchange stands behind the functions below.
  *
  * Nothing a user calls calls the user back: an exchange that ends on our side is put on `ending` and gets its `gone` in
- * the connection's deferred turn, after which its output is flushed.
+ * the connection's turn, after which its output is flushed: behind what was read, else deferred.
  */
 #ifndef GRPC_HTTP_SERVER_H
 #define GRPC_HTTP_SERVER_H
@@ -29,12 +29,13 @@ struct hconn {
     struct timer timer;
     int64_t stuck_us;                     /* the exchange that has not moved for longest; 0: none has to */
     int64_t since_us;                     /* begin of what the timer watches: idleness, a head, a write that stalls */
-    bool reading_head, stalled, drain, dead, upgraded, close_after;
+    bool reading, reading_head, stalled, drain, dead, upgraded, close_after;
 };
 struct hreq {
     struct hreq *next, **at;              /* reqs or ending */
     struct hconn *c;
-    uint32_t stream;                      /* HTTP/2 */
+    size_t size;                          /* of this block */
+    uint32_t stream;                      /* HTTP/2; 0 once its last event was handed out */
     struct str method, path, authority;
     struct http_field *fields; size_t nfields;
     void *user;

@@ -5,7 +5,6 @@
  * RST_STREAM(NO_ERROR) behind it, as section 8.1 allows, so that the client stops sending.
  */
 #include "grpc/http_server.h"
-#include <stdio.h>
 
 void h2_serve_begin(struct hconn *c)
 {
@@ -68,8 +67,10 @@ static void on_event(struct hconn *c, const struct h2_event *ev)
         break;
     case H2_RESET:
     case H2_CLOSED:
-        if (r)
+        if (r) {
+            r->stream = 0;
             hreq_over(r);
+        }
         break;
     case H2_WRITABLE:
         if (r && r->finished && !r->got_end && !r->over) {
@@ -97,10 +98,10 @@ void h2_serve_read(struct hconn *c, struct str in)
 
 void h2_serve_start(struct hreq *r, int status, struct http_fields f, bool end)
 {
-    char text[12];
-    snprintf(text, sizeof text, "%d", status);
+    char text[21];
+    size_t digits = str_put_i64(text, status);
     struct http_field few[16], *v = f.n < LEN(few) ? few : xmalloc((f.n + 1) * sizeof *v);
-    v[0] = (struct http_field){ S(":status"), str_of(text) };
+    v[0] = (struct http_field){ S(":status"), { text, digits } };
     for (size_t i = 0; i < f.n; i++)
         v[i + 1] = f.v[i];
     h2_headers(r->c->h2, r->stream, (struct http_fields){ v, f.n + 1 }, end);
