@@ -9,6 +9,7 @@
 #   make bench      the figures of README.md, measured here
 #   make fuzz       random inputs for every parser (T=target TIME=seconds)
 #   make bench-api  the API server's, beside a kube-apiserver's with etcd
+#   make bench-proto   HTTP/2, gRPC and JSON, beside nghttpd, Go and cJSON
 #   make bench-artifacts   artifacts' and Git sources', beside cp, boto3 and git
 #   make test       set-up, both flavours, every test suite, one line of totals
 #   make test-cluster   the same on a Kubernetes of one node
@@ -43,7 +44,7 @@ $(foreach f,musl dev arm64,$(eval $(call deps-env,$f)))
 
 # Only the flavours that a goal needs are looked up: "make dev" asks for nothing of musl, "make lint" for nothing.
 goals := $(or $(MAKECMDGOALS),all)
-use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/failpoints/% build/image/amd64 bench-api bench-artifacts bench-workflow,$(goals))
+use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/failpoints/% build/image/amd64 bench-api bench-artifacts bench-workflow bench-proto,$(goals))
 use-dev   := $(filter dev unit fuzz build/dev/% build/fuzz/% build/libfuzzer/%,$(goals))
 use-arm64 := $(filter arm64 build/arm64/% build/image/arm64,$(goals))
 $(foreach f,musl dev arm64,$(if $(use-$f),$(eval include build/$f/deps.mk)))
@@ -163,7 +164,7 @@ unit: build/dev/unit
 unit-musl: build/unit
 	build/unit
 # Figures, not tests: what it prints goes into README.md with the method.
-BENCH_musl := $(patsubst %.c,build/musl/obj/%.o,$(wildcard tests/bench/*.c))
+BENCH_musl := $(patsubst %.c,build/musl/obj/%.o,$(wildcard tests/bench/*.c) tests/interop/testing/payload.c tests/interop/testing/testing.pb.c)
 build/bench: $(BENCH_musl) $(LIB_musl)
 	$(Q)$(CC_musl) $(CFLAGS_musl) $(LDFLAGS_musl) $^ -o $@ $(DEPS_LIBS_musl)
 -include $(BENCH_musl:.o=.d)
@@ -171,6 +172,9 @@ bench: build/kruntimes build/bench
 	@tests/bench/run
 bench-api: build/kruntimes build/bench
 	@tests/bench/api
+bench-proto: build/bench
+	@core/deps/packages.sh bench-proto
+	@tests/bench/proto.py
 bench-workflow: build/kruntimes
 	@tests/bench/workflow.py
 bench-artifacts: build/kruntimes
@@ -243,5 +247,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all dev unit unit-musl fuzz bench bench-artifacts arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-cluster \
+.PHONY: all dev unit unit-musl fuzz bench bench-artifacts arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-proto bench-cluster \
         generate golden install image clean FORCE

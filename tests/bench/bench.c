@@ -8,12 +8,15 @@
 #include <stdio.h>
 #include <time.h>
 
-double bench_seconds(void)
+static double read_clock(clockid_t which)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(which, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
+
+double bench_seconds(void) { return read_clock(CLOCK_MONOTONIC); }
+double bench_cpu_seconds(void) { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
 
 static int by_value(const void *a, const void *b)
 {
@@ -62,13 +65,15 @@ int main(int argc, char **argv)
         { "throughput", bench_throughput }, { "replay", bench_replay }, { "rates", bench_rates }, { "latency", bench_latency },
         { "echo", bench_echo },
         { "slots", bench_slots }, { "memory", bench_memory }, { "capacity", bench_capacity }, { "api", bench_api } };
+    static const struct { const char *name; int (*run)(void); } alone[] = {          /* without an API server */
+        { "scheduler", bench_scheduler }, { "version", bench_version }, { "json", bench_json }, { "http", bench_http }, { "grpc", bench_grpc },
+        { "call", bench_call }, { "hold", bench_hold }, { "lines", bench_lines } };
     struct kube_config kc;
     struct kr_err e = { 0 };
     struct bench b = { .state = getenv("KRUNTIMES_STATE_DIR") };
-    if (argc == 2 && !strcmp(argv[1], "scheduler"))
-        return bench_scheduler();
-    if (argc == 2 && !strcmp(argv[1], "version"))
-        return bench_version();
+    for (size_t i = 0; argc == 2 && i < LEN(alone); i++)
+        if (!strcmp(argv[1], alone[i].name))
+            return alone[i].run();
     if (kube_config_find(&kc, &(struct kube_flags){ 0 }, &e) < 0) {
         fprintf(stderr, "bench: %s\n", e.msg);
         return 1;
@@ -79,6 +84,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; b.kube && argc == 2 && i < LEN(scenarios); i++)
         if (!strcmp(argv[1], scenarios[i].name))
             return scenarios[i].run(&b);
-    fprintf(stderr, "usage: bench throughput|replay|rates|latency|echo|slots|memory|scheduler|version|api\n");
+    fprintf(stderr, "usage: bench throughput|replay|rates|latency|echo|slots|memory|api|scheduler|version|json|http|grpc|call|hold|lines\n");
     return 2;
 }

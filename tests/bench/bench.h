@@ -6,6 +6,7 @@
 
 struct bench { struct loop *loop; struct kube *kube; struct rnd rnd; const char *state; };
 double bench_seconds(void);                       /* monotonic */
+double bench_cpu_seconds(void);                   /* this process's: what else the machine does is not in it */
 double bench_median(double *v, size_t n);         /* sorts */
 double bench_percentile(double *sorted, size_t n, double p);
 int bench_request(struct bench *, const char *method, struct str path, const char *type, struct str body, struct buf *answer);   /* HTTP status; waits */
@@ -22,5 +23,12 @@ int bench_api(struct bench *);                    /* api.c: any API server, ours
 int bench_memory(struct bench *);                 /* processes.c */
 void bench_cpu(struct bench *, const char *applet, double *seconds, size_t *count);
 size_t bench_rss(struct bench *, const char *applet, size_t *count);      /* bytes, of the largest */
+size_t bench_resident(const char *pid);           /* bytes; "self": of this process */
 int bench_scheduler(void);                        /* scheduler.c */
+int bench_json(void);                             /* decode.c */
+int bench_http(void);                             /* wire.c: servers, which print "port N"; and clients */
+int bench_grpc(void);
+int bench_call(void);
+int bench_hold(void);
+int bench_lines(void);
 #endif

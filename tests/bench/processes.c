@@ -77,6 +77,12 @@ size_t bench_rss(struct bench *b, const char *applet, size_t *count)
     return s.rss;
 }
 
+size_t bench_resident(const char *pid)
+{
+    AUTO_BUF struct buf b = { .max = 4096 };
+    return read_proc(pid, "stat", &b) ? (size_t)field(buf_view(&b), 24) * (size_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
 int bench_memory(struct bench *b)
 {
     static const char *const parts[] = { "apiserver", "controller", "scheduler", "node", "runtimed", "runtime-server", "local-supervisor" };

@@ -5,25 +5,9 @@
  */
 #include "tests/bench/bench.h"
 #include "crds/sched/sched.h"
-#include <malloc.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum { RUNS = 100000, PODS = 1000, SLOTS = 16, BATCH = 256 };
-
-static size_t resident(void)
-{
-    char text[128] = "";
-    FILE *f = fopen("/proc/self/statm", "r");
-    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
-    if (f)
-        fclose(f);
-    struct str rest = { text, n };
-    uint64_t pages = 0;
-    str_cut(&rest, ' ');
-    str_u64(str_cut(&rest, ' '), &pages);
-    return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
-}
 
 static void add_pods(struct sched *s)
 {
@@ -51,12 +35,12 @@ int bench_scheduler(void)
     static struct sched_decision out[BATCH];
     char name[32], uid[64];
     add_pods(s);
-    size_t before = resident(), decided = 0;
+    size_t before = bench_resident("self"), decided = 0;
     for (int i = 0; i < RUNS; i++) {
         struct sched_run r = run_number(i, name, uid);
         sched_set_run(s, &r, 2000000);
     }
-    size_t bytes = (resident() - before) / RUNS;
+    size_t bytes = (bench_resident("self") - before) / RUNS;
     double begin = bench_seconds(), spent = 0;
     while (decided < RUNS) {
         double from = bench_seconds();
