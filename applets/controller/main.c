@@ -545,6 +545,15 @@ static struct str run_named(void *ctx, struct str name)
     return !x ? (struct str){ 0 } : x->json.p ? x->json : S("{}");     /* over, and no Workflow's: somebody else's */
 }
 
+static bool child_goes_on(void *ctx, struct str name)
+{
+    struct flow_ctx *f = ctx;
+    char key[KEY_MAX];
+    int n = snprintf(key, sizeof key, "%.*s/%.*s", SFMT(f->ns), SFMT(name));
+    struct indexed *x = n > 0 && (size_t)n < sizeof key ? get(f->c, RUNS, (struct str){ key, (size_t)n }) : NULL;
+    return x && note_of(f->c, RUNS, x)->child == CHILD_GOES_ON;
+}
+
 static void drop_children(struct controller *c, struct str key)
 {
     struct indexer *runs = c->stores[RUNS].objects;
@@ -574,7 +583,7 @@ static int plan_workflow(struct controller *c, struct str key, struct plan *p, s
         n->memory = xcalloc(1, sizeof *n->memory);
         snprintf(n->uid, sizeof n->uid, "%.*s", SFMT(uid));
     }
-    int rc = workflow_plan(&(struct flow_view){ .workflow = x->json, .run = run_named, .ctx = &f }, n->memory, loop_wall_us(c->c->loop), p, e);
+    int rc = workflow_plan(&(struct flow_view){ .workflow = x->json, .run = run_named, .goes_on = child_goes_on, .ctx = &f }, n->memory, loop_wall_us(c->c->loop), p, e);
     if (over)
         forget_flow(c, x);
     return rc;

@@ -23,6 +23,7 @@ struct flow_leg_memory {
     char *letters;                                /* one of WRSFCK a step, NUL behind */
     int64_t begun_us;                             /* when its first child was created; 0: not yet */
     int64_t asked_us;                             /* when the step that comes next was last asked for; 0: it wasn't */
+    size_t named; char child[72];                 /* the name of the child of step `named` - 1, as each look asks for it; 0: none yet */
     bool timed_out;
     bool ours;                                    /* what comes next begins by us: no later step did before this memory */
 };
@@ -48,6 +49,7 @@ struct flow_view {
     struct str workflow;                          /* the object */
     /* The Run of that name in its namespace, whoever made it, whole or as workflow_child_text keeps it; p NULL: there is none. */
     struct str (*run)(void *ctx, struct str name);
+    bool (*goes_on)(void *ctx, struct str name);  /* it is some Workflow's child and isn't over: known without its text */
     void *ctx;
 };
 int workflow_plan(const struct flow_view *, struct flow_memory *, int64_t wall_us, struct plan *, struct kr_err *);
@@ -78,7 +80,6 @@ struct flow_data leg_data(struct flow_at *, struct str_map env);
 struct str child_name(const struct reconcile *, size_t job, size_t leg, size_t step);
 enum child_state { CHILD_NONE, CHILD_FOREIGN, CHILD_ACTIVE, CHILD_SUCCEEDED, CHILD_FAILED, CHILD_CANCELLED };
 /* *run: decoded on the plan's arena, when there is one that is ours. */
-bool child_goes_on(const struct reconcile *, struct str name);      /* there is one, and it isn't over: cheaper than the next */
 enum child_state child_look(const struct reconcile *, struct str name, const struct run **run);
 /* The body of the child that executes a step: KR_INVALID when an expression can't be evaluated, KR_NOT_FOUND when nobody has left
  * an artifact that it names. */

@@ -62,13 +62,6 @@ enum child_state child_look(const struct reconcile *r, struct str name, const st
     return !run_phase_is_terminal(phase) ? CHILD_ACTIVE : str_is(phase, "Succeeded") ? CHILD_SUCCEEDED : str_is(phase, "Cancelled") ? CHILD_CANCELLED : CHILD_FAILED;
 }
 
-bool child_goes_on(const struct reconcile *r, struct str name)
-{
-    static const char *const path[] = { "status", "phase" };
-    struct str text = r->v->run(r->v->ctx, name);
-    return text.p && !run_phase_is_terminal(json_str_of(json_find_path(text, path, 2), r->a));
-}
-
 void workflow_child_text(const struct run *r, struct buf *b)
 {
     struct run x = { .metadata = { .name = r->metadata.name, .namespace = r->metadata.namespace, .uid = r->metadata.uid,

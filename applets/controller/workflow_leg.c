@@ -5,6 +5,7 @@
  * stay, whatever becomes of the child. Tests: tests/golden/plans/workflow
  */
 #include "applets/controller/workflow.h"
+#include <stdio.h>
 
 /* A Run that was created and isn't seen after this time is asked for again: it may have gone before anybody looked. */
 enum { ASK_AGAIN_US = 5000000 };
@@ -63,14 +64,23 @@ static void fail(struct look *k, size_t step, const char *reason, struct str mes
         blame(k, step, reason, message);
 }
 
+static struct str name_of(struct look *k, size_t step)
+{
+    if (k->m->named != step + 1) {
+        snprintf(k->m->child, sizeof k->m->child, "%.*s", SFMT(child_name(k->r, k->job, k->leg, step)));
+        k->m->named = step + 1;
+    }
+    return str_of(k->m->child);
+}
+
 /* What the child says. */
 static void read_child(struct look *k, size_t step)
 {
     char *letter = &k->m->letters[step];
     const struct run *run = NULL;
     int64_t created;
-    struct str name = child_name(k->r, k->job, k->leg, step);
-    if (*letter == 'R' && k->m->begun_us && child_goes_on(k->r, name))
+    struct str name = name_of(k, step);
+    if (*letter == 'R' && k->m->begun_us && k->r->v->goes_on(k->r->v->ctx, name))
         return;                                   /* as it did when it was looked at whole */
     enum child_state s = child_look(k->r, name, &run);
     if (run && time_parse(run->metadata.creation_timestamp, &created) && (!k->m->begun_us || created < k->m->begun_us))
@@ -137,7 +147,7 @@ static bool decide(struct look *k, size_t step)
         k->cut |= k->stop;
         return false;
     }
-    *act = (struct flow_act){ .create = true, .step = step, .child = child_name(k->r, k->job, k->leg, step) };
+    *act = (struct flow_act){ .create = true, .step = step, .child = name_of(k, step) };
     if (child_body(k->r, act, k->job, k->leg, &e) < 0) {
         *act = (struct flow_act){ 0 };
         fail(k, step, e.code == KR_NOT_FOUND ? "ArtifactMissing" : "ExpressionFailed", str_of(e.msg));
@@ -152,7 +162,7 @@ static void stop_child(struct look *k, size_t step)
     struct kr_err e = { 0 };
     const struct run *run = NULL;
     bool yes = false;
-    struct str name = child_name(k->r, k->job, k->leg, step);
+    struct str name = name_of(k, step);
     if (k->j->spec->steps.v[step].if_.p && condition(k, step, &yes, &e) == 0 && yes)
         return;
     if (child_look(k->r, name, &run) == CHILD_ACTIVE && !(run->spec.has_cancel_requested && run->spec.cancel_requested))

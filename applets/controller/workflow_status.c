@@ -222,16 +222,16 @@ void status_plan(struct reconcile *r, enum flow_phase phase, struct str_map outp
 {
     AUTO_BUF struct buf b = { .max = LIMIT_API_BODY }, whole = { .max = LIMIT_API_BODY };
     bool over = phase >= FLOW_SUCCEEDED, first = !r->w->has_status || !r->w->status.start_time.n;
-    jw_begin(&b, '{');
-    put_status(r, &b, phase, outputs);
-    if (r->m->written && str_is(buf_view(&b), r->m->written))
-        return;
-    if (!over && r->m->written && r->now_us < r->m->written_us + PROGRESS_US) {
+    if (!over && r->m->written && r->now_us < r->m->written_us + PROGRESS_US) {      /* not even put together, for the many legs there may be */
         int64_t at = r->m->written_us + PROGRESS_US;
         if (!r->p->look_again_us || at < r->p->look_again_us)
             r->p->look_again_us = at;
         return;
     }
+    jw_begin(&b, '{');
+    put_status(r, &b, phase, outputs);
+    if (r->m->written && str_is(buf_view(&b), r->m->written))
+        return;
     free(r->m->written);
     r->m->written = xstrndup(b.p, b.n);
     r->m->written_us = r->now_us;

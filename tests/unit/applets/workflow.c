@@ -51,6 +51,12 @@ static struct str run_named(void *ctx, struct str name)
     return k ? str_of(k->text) : (struct str){ 0 };
 }
 
+static bool goes_on(void *ctx, struct str name)
+{
+    struct kid *k = kid_of(ctx, name);
+    return k && k->active;
+}
+
 static struct str at(struct json *j, const char *a, const char *b) { return json_string(json_get(json_get(j, a), b)); }
 
 /* ---- children ---- */
@@ -168,7 +174,7 @@ static bool look(struct story *t)
     struct plan p = { 0 };
     struct kr_err e = { 0 };
     json_print(&b, t->object);
-    int rc = workflow_plan(&(struct flow_view){ buf_view(&b), run_named, t }, &t->m, t->now_us, &p, &e);
+    int rc = workflow_plan(&(struct flow_view){ buf_view(&b), run_named, goes_on, t }, &t->m, t->now_us, &p, &e);
     if (rc < 0)
         buf_fmt(&t->out, "  error: %s\n", e.msg);
     if (t->refused && p.n) {
