@@ -235,7 +235,14 @@ static int rules_of(const struct execs *s, const struct exec_request *r, int dir
     return sandbox_rules(s->cfg.sandbox, own, LEN(own), e);
 }
 
-static int start_in(struct execs *s, const struct exec_request *r, int dir, struct execution *x, struct kr_err *e)
+/* $KRUNTIME_MEMORY is what the Run asks for, in bytes: runtimed sets it, and a Run's env can't. */
+static int64_t memory_of(const struct exec_request *r)
+{
+    int64_t n;
+    return str_i64(env_get(r, "KRUNTIME_MEMORY", S("")), &n) && n > 0 ? n : 0;
+}
+
+static int start_in(struct execs *s, const struct exec_request *r, int dir, const char *where, struct execution *x, struct kr_err *e)
 {
     AUTO_ARENA struct arena a = { .limit = LIMIT_EXEC_REQUEST };
     struct shim_spec spec = { .dir = dir, .grace_ms = s->cfg.grace_ms, .harden = s->cfg.harden };
@@ -245,6 +252,8 @@ static int start_in(struct execs *s, const struct exec_request *r, int dir, stru
     if (s->cfg.sandbox && (rules = rules_of(s, r, dir, &a, e)) < 0) return -1;
     spec.sandbox = s->cfg.sandbox;
     spec.rules = rules;
+    if (spec.sandbox) spec.memory = memory_of(r);
+    spec.where = where;
     struct argv_request want = { r->entrypoint, r->args, s->cfg.interpreter, path, dir };
     if (argv_build(&spec.argv, &want, &a, e) < 0 || env_build(&spec.envp, r, &a, e) < 0) return -1;
     if (!(spec.path = arena_z(&a, path))) return kr_fail(e, KR_INVALID, "PATH has a NUL byte inside");
@@ -263,7 +272,7 @@ int exec_start(struct execs *s, const struct exec_request *r, struct kr_err *e)
     struct execution *x = xcalloc(1, sizeof *x);
     x->all = s;
     x->oom_before = oom_kills();
-    if (start_in(s, r, dir, x, e) < 0) {
+    if (start_in(s, r, dir, where, x, e) < 0) {
         free(x);
         return -1;
     }

@@ -18,9 +18,9 @@
 
 enum { ISOLATION_NONE, ISOLATION_PROCESS, ISOLATION_SANDBOX };
 static const char *const isolations[] = { "None", "Process", "Sandbox", NULL };
-static struct { struct str bind, secret_file, workspaces; struct opt_list interpreter, hide; int64_t port, grace_us, secret_wait_us; int isolation; } o = {
+static struct { struct str bind, secret_file, workspaces; struct opt_list interpreter, hide; int64_t port, grace_us, secret_wait_us; int isolation; bool namespaces; } o = {
     .bind = S("127.0.0.1"), .port = 9091, .grace_us = 5000000, .secret_wait_us = 60000000, .isolation = ISOLATION_PROCESS,
-    .workspaces = S("/workspace") };
+    .workspaces = S("/workspace"), .namespaces = true };
 static const struct opt opts[] = {
     { "bind", 0, OPT_STR, &o.bind, "ADDR", "address to listen on" },
     { "port", 0, OPT_INT, &o.port, "PORT", "port to listen on", .lo = 0, .hi = 65535, .env = "KRUNTIMES_SERVER_PORT" },
@@ -30,6 +30,8 @@ static const struct opt opts[] = {
     { "isolation", 0, OPT_ENUM, &o.isolation, "LEVEL", "what separates executions", .words = isolations },
     { "workspaces", 0, OPT_STR, &o.workspaces, "DIR", "with Sandbox: the folder of which each execution reaches its own part only" },
     { "hide", 0, OPT_LIST, &o.hide, "DIR", "with Sandbox: a folder that no execution may reach" },
+    { "namespaces", 0, OPT_FLAG, &o.namespaces, NULL, "with Sandbox: namespaces of its own for each execution where this machine lets us make them",
+      .env = "KRUNTIMES_SANDBOX_NAMESPACES" },
     { "grace", 0, OPT_DURATION, &o.grace_us, "TIME", "between TERM and KILL", .lo = 0, .hi = INT64_C(3600000000) },
     { 0 } };
 static const struct opt *const shared[] = { log_opts, NULL };
@@ -98,8 +100,12 @@ static int make_sandbox(struct sandbox **ret, struct kr_err *e)
     const char **hide = xcalloc(o.hide.n + 1, sizeof *hide);
     for (size_t i = 0; i < o.hide.n; i++)
         hide[i] = o.hide.v[i].p;
-    *ret = sandbox_check(e) == 0 && fs_make_dir(o.workspaces.p, 0755, e) == 0 ? sandbox_new(o.workspaces.p, hide, o.hide.n, e) : NULL;
+    *ret = sandbox_check(e) == 0 && fs_make_dir(o.workspaces.p, 0755, e) == 0 ? sandbox_new(o.workspaces.p, hide, o.hide.n, o.namespaces, e) : NULL;
     free(hide);
+    if (*ret && !sandbox_lacks(*ret))
+        log_info(&log_std, "Sandbox: rules, a filter and namespaces");
+    else if (*ret)
+        log_info(&log_std, "Sandbox: rules and a filter, no namespaces", LOG_Z("why", sandbox_lacks(*ret)));
     if (*ret)
         return 0;
     AUTO_CLOSE int log = open("/dev/termination-log", O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);

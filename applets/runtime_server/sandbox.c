@@ -2,12 +2,14 @@
 /*
  * sandbox: Landlock can only add, never except. So what is readable is found once, when the server starts: everything below "/"
  * but for the hidden folders; around a hidden folder its neighbours are taken one by one. That may be hundreds of rules, so they
- * are one ruleset ("machine"), made once and entered once by each shim, with the folder of all workspaces writable.
+ * are one ruleset ("machine"), entered once by each shim, with the folder of all workspaces writable. With namespaces each shim
+ * makes it, as it has folders of its own; else it is made once.
  * The second ruleset is made for each execution, so it should be short: it hides only that folder and /proc, around which few
  * things stand, and knows nothing of what the first one hides.
  * Tests: tests/local/sandbox.py, tests/unit/applets/sandbox.c.
  */
 #include "applets/runtime_server/sandbox.h"
+#include "applets/runtime_server/spaces.h"
 #include "core/landlock.h"
 #include <dirent.h>
 #include <errno.h>
@@ -26,8 +28,12 @@ struct around {
     int fd[READABLE_MAX]; size_t n;               /* O_PATH */
 };
 struct sandbox {
-    int machine;                                  /* ruleset */
-    struct around neighbours;
+    int machine;                                  /* ruleset; -1: each shim makes it */
+    struct around readable, neighbours;           /* readable: until that ruleset is made */
+    enum spaces spaces;
+    struct kr_err lacks;                          /* why there are none */
+    char *workspaces;
+    char *own[SPACES_OWN]; size_t nown;           /* what executions get of spaces_own */
     int proc[16]; size_t nproc;                   /* what is shown of /proc besides the process itself */
     int dev;                                      /* /dev: the ruleset of the machine says which of it */
 };
@@ -168,43 +174,82 @@ static int rules_or_close(int rules, int rc)
     return -1;
 }
 
-static int machine_rules(const struct around *readable, const char *workspaces, struct kr_err *e)
+/* A rule holds for all that is below, mounted or not: where the workspaces are in one of these folders, nobody gets that one. */
+static void find_own(struct sandbox *s)
+{
+    char real[4096];
+    for (size_t i = 0; i < SPACES_OWN; i++) {
+        size_t n = realpath(spaces_own[i], real) ? strlen(real) : 0;
+        if (n && (strncmp(s->workspaces, real, n) != 0 || s->workspaces[n] != '/'))
+            s->own[s->nown++] = xstrndup(real, n);
+    }
+}
+
+/* What spaces_furnish has put there. */
+static int own_rules(const struct sandbox *s, int rules, struct kr_err *e)
+{
+    int rc = landlock_path(rules, "/proc", LANDLOCK_READ, e);
+    for (size_t i = 0; rc == 0 && i < s->nown; i++)
+        rc = landlock_path(rules, s->own[i], LANDLOCK_READ | LANDLOCK_WRITE, e);
+    return rc;
+}
+
+static int machine_rules(const struct sandbox *s, struct kr_err *e)
 {
     int rules = landlock_begin(LANDLOCK_FILES | LANDLOCK_SCOPES, e), rc = rules < 0 ? -1 : 0;
-    for (size_t i = 0; rc == 0 && i < readable->n; i++)
-        rc = landlock_path_fd(rules, readable->fd[i], LANDLOCK_READ, e);
+    for (size_t i = 0; rc == 0 && i < s->readable.n; i++)
+        rc = landlock_path_fd(rules, s->readable.fd[i], LANDLOCK_READ, e);
     for (size_t i = 0; rc == 0 && i < LEN(devices); i++)
         rc = landlock_path(rules, devices[i], LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_DEVICE, e);
     if (rc == 0)
-        rc = landlock_path(rules, workspaces, LANDLOCK_READ | LANDLOCK_WRITE, e);
+        rc = landlock_path(rules, s->workspaces, LANDLOCK_READ | LANDLOCK_WRITE, e);
+    if (rc == 0 && s->spaces)
+        rc = own_rules(s, rules, e);
     return rules_or_close(rules, rc);
 }
 
-struct sandbox *sandbox_new(const char *workspaces, const char *const *hidden, size_t n, struct kr_err *e)
+/* Without namespaces the ruleset is made now, and what it was made of isn't needed any more. */
+static int make_machine(struct sandbox *s, struct kr_err *e)
+{
+    if (s->spaces)
+        return 0;
+    s->machine = machine_rules(s, e);
+    around_free(&s->readable);
+    s->readable = (struct around){ .n = 0 };
+    return s->machine < 0 ? -1 : 0;
+}
+
+struct sandbox *sandbox_new(const char *workspaces, const char *const *hidden, size_t n, bool namespaces, struct kr_err *e)
 {
     struct sandbox *s = xcalloc(1, sizeof *s);
-    struct around *readable = xcalloc(1, sizeof *readable);
+    char real[4096];
+    bool there = realpath(workspaces, real) != NULL;
     s->machine = -1;
+    s->workspaces = xstrndup(there ? real : workspaces, strlen(there ? real : workspaces));
     s->dev = open("/dev", O_PATH | O_CLOEXEC);
     s->nproc = (size_t)open_all(of_proc, LEN(of_proc), s->proc);
-    hide_all(readable, hidden, n);
+    if (namespaces)
+        s->spaces = spaces_try(s->workspaces, &s->lacks);
+    else
+        kr_fail(&s->lacks, KR_UNSUPPORTED, "they are switched off");
+    find_own(s);
+    hide_all(&s->readable, hidden, n);
     hide(&s->neighbours, workspaces);
     hide(&s->neighbours, "/proc");
     hide(&s->neighbours, "/dev");
-    if (look(readable, NULL, "/", 0, e) == 0 && look(&s->neighbours, readable, "/", 0, e) == 0)
-        s->machine = machine_rules(readable, workspaces, e);
-    around_free(readable);
-    free(readable);
-    if (s->machine >= 0)
+    if (look(&s->readable, NULL, "/", 0, e) == 0 && look(&s->neighbours, &s->readable, "/", 0, e) == 0 && make_machine(s, e) == 0)
         return s;
     sandbox_free(s);
     return NULL;
 }
 
+const char *sandbox_lacks(const struct sandbox *s) { return s->spaces ? NULL : s->lacks.msg; }
+
 void sandbox_free(struct sandbox *s)
 {
     if (!s)
         return;
+    around_free(&s->readable);
     around_free(&s->neighbours);
     for (size_t i = 0; i < s->nproc; i++)
         close(s->proc[i]);
@@ -212,13 +257,31 @@ void sandbox_free(struct sandbox *s)
         close(s->machine);
     if (s->dev >= 0)
         close(s->dev);
+    for (size_t i = 0; i < s->nown; i++)
+        free(s->own[i]);
+    free(s->workspaces);
     free(s);
 }
+
+pid_t sandbox_fork(const struct sandbox *s) { return s->spaces ? spaces_fork(s->spaces) : fork(); }
 
 int sandbox_settle(const struct sandbox *s)
 {
     struct kr_err e = { 0 };
-    return landlock_enter(s->machine, &e) < 0 ? EPERM : sandbox_filter();
+    int machine = s->machine;
+    if (s->spaces && (spaces_furnish(s->spaces, s->workspaces, &e) < 0 || (machine = machine_rules(s, &e)) < 0))
+        return EPERM;
+    return landlock_enter(machine, &e) < 0 ? EPERM : sandbox_filter(s->spaces);
+}
+
+bool sandbox_is_used(const struct sandbox *s) { return s->spaces && spaces_are_used(); }
+
+bool sandbox_shows(const char *path)
+{
+    for (size_t i = 0; i < LEN(of_proc); i++)
+        if (!strcmp(of_proc[i], path))
+            return true;
+    return false;
 }
 
 /* ---- an execution ------------------------------------------------------------------------------------------------ */
@@ -238,8 +301,9 @@ int sandbox_rules(const struct sandbox *s, const char *const *own, size_t n, str
     return rules_or_close(rules, rc);
 }
 
-int sandbox_enter(int rules)
+int sandbox_enter(const struct sandbox *s, int rules)
 {
     struct kr_err e = { 0 };
-    return landlock_path(rules, "/proc/self", LANDLOCK_READ, &e) < 0 || landlock_enter(rules, &e) < 0 ? EPERM : 0;
+    int rc = s->spaces ? own_rules(s, rules, &e) : landlock_path(rules, "/proc/self", LANDLOCK_READ, &e);
+    return rc < 0 || landlock_enter(rules, &e) < 0 ? EPERM : 0;
 }

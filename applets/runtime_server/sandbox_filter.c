@@ -2,12 +2,15 @@
 /*
  * sandbox_filter: which system calls a Run may not make: those that look into other processes, change the machine, make name
  * spaces, or reach parts of the kernel that ordinary programs don't need. They answer EPERM; clone3, whose arguments a filter
- * can't see, answers ENOSYS, after which C libraries use clone. Sockets are of the Internet families and netlink.
+ * can't see, answers ENOSYS, after which C libraries use clone. Sockets are of the Internet families and netlink. System V IPC
+ * goes by numbers that all of a user's processes share, unless there is a namespace for it; POSIX queues by names that outlive
+ * an execution.
  * Everything else is allowed: bash, Python, Node, compilers and git must work. Tests: tests/local/sandbox.py.
  */
 #include "applets/runtime_server/sandbox.h"
 #include <errno.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -32,11 +35,16 @@ static const uint32_t refused[] = {
     SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
     SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_kexec_file_load, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_acct, SYS_quotactl,
     SYS_settimeofday, SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex, SYS_syslog, SYS_vhangup, SYS_sethostname, SYS_setdomainname, SYS_lookup_dcookie,
+    SYS_mq_open, SYS_mq_unlink,
 #if defined __x86_64__
     SYS_iopl, SYS_ioperm, SYS_modify_ldt,
 #endif
 };
-enum { REFUSED = LEN(refused), INSNS_MAX = REFUSED + 64 };
+static const uint32_t of_ipc[] = { SYS_shmget, SYS_shmat, SYS_shmctl, SYS_semget, SYS_semop, SYS_semtimedop, SYS_semctl, SYS_msgget, SYS_msgsnd, SYS_msgrcv, SYS_msgctl };
+enum { REFUSED = LEN(refused), INSNS_MAX = REFUSED + LEN(of_ipc) + 64 };
+/* What root keeps: rights over files, users and its own processes, and low ports. */
+static const int kept[] = { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP,
+                            CAP_NET_BIND_SERVICE, CAP_SYS_NICE, CAP_AUDIT_WRITE };
 #define NEW_SPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 enum { TIOCSTI_NR = 0x5412, TIOCLINUX_NR = 0x541c };      /* put characters into a terminal's input */
 
@@ -73,7 +81,19 @@ static void put_arguments(struct program *p)
     answer(p, 0);
 }
 
-int sandbox_filter(void)
+/* From what executed programs can get; who has none has none to lose. */
+static void drop_capabilities(void)
+{
+    for (int c = 0; prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++) {
+        bool keep = false;
+        for (size_t i = 0; i < LEN(kept); i++)
+            keep |= kept[i] == c;
+        if (!keep)
+            prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
+    }
+}
+
+int sandbox_filter(bool ipc)
 {
     struct program p = { .n = 0 };
     load(&p, offsetof(struct seccomp_data, arch));
@@ -85,11 +105,15 @@ int sandbox_filter(void)
     answer(&p, ENOSYS);
 #endif
     put_arguments(&p);
+    uint8_t also = ipc ? 0 : LEN(of_ipc);
     for (uint8_t i = 0; i < REFUSED; i++)
-        op(&p, BPF_JMP | BPF_JEQ | BPF_K, refused[i], (uint8_t)(REFUSED - i), 0);
+        op(&p, BPF_JMP | BPF_JEQ | BPF_K, refused[i], (uint8_t)(REFUSED - i + also), 0);
+    for (uint8_t i = 0; i < also; i++)
+        op(&p, BPF_JMP | BPF_JEQ | BPF_K, of_ipc[i], (uint8_t)(also - i), 0);
     answer(&p, 0);
     answer(&p, EPERM);
     struct sock_fprog f = { p.n, p.v };
+    drop_capabilities();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return errno;
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &f) < 0 ? errno : 0;

@@ -5,7 +5,7 @@
  * While a command runs the shim waits for signals only: SIGCHLD (somebody ended), SIGTERM (end it all), a deadline while
  * ending; between two it waits for an order. It must not allocate: it is a fork of a server with open buffers, and small.
  * What is below it is found through /proc/self/task/<tid>/children (a kernel without it: by a scan of /proc), again and
- * again until nobody is left, because a process may fork while it is looked for.
+ * again until nobody is left, because a process may fork while it is looked for. With namespaces one signal reaches them all.
  * Tests: tests/unit/applets/runtime_server.c
  */
 #include "applets/runtime_server/shim.h"
@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -26,16 +27,27 @@
 
 enum { FILES_MAX = 65536, SWEEP_MS = 20, ORDER_MAX = 65536, WORDS_MAX = 4096, NFDS = 4 };
 
-/* An order: this head, then path, argv and envp, each with its NUL. Both sides are one program. */
-struct order_head { uint32_t argc, envc; int32_t grace_ms; bool harden; };
+/* An order: this head, then path, the working directory's path, argv and envp, each with its NUL. Both sides are one program. */
+struct order_head { int64_t memory; uint32_t argc, envc; int32_t grace_ms; bool harden; };
 
 /* ---- the command ---------------------------------------------------------------------------------------------- */
-static void harden(void)
+static void harden(const struct shim_spec *s)
 {
-    struct rlimit none = { 0, 0 }, files = { FILES_MAX, FILES_MAX };
+    struct rlimit none = { 0, 0 }, files = { FILES_MAX, FILES_MAX }, data = { (rlim_t)s->memory, (rlim_t)s->memory };
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     setrlimit(RLIMIT_CORE, &none);
     setrlimit(RLIMIT_NOFILE, &files);          /* fails when the hard limit is lower: then that one holds */
+    if (s->memory) setrlimit(RLIMIT_DATA, &data);
+}
+
+/* The descriptor leads to where the server is, and from there up into its folders. With namespaces the same folder is taken
+ * from our own ones. */
+static int go_to_dir(const struct shim_spec *s)
+{
+    struct stat own, given;
+    if (!s->sandbox || sandbox_lacks(s->sandbox)) return fchdir(s->dir) < 0 ? errno : 0;
+    if (chdir(s->where) < 0 || stat(".", &own) < 0 || fstat(s->dir, &given) < 0) return errno;
+    return own.st_ino == given.st_ino && own.st_dev == given.st_dev ? 0 : ESTALE;
 }
 
 /* execvp with the execution's own $PATH; the most telling errno is kept. A look first: an execve that fails has made, and
@@ -72,12 +84,13 @@ static void become_command(const struct shim_spec *s, volatile int *failed)
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);           /* should somebody kill the shim */
     for (size_t i = 0; i < LEN(inherited); i++) signal(inherited[i], SIG_DFL);
-    if (s->harden) harden();
-    if (null < 0 || fchdir(s->dir) < 0 || dup2(null, 0) < 0 || dup2(s->out, 1) < 0 || dup2(s->err, 2) < 0) {
+    if (s->harden) harden(s);
+    if ((*failed = go_to_dir(s)) != 0) _exit(127);
+    if (null < 0 || dup2(null, 0) < 0 || dup2(s->out, 1) < 0 || dup2(s->err, 2) < 0) {
         *failed = errno;
         _exit(127);
     }
-    if (s->sandbox && (*failed = sandbox_enter(s->rules)) != 0) _exit(127);
+    if (s->sandbox && (*failed = sandbox_enter(s->sandbox, s->rules)) != 0) _exit(127);
     syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);      /* unshared table: a vfork child has its own */
     sigprocmask(SIG_SETMASK, &none, NULL);
     *failed = exec_in_path(s);
@@ -161,6 +174,7 @@ static void signal_tree(pid_t of, int sig, int depth)
 /* ---- the shim's life -------------------------------------------------------------------------------------------- */
 struct shim {
     const struct shim_spec *spec;
+    int socket;
     pid_t leader;
     bool leader_ended, ending, killing;
     int64_t kill_at_ms;
@@ -190,6 +204,10 @@ static bool reap(struct shim *s)
 
 static void end_all(struct shim *s, int sig)
 {
+    if (getpid() == 1) {
+        kill(-1, sig);                                   /* all in our namespace but us */
+        return;
+    }
     if (!s->leader_ended) kill(-s->leader, sig);
     signal_tree(getpid(), sig, 0);
 }
@@ -213,13 +231,20 @@ static int next_signal(struct shim *s, const sigset_t *set)
     return sigtimedwait(set, NULL, &t);
 }
 
+/* The server is gone: its end of the socket is closed. */
+static bool is_orphan(int socket)
+{
+    char byte;
+    return recv(socket, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* Until nobody is left. */
-static void live(struct shim *s, const sigset_t *set, pid_t server)
+static void live(struct shim *s, const sigset_t *set)
 {
     while (reap(s)) {
         if (s->leader_ended) begin_ending(s);
         int sig = next_signal(s, set);
-        if (sig == SIGTERM || getppid() != server) begin_ending(s);
+        if (sig == SIGTERM || is_orphan(s->socket)) begin_ending(s);
         if (s->ending && now_ms() >= s->kill_at_ms) {
             s->killing = true;
             end_all(s, SIGKILL);
@@ -227,9 +252,9 @@ static void live(struct shim *s, const sigset_t *set, pid_t server)
     }
 }
 
-static void execute(const struct shim_spec *spec, int socket, const sigset_t *set, pid_t server, int unsettled)
+static void execute(const struct shim_spec *spec, int socket, const sigset_t *set, int unsettled)
 {
-    struct shim s = { .spec = spec };
+    struct shim s = { .spec = spec, .socket = socket };
     volatile int failed = unsettled;
     if (!unsettled && (s.leader = vfork()) == 0) become_command(spec, &failed);
     if (s.leader < 0) failed = errno;
@@ -238,7 +263,8 @@ static void execute(const struct shim_spec *spec, int socket, const sigset_t *se
     close(spec->err);
     close(spec->dir);
     if (spec->sandbox) close(spec->rules);
-    live(&s, set, server);
+    live(&s, set);
+    s.report.spent = spec->sandbox && sandbox_is_used(spec->sandbox);
     send(socket, &s.report, sizeof s.report, MSG_NOSIGNAL);
 }
 
@@ -275,12 +301,13 @@ static bool next_order(int socket, struct shim_spec *spec)
     memcpy(&h, text, sizeof h);
     char *at = text + sizeof h, *end = text + n, **free_words = words;
     *spec = (struct shim_spec){ .dir = fds[0], .out = fds[1], .err = fds[2], .grace_ms = h.grace_ms, .harden = h.harden,
-                                .sandbox = sandbox, .rules = fds[3] };
+                                .memory = h.memory, .sandbox = sandbox, .rules = fds[3] };
     if (!sandbox) close(fds[3]);
     if (h.argc > WORDS_MAX || h.envc > WORDS_MAX - h.argc) return false;
-    char *path[2];
-    if (!take_words(&at, end, 1, path)) return false;
-    spec->path = path[0];
+    char *paths[3];
+    if (!take_words(&at, end, 2, paths)) return false;
+    spec->path = paths[0];
+    spec->where = paths[1];
     spec->argv = free_words;
     if (!(free_words = take_words(&at, end, h.argc, free_words))) return false;
     spec->envp = free_words;
@@ -300,9 +327,9 @@ static bool put_word(char *text, size_t *n, const char *word)
 bool shim_order(int socket, const struct shim_spec *spec)
 {
     static char text[ORDER_MAX];                         /* one loop, one thread */
-    struct order_head h = { .grace_ms = spec->grace_ms, .harden = spec->harden };
+    struct order_head h = { .memory = spec->memory, .grace_ms = spec->grace_ms, .harden = spec->harden };
     size_t n = sizeof h;
-    bool fits = put_word(text, &n, spec->path);
+    bool fits = put_word(text, &n, spec->path) && put_word(text, &n, spec->where ? spec->where : "");
     for (char **v = spec->argv; fits && *v; v++, h.argc++) fits = put_word(text, &n, *v);
     for (char **v = spec->envp; fits && *v; v++, h.envc++) fits = put_word(text, &n, *v);
     if (!fits || h.argc + h.envc > WORDS_MAX) return false;
@@ -323,7 +350,7 @@ int shim_read(int socket, struct shim_report *report)
 }
 
 /* ---- the process ------------------------------------------------------------------------------------------------- */
-__attribute__((noreturn)) static void shim_main(const struct shim_spec *first, int socket, pid_t server, int unsettled)
+__attribute__((noreturn)) static void shim_main(const struct shim_spec *first, int socket, int unsettled)
 {
     sigset_t set, term;
     struct timespec none = { 0 };
@@ -336,10 +363,10 @@ __attribute__((noreturn)) static void shim_main(const struct shim_spec *first, i
     prctl(PR_SET_NAME, "kr-shim", 0, 0, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-    if (getppid() != server) kill(getpid(), SIGTERM);    /* it died before it could be watched */
+    if (is_orphan(socket)) kill(getpid(), SIGTERM);      /* it died before it could be watched */
     setsid();                                            /* a signal to the server's group is not for us */
     do {
-        execute(&spec, socket, &set, server, unsettled);
+        execute(&spec, socket, &set, unsettled);
         if (!next_order(socket, &spec)) _exit(0);
         while (sigtimedwait(&term, NULL, &none) > 0) {}  /* sent before the order: for the execution that was over */
     } while (true);
@@ -365,11 +392,12 @@ pid_t shim_fork(const struct shim_spec *spec, int *ret_socket, struct kr_err *e)
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return kr_fail_sys(e, KR_SYSTEM, errno, "no socket for an execution");
-    pid_t server = getpid(), pid = fork();
+    pid_t pid = spec->sandbox ? sandbox_fork(spec->sandbox) : fork();
     if (pid == 0) {
+        close(ends[0]);
         int unsettled = spec->sandbox ? sandbox_settle(spec->sandbox) : 0;
         close_others(spec, ends[1]);
-        shim_main(spec, ends[1], server, unsettled);
+        shim_main(spec, ends[1], unsettled);
     }
     int err = errno;
     close(ends[1]);

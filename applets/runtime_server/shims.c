@@ -59,7 +59,7 @@ static void finish(struct shim *s, const struct shim_report *report)
     s->ended = NULL;
     s->all->nwaiting++;
     enlist(s, &s->all->waiting);
-    if (!report || s->all->nwaiting > WAITING_MAX) dismiss(s);
+    if (!report || report->spent || s->all->nwaiting > WAITING_MAX) dismiss(s);
     loop_timer_in(s->all->loop, &s->all->rest, REST_US);
     ended(s->ctx, report);
 }

@@ -70,6 +70,19 @@ static void put_env(struct env_list *l, const char *key, struct str value)
     l->v[l->n++].value = arena_z(l->a, value);
 }
 
+/* A smaller number can't be one of bytes: then "memory" counts something else. */
+enum { MEMORY_LEAST = 1048576 };
+
+/* Bytes that the Run asks for; 0: it says nothing of them. */
+static int64_t memory_of(const struct task *t)
+{
+    const struct count_map *m = &t->run->spec.resources.requests;
+    for (size_t i = 0; i < m->n; i++)
+        if (str_is(m->v[i].key, "memory") && m->v[i].value >= MEMORY_LEAST)
+            return m->v[i].value;
+    return 0;
+}
+
 static void fill_env(struct task *t, struct env_list *l)
 {
     const struct run_spec *s = &t->run->spec;
@@ -86,6 +99,8 @@ static void fill_env(struct task *t, struct env_list *l)
     put_env(l, "KRUNTIME_RUN_UID", t->uid);
     put_env(l, "KRUNTIME_NAMESPACE", t->ns);
     put_env(l, "KRUNTIME_ATTEMPT", arena_fmt(l->a, "%lld", (long long)t->attempt));
+    if (memory_of(t))
+        put_env(l, "KRUNTIME_MEMORY", arena_fmt(l->a, "%lld", (long long)memory_of(t)));
 }
 
 static void again_begin(struct loop *loop, struct timer *timer)

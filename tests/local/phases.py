@@ -87,7 +87,7 @@ with instance() as i:
     cancel(i, 'c-pending')
     want['c-scheduled'] = (['Pending -', 'Scheduled 1', 'Cancelled 1'], 'Cancelled')
     with held(i, 'runtimed'):
-        submit('c-scheduled', ['touch %s/c-scheduled' % i.dir])
+        submit('c-scheduled', ['true'])
         until(i, 'c-scheduled', 'Scheduled')
         cancel(i, 'c-scheduled')
     want['c-running'] = (['Pending -', 'Scheduled 1', 'Running 1', 'Cancelled 1'], 'Cancelled')
@@ -100,15 +100,14 @@ with instance() as i:
     cancel(i, 'c-backoff')
     for name in ('c-pending', 'c-scheduled', 'c-running', 'c-backoff'):
         s.equal(name + ' ends', until(i, name, *TERMINAL).get('phase'), 'Cancelled')
-    s.check('what is cancelled while Scheduled is not executed', not os.path.exists(i.dir + '/c-scheduled'))
+    s.check('what is cancelled while Scheduled is not executed', 'executed' not in i.api.call('GET', RUNS + '/c-scheduled')[1]['status'].get('timings', {}))
 
     # what the process did wins over a cancel that comes later
     want['too-late'] = (['Pending -', 'Scheduled 1', 'Running 1', 'Succeeded 1'], None)
-    go = i.dir + '/go'
-    submit('too-late', ['until [ -e %s ]; do read -t 0.02 <> <(:); done; exit 0' % go])
+    submit('too-late', ['until [ -e go ]; do read -t 0.02 <> <(:); done; exit 0'])
     until(i, 'too-late', 'Running')
     with held(i, 'controller', 'scheduler'):
-        open(go, 'w').close()
+        i.put('too-late', 'go')
         until(i, 'too-late', *TERMINAL)
         s.equal('a cancel of what is over is taken', cancel(i, 'too-late')[0], 200)
 

@@ -100,7 +100,7 @@ with instance() as i:
                         and any(c['type'] == 'Ready' and c['status'] == 'True' for c in p.get('status', {}).get('conditions', []))]
     until(lambda: len(one_slot()) == 2 and len(pods(i)) == 2)
     for name in ('busy-a', 'busy-b'):
-        i.api.call('POST', RUNS, run_object(name, ['until [ -e %s/go ]; do read -t 0.05 <> <(:); done; exit 0' % i.dir]))
+        i.api.call('POST', RUNS, run_object(name, ['until [ -e go ]; do read -t 0.05 <> <(:); done; exit 0']))
         until(lambda: status(i, name).get('phase') == 'Running')
     version = i.api.call('POST', RUNS, run_object('unstarted', ['echo at last']))[1]['metadata']['resourceVersion']
     pod = one_slot()[0]
@@ -108,7 +108,8 @@ with instance() as i:
                'assignedPodUID': pod['metadata']['uid'], 'attempt': 1}}, 'application/merge-patch+json')
     i.api.call('DELETE', PODS + '/' + pod['metadata']['name'])
     s.check('it leaves the pod', until(lambda: status(i, 'unstarted').get('assignedPod') != pod['metadata']['name']))
-    open(i.dir + '/go', 'w').close()
+    for name in ('busy-a', 'busy-b'):
+        i.put(name, 'go')
     i.wait({'unstarted', 'busy-a', 'busy-b'})
     seen = [e['object']['status'].get('phase') for e in i.api.watch(RUNS + '?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%%3Dunstarted&resourceVersion=%s' % version)
             if e['type'] == 'MODIFIED']

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sandbox: below the floor it says so. What it keeps from a Run is tried by tests/local/sandbox.py. */
+/* sandbox: below the floor it says so; what namespaces are furnished with. What it keeps from a Run is tried by tests/local/sandbox.py. */
 #include "applets/runtime_server/sandbox.h"
+#include "applets/runtime_server/spaces.h"
 #include "core/landlock.h"
 #include "tests/kit/test.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
+#include <sys/ipc.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,11 +46,66 @@ TEST(a_filter_that_the_kernel_takes)
     int status = -1;
     pid_t child = fork();                         /* the leak sanitizer traces, which the filter refuses */
     if (child == 0) {
-        bool ok = sandbox_filter() == 0 && syscall(SYS_unshare, 0x10000000) == -1 && errno == EPERM;
+        bool ok = sandbox_filter(false) == 0 && syscall(SYS_unshare, 0x10000000) == -1 && errno == EPERM;
         ok = ok && syscall(SYS_socket, 1, 1, 0) == -1 && errno == EPERM;
         ok = ok && syscall(SYS_clone3, NULL, 0) == -1 && errno == ENOSYS;
         _exit(ok ? 0 : 1);
     }
     CHECK(waitpid(child, &status, 0) == child);
     CHECK_INT(status, 0);
+}
+
+/* In a child that is process 1 of namespaces: what a neighbour left may not be seen. The number of the first check that fails. */
+static int look_around(enum spaces kind, const char *workspaces)
+{
+    struct kr_err e = { 0 };
+    struct stat st;
+    if (getpid() != 1 || spaces_furnish(kind, workspaces, &e) < 0) return 1;
+    if (getuid() != geteuid() || stat("/proc/1", &st) < 0 || stat("/proc/2", &st) == 0) return 2;
+    if (stat(workspaces, &st) < 0 || spaces_are_used()) return 3;
+    if (stat("/proc/keys", &st) == 0 && !S_ISCHR(st.st_mode)) return 4;
+    if (mkdir("/tmp/kr-left", 0700) < 0 || !spaces_are_used()) return 5;
+    return 0;
+}
+
+static int look_at_ipc(enum spaces kind, const char *workspaces)
+{
+    struct kr_err e = { 0 };
+    if (spaces_furnish(kind, workspaces, &e) < 0 || spaces_are_used()) return 1;
+    int id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+    if (id < 0 || !spaces_are_used()) return 2;
+    shmctl(id, IPC_RMID, NULL);
+    return spaces_are_used() ? 3 : 0;
+}
+
+static int within(enum spaces kind, const char *workspaces, int (*look)(enum spaces, const char *))
+{
+    int status = -1;
+    pid_t child = spaces_fork(kind);
+    if (child == 0)
+        _exit(look(kind, workspaces));
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(namespaces_begin_empty_and_tell_what_was_left)
+{
+    struct kr_err why = { 0 };
+    const char *d = test_tmpdir();
+    enum spaces kind = spaces_try(d, &why);
+    if (!kind) {
+        printf("skip namespaces: %s\n", why.msg);
+        return;
+    }
+    CHECK_INT(within(kind, d, look_around), 0);
+    CHECK_INT(within(kind, d, look_around), 0);          /* what the one before made is not there */
+    CHECK_INT(within(kind, d, look_at_ipc), 0);
+    if (kind == SPACES_ALL_USERS)                        /* who may map all may also map one */
+        CHECK_INT(within(SPACES_ONE_USER, d, look_around), 0);
+}
+
+TEST(namespaces_that_are_refused_are_not_made)
+{
+    struct kr_err why = { 0 };
+    CHECK_INT(spaces_try("/no/such/folder", &why), SPACES_NONE);
+    CHECK(why.msg[0]);
 }
