@@ -22,6 +22,8 @@ struct grpc_client;
 struct grpc_call;
 /* Plaintext HTTP/2 to host:port; connects with the first call. */
 struct grpc_client *grpc_client_new(struct loop *, struct str host, uint16_t port);
+/* `lost` is called whenever a connection that was open has ended, also while no call was under way. */
+void grpc_client_on_lost(struct grpc_client *, void (*lost)(void *ctx), void *ctx);
 /* Over a connected socket, which is taken over; when it closes there is no other. */
 struct grpc_client *grpc_client_over(struct loop *, int fd);
 bool grpc_client_is_spent(const struct grpc_client *);     /* of a socket that was taken over: it has ended, every call will fail */

@@ -6,7 +6,7 @@
 #include "grpc/grpc.h"
 #include <stdio.h>
 
-struct grpc_client { struct loop *loop; struct httpc *http; char authority[320]; };
+struct grpc_client { struct loop *loop; struct httpc *http; char authority[320]; void (*lost)(void *ctx); void *lost_ctx; };
 struct grpc_call {
     struct grpc_client *c;
     struct hcall *http;
@@ -17,12 +17,19 @@ struct grpc_call {
     bool in_callback, cancelled, is_grpc;
 };
 
+static void connection_lost(void *ctx)
+{
+    struct grpc_client *c = ctx;
+    if (c->lost)
+        c->lost(c->lost_ctx);
+}
+
 struct grpc_client *grpc_client_new(struct loop *loop, struct str host, uint16_t port)
 {
     struct grpc_client *c = xcalloc(1, sizeof *c);
     c->loop = loop;
     snprintf(c->authority, sizeof c->authority, "%.*s:%u", host.n < 300 ? (int)host.n : 300, host.p, port);
-    c->http = httpc_new(loop, &(struct httpc_config){ .target = { .host = host, .port = port }, .version = HTTP_2 });
+    c->http = httpc_new(loop, &(struct httpc_config){ .target = { .host = host, .port = port }, .version = HTTP_2, .lost = connection_lost, .lost_ctx = c });
     return c;
 }
 
@@ -33,6 +40,12 @@ struct grpc_client *grpc_client_over(struct loop *loop, int fd)
     snprintf(c->authority, sizeof c->authority, "localhost");
     c->http = httpc_new(loop, &(struct httpc_config){ .target = { .host = S("localhost"), .fd = fd }, .version = HTTP_2 });
     return c;
+}
+
+void grpc_client_on_lost(struct grpc_client *c, void (*lost)(void *ctx), void *ctx)
+{
+    c->lost = lost;
+    c->lost_ctx = ctx;
 }
 
 bool grpc_client_is_spent(const struct grpc_client *c) { return httpc_is_spent(c->http); }

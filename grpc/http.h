@@ -90,6 +90,8 @@ struct httpc_config {
      * authorization. *stamp is kept with the call. NULL: none. */
     struct http_fields (*sign)(void *ctx, uint32_t *stamp);
     void *sign_ctx;
+    void (*lost)(void *ctx);                             /* a connection that was open has ended, with calls or without; may be NULL */
+    void *lost_ctx;
 };
 /* Connects on the first call and again after a loss. A call that the server surely has not processed is sent again by itself,
  * also a GET or HEAD without an answer on a connection that had answered before; the others under way fail. */

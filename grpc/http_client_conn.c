@@ -117,10 +117,15 @@ static void one_turn(struct cconn *c)
         kr_fail(&e, KR_UNAVAILABLE, "%.*s:%u: the connection was closed", SFMT(c->h->config.target.host), c->h->config.target.port);
         cconn_lost(c, &e);
     }
-    if (c->dead && !c->turn.queued && !c->h->closing)
+    if (c->dead && !c->turn.queued && !c->h->closing) {
+        struct httpc *h = c->h;
+        bool was_open = c->open;
         cconn_free(c);
-    else if (!c->dead)
+        if (was_open && h->config.lost)
+            h->config.lost(h->config.lost_ctx);
+    } else if (!c->dead) {
         loop_defer(c->h->loop, &c->h->turn);
+    }
 }
 
 static void turn_conn(struct loop *loop, struct defer *d)

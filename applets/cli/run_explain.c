@@ -217,6 +217,7 @@ static const char *advice(const char *reason)
         { "InsufficientCapacity", "wait for one that ends, or have more pods: kubectl scale runtime" },
         { "AffinityNotMet", "wait for the Runs it keeps away from, or correct spec.affinity in a new Run" },
         { "CapacityHeld", "wait: a larger Run is in front" },
+        { "SandboxUnavailable", "use nodes with Linux 6.12, or set isolation to Process in the Runtime" },
         { "WorkspaceNotReady", "wait for the pod that has the workspace" },
     };
     for (size_t i = 0; i < LEN(table); i++)

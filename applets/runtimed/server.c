@@ -134,6 +134,9 @@ static void ask_again(struct loop *loop, struct timer *t)
     ask(container_of(t, struct runtimed, health_timer));
 }
 
+/* Who answers next may be another one, which waits for the secret. */
+static void connection_lost(void *ctx) { ask(ctx); }
+
 void server_trouble(struct runtimed *d)
 {
     if (d->server_ok)
@@ -172,6 +175,7 @@ int server_start(struct runtimed *d, struct str host, uint16_t port, struct kr_e
     memcpy(d->auth + 7, d->secret, sizeof d->secret);
     d->health_timer.fire = ask_again;
     d->server = grpc_client_new(d->loop, host, port);
+    grpc_client_on_lost(d->server, connection_lost, d);
     ask(d);                                       /* the secret is offered when nobody answers to it */
     return 0;
 }

@@ -418,7 +418,8 @@ static void decide_outcome(struct task *t)
     else if (t->lost && *t->error)
         set_lost(t);
     else if (t->lost)
-        set_end(t, "Failed", "ExecutionLost", "the Runtime Server does not know the execution any more: it was restarted");
+        set_end(t, "Failed", "ExecutionLost", "the Runtime Server does not know the execution any more: it was restarted, as after a kill of its container for want of memory "
+                                            "(OOMKilled, which the pod's lastState tells)");
     else if (t->end_reason)
         set_end(t, "Failed", t->end_reason, t->end_message);
     else if (t->final_state == SUCCEEDED)

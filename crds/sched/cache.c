@@ -155,6 +155,8 @@ static void group_leave(struct group *g)
 }
 
 /* ---- Runtimes ---- */
+static void keep(char *to, size_t size, struct str text) { snprintf(to, size, "%.*s", (int)str_rune_cut(text, size - 1), text.p); }
+
 void sched_set_runtime(struct sched *s, const struct sched_runtime *r)
 {
     struct pool *p = sched_pool(s, r->ns, r->name);
@@ -162,6 +164,8 @@ void sched_set_runtime(struct sched *s, const struct sched_runtime *r)
     p->capacity = vec_new(s, r->capacity, SCHED_RUNS_OF_POD);
     p->exists = true;
     p->deleting = r->deleting;
+    keep(p->degraded, sizeof p->degraded, r->degraded);
+    keep(p->why, sizeof p->why, r->why);
     sched_touch(s, p);
 }
 
@@ -169,6 +173,7 @@ void sched_del_runtime(struct sched *s, struct str ns, struct str name)
 {
     struct pool *p = sched_pool(s, ns, name);
     p->exists = p->deleting = false;
+    p->degraded[0] = '\0';
     sched_touch(s, p);
 }
 

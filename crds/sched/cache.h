@@ -80,6 +80,7 @@ struct pool {                          /* one per Runtime name that anybody ment
     struct str name, key;
     struct vec *capacity;              /* of the Runtime object; NULL while there is none */
     bool exists, deleting, dirty;
+    char degraded[64], why[160];       /* what the Runtime says is wrong, cut; empty: nothing */
     uint64_t hold_pass;                /* the pass in which one of its pods is kept free */
     int64_t bound_us;                  /* the last time that one of its Runs was assigned; 0 before */
     struct heap ready;

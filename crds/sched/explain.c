@@ -8,11 +8,11 @@
 #include <stdio.h>
 
 static const char NOT_FOUND[] = "RuntimeNotFound", NO_PODS[] = "NoPods", NOT_READY[] = "NoReadyPods", FULL[] = "InsufficientCapacity",
-                  AFFINITY[] = "AffinityNotMet", HELD[] = "CapacityHeld", WORKSPACE[] = "WorkspaceNotReady";
+                  AFFINITY[] = "AffinityNotMet", HELD[] = "CapacityHeld", WORKSPACE[] = "WorkspaceNotReady", SANDBOX[] = "SandboxUnavailable";
 
 const char *explain_reason(struct str reason)
 {
-    static const char *const all[] = { NOT_FOUND, NO_PODS, NOT_READY, FULL, AFFINITY, HELD, WORKSPACE };
+    static const char *const all[] = { NOT_FOUND, NO_PODS, NOT_READY, FULL, AFFINITY, HELD, WORKSPACE, SANDBOX };
     for (size_t i = 0; i < LEN(all); i++)
         if (str_is(reason, all[i])) return all[i];
     return NULL;
@@ -62,6 +62,17 @@ static void part(char *to, size_t size, size_t n, const char *what, const char *
     *sep = ", ";
 }
 
+/* No pod is ready, and the Runtime says what is wrong: a Run that waits says it too. The reason stays one of ours: what a
+ * kubelet calls it changes from minute to minute. */
+static const char *not_ready(const struct pool *p, const char *reason, char *message, size_t size)
+{
+    size_t at = strlen(message);
+    if (!*p->degraded) return reason;
+    snprintf(message + at, size - at, "; the Runtime says %s: %s", p->degraded, p->why);
+    message[str_rune_cut(str_of(message), size - 1)] = '\0';
+    return !strcmp(p->degraded, SANDBOX) ? SANDBOX : reason;
+}
+
 const char *explain_wait(struct sched *s, const struct crun *c, char *message, size_t size)
 {
     const struct pool *p = c->group->pool;
@@ -80,7 +91,7 @@ const char *explain_wait(struct sched *s, const struct crun *c, char *message, s
     }
     if (!p->npods) {
         snprintf(message, size, "runtime \"%.*s\" has no pods yet", SFMT(p->name));
-        return NO_PODS;
+        return not_ready(p, NO_PODS, message, size);
     }
     for (size_t i = 0; i < p->npods; i++) count_pod(&n, p->pods[i], c);
     snprintf(message, size, "%zu pod%s: ", p->npods, p->npods == 1 ? "" : "s");
@@ -90,7 +101,7 @@ const char *explain_wait(struct sched *s, const struct crun *c, char *message, s
     part(message, size, n.held, "kept free for a Run that waits longer", &sep);
     part(message, size, n.draining, "draining", &sep);
     part(message, size, n.not_ready, "not ready", &sep);
-    return n.apart ? AFFINITY : n.held ? HELD : n.full ? FULL : NOT_READY;
+    return n.apart ? AFFINITY : n.held ? HELD : n.full ? FULL : not_ready(p, NOT_READY, message, size);
 }
 
 /* ---- for people ---- */

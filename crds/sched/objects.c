@@ -122,8 +122,14 @@ int sched_take_runtime(struct sched *s, struct str json, struct kr_err *e)
     struct runtime *r = model_decode(runtime, json, &a, e);
     if (!r)
         return -1;
-    sched_set_runtime(s, &(struct sched_runtime){ r->metadata.namespace, r->metadata.name, amounts(&r->spec.capacity.resources, &a),
-                                                  r->metadata.deletion_timestamp.n > 0 });
+    struct sched_runtime to = { r->metadata.namespace, r->metadata.name, amounts(&r->spec.capacity.resources, &a), r->metadata.deletion_timestamp.n > 0,
+                                S(""), S("") };
+    for (size_t i = 0; i < r->status.conditions.n; i++) {
+        const struct condition *c = &r->status.conditions.v[i];
+        if (str_is(c->type, "Degraded") && str_is(c->status, "True"))
+            to.degraded = c->reason, to.why = c->message;
+    }
+    sched_set_runtime(s, &to);
     return 0;
 }
 

@@ -47,7 +47,12 @@ struct sched_term {
 };
 
 /* What the cache is told. Strings are copied. */
-struct sched_runtime { struct str ns, name; struct sched_amounts capacity; bool deleting; };
+struct sched_runtime {
+    struct str ns, name;
+    struct sched_amounts capacity;
+    bool deleting;
+    struct str degraded, why;           /* reason and message of its condition Degraded=True, empty when there is none */
+};
 struct sched_pod {
     struct str ns, name, uid, runtime, node;
     struct sched_amounts capacity;      /* without "runs": 2 of it */

@@ -60,6 +60,7 @@ static void on_runtime(struct story *t, struct str line)
     while (line.n) {
         struct str w = str_cut(&line, ' ');
         if (str_is(w, "deleting")) r.deleting = true;
+        else if (value(w, "degraded=", &r.degraded)) r.why = S("pod \"a\", container \"runtime\": it keeps ending");
         else amount(&cap, w);
     }
     r.capacity = (struct sched_amounts){ cap.v, cap.n };

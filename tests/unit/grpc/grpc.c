@@ -205,6 +205,27 @@ TEST(who_is_not_allowed_is_refused_but_may_ask_for_health)
     end(&x);
 }
 
+static void count_lost(void *ctx) { ++*(int *)ctx; }
+
+TEST(a_connection_that_ends_while_nobody_calls_is_told)
+{
+    struct fixture x;
+    int lost = 0;
+    begin(&x);
+    grpc_client_on_lost(x.c, count_lost, &lost);
+    check_call(&x, "/test.Test/Echo", S("x"), GRPC_OK, 1, 1, "");
+    CHECK_INT(lost, 0);
+    grpc_server_free(TAKE(x.s));
+    here_until_is(&x.h, &lost, 1);
+    struct got g;
+    call(&x, "/test.Test/Echo", S("x"), NULL, &g);
+    here_until(&x.h, &g.over);
+    CHECK_INT(g.status, GRPC_UNAVAILABLE);
+    CHECK_INT(lost, 1);                           /* one that was never open is none that was lost */
+    grpc_client_free(x.c);
+    loop_free(x.h.loop);
+}
+
 TEST(who_watches_health_is_told_of_changes)
 {
     struct fixture x;
