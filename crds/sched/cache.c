@@ -6,6 +6,7 @@
  * on the version we knew, so nothing can lie in between). Pods are in pods.c. Tests: tests/unit/applets/scheduler.c
  */
 #include "crds/sched/cache.h"
+#include <stdio.h>
 
 bool run_by_order(const struct heap_node *a, const struct heap_node *b)
 {

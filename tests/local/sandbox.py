@@ -39,6 +39,16 @@ def degraded(i, name):
         time.sleep(0.05)      # polling on purpose: the watch is what other tests try
 
 
+def waits_with(i, name, reason):
+    """Its condition says so."""
+    until = time.monotonic() + DEADLINE
+    while time.monotonic() < until:
+        for c in i.api.call('GET', RUNS + '/' + name)[1].get('status', {}).get('conditions', []):
+            if c['type'] == 'Scheduled' and c['status'] == 'False' and c['reason'] == reason:
+                return True
+        time.sleep(0.05)      # polling on purpose: the watch is what other tests try
+
+
 def stands_in(pid, place):
     try:
         return os.readlink('/proc/%s/cwd' % pid) == place
@@ -164,6 +174,8 @@ def do_work(i, box, namespaces):
 with instance() as i:
     i.api.call('POST', RUNTIMES, runtime('foreign', 'Sandbox', 'Image'))
     s.equal('not with another Runtime Server', degraded(i, 'foreign'), 'SandboxUnavailable')
+    i.api.call('POST', RUNS, run_object('unsandboxed', ['true'], runtime='foreign'))
+    s.check('its Runs say so', waits_with(i, 'unsandboxed', 'SandboxUnavailable') and 'Injected' in i.cli('run', 'explain', 'unsandboxed').stdout, i.cli('run', 'explain', 'unsandboxed').stdout)
     built_in = i.api.call('GET', RUNTIMES + '/bash')[1]['spec']['isolation']
     s.equal('the built-in Runtime', built_in, 'Sandbox' if abi >= NEEDS else 'Process')
     i.api.call('POST', RUNTIMES, runtime('box', 'Sandbox'))
