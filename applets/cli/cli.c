@@ -81,6 +81,17 @@ int cli_open(struct cli *c, struct kr_err *e)
     return -1;
 }
 
+int cli_open_maybe(struct cli *c, bool offline, struct kr_err *e)
+{
+    int rc = cli_open(c, e);
+    if (rc == 0 || !offline || e->code != KR_NOT_FOUND)
+        return rc;
+    *e = (struct kr_err){ 0 };
+    c->own_ns = xstrndup(o.ns.n ? o.ns.p : "default", o.ns.n ? o.ns.n : 7);
+    c->ns = str_of(c->own_ns);
+    return 0;
+}
+
 void cli_close(struct cli *c)
 {
     kube_free(c->kube);

@@ -22,6 +22,8 @@ extern struct cli_list cli_list;
 extern const struct opt cli_list_opts[];
 /* Finds the server; where there is no kubeconfig and a local instance is up, that one, and says so on stderr. */
 int cli_open(struct cli *, struct kr_err *);
+/* offline: without a kubeconfig there is no server to speak to (kube NULL), but a namespace. */
+int cli_open_maybe(struct cli *, bool offline, struct kr_err *);
 void cli_close(struct cli *);
 
 /* One request, waited for. On success *body (may be NULL) has the answer. */

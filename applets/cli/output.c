@@ -8,12 +8,24 @@
 /* Bookkeeping of the server, longer than many an object; kubectl doesn't show it either. */
 static void hide_managers(struct json *object) { json_del(json_get(object, "metadata"), S("managedFields")); }
 
+/* "run.kruntimes.io/", by what the object says it is. */
+static void put_kind(struct buf *b, const struct json *o)
+{
+    struct str kind = json_string(json_get(o, "kind")), rest = json_string(json_get(o, "apiVersion")), group = str_cut(&rest, '/');
+    for (size_t i = 0; i < kind.n; i++)
+        buf_byte(b, (char)(kind.p[i] >= 'A' && kind.p[i] <= 'Z' ? kind.p[i] - 'A' + 'a' : kind.p[i]));
+    if (rest.n)
+        buf_fmt(b, ".%.*s", SFMT(group));
+    buf_byte(b, '/');
+}
+
 static int put_names(struct buf *b, const struct view *v, const struct items *l, struct kr_err *e)
 {
     for (size_t i = 0; i < l->n; i++) {
         AUTO_ARENA struct arena a = { .limit = 64 << 20 };
         struct json_cur cell = json_begin(l->v[i].cells);
-        buf_fmt(b, "%s/", v->name_form);
+        if (v->name_form)
+            buf_fmt(b, "%s/", v->name_form);
         if (l->v[i].cells.p) {                    /* of a table the name is the first */
             json_enter(&cell);
             buf_str(b, json_item(&cell) ? json_text(&cell, &a) : S(""));
@@ -21,6 +33,8 @@ static int put_names(struct buf *b, const struct view *v, const struct items *l,
             const struct json *o = json_parse(&a, l->v[i].object, e);
             if (!o)
                 return -1;
+            if (!v->name_form)
+                put_kind(b, o);
             if (v->put_name)
                 v->put_name(b, o);
             else

@@ -26,7 +26,7 @@ struct view_column { const char *name, *path; enum cell_how how; bool wide; };
 extern const char *const made_at[2];              /* metadata.creationTimestamp */
 struct view {
     const struct kube_resource *resource;
-    const char *plural, *name_form;               /* "artifacts"; what -o name prints in front of the name */
+    const char *plural, *name_form;               /* "artifacts"; what -o name prints in front of the name, NULL: the object's kind */
     const char *const *time_path;                 /* two keys */
     const struct view_column *columns;            /* ended by a NULL name; NULL: as the server has them, for tables of the kind's own */
     void (*expand)(struct items *, struct str object);                   /* what an object stands for; NULL: itself */

@@ -2,12 +2,14 @@
 /*
  * workflow: the short verbs, and the list of all. Tests: tests/local/workflow_cli.py
  */
+#include "applets/cli/change.h"
 #include "applets/cli/workflow.h"
 #include "crds/submit.h"
 #include <stdio.h>
 
 static const struct opt *const list_tables[] = { cli_list_opts, cli_opts, NULL };
-static const struct opt *const plain_tables[] = { cli_opts, NULL };
+static const struct opt *const create_tables[] = { cli_create_opts, cli_opts, NULL };
+static const struct opt *const target_tables[] = { cli_target_opts, cli_opts, NULL };
 
 struct workflow *cli_workflow(struct cli *c, struct str name, struct arena *a, struct str *text, struct kr_err *e)
 {
@@ -30,32 +32,14 @@ static int get(struct applet_call *call, struct kr_err *e)
     return rc;
 }
 
-static int one(struct cli *c, const char *method, struct str name, struct str body, struct kr_err *e)
+static int cancel_one(struct cli *c, struct str name, struct kr_err *e)
 {
-    AUTO_BUF struct buf p = { .max = 4096 };
-    kube_path(&p, &kube_workflows, cli_ns(c), name, NULL);
-    return cli_call(c, &(struct kube_request){ .method = method, .path = buf_view(&p), .body = body, .content_type = body.n ? "application/merge-patch+json" : NULL }, NULL, e);
+    return cli_change_one(c, &kube_workflows, name, "PATCH", S("{\"spec\":{\"cancelRequested\":true}}"), "is asked to end", e);
 }
 
-static int for_each(struct applet_call *call, const char *method, struct str body, const char *done, struct kr_err *e)
-{
-    struct cli c;
-    int rc = cli_open(&c, e);
-    for (size_t i = 0; rc == 0 && i < call->nargs; i++) {
-        rc = one(&c, method, call->args[i], body, e);
-        if (rc == 0)
-            printf("workflow/%.*s %s\n", SFMT(call->args[i]), done);
-    }
-    cli_close(&c);
-    return rc;
-}
-
-static int cancel(struct applet_call *call, struct kr_err *e)
-{
-    return for_each(call, "PATCH", S("{\"spec\":{\"cancelRequested\":true}}"), "is asked to end", e);
-}
-
-static int delete(struct applet_call *call, struct kr_err *e) { return for_each(call, "DELETE", S(""), "deleted", e); }
+static int delete_one(struct cli *c, struct str name, struct kr_err *e) { return cli_change_one(c, &kube_workflows, name, "DELETE", S(""), "deleted", e); }
+static int cancel(struct applet_call *call, struct kr_err *e) { return cli_each(call, &kube_workflows, cancel_one, e); }
+static int delete(struct applet_call *call, struct kr_err *e) { return cli_each(call, &kube_workflows, delete_one, e); }
 
 /* ---- submit -------------------------------------------------------------------------------------------------------------- */
 
@@ -66,16 +50,17 @@ static const struct opt submit_opts[] = {
     { "follow", 0, OPT_FLAG, &o.follow, NULL, "print what its steps write as it comes, and wait" },
     { 0 } };
 
-static int send(struct cli *c, const struct submission *x, struct arena *a, struct str *name, struct kr_err *e)
+static int send_all(struct cli *c, const struct submissions *list, struct str *names, struct arena *a, struct kr_err *e)
 {
-    static const char *const name_path[] = { "metadata", "name" };
-    AUTO_BUF struct buf p = { .max = 4096 }, body = { .max = LIMIT_KUBE_ANSWER };
-    kube_path(&p, x->resource, x->ns, S(""), NULL);
-    if (cli_call(c, &(struct kube_request){ .method = "POST", .path = buf_view(&p), .body = x->json }, &body, e) < 0)
-        return kr_wrap(e, "%.*s", SFMT(x->from));
-    *name = arena_str(a, json_str_of(json_find_path(buf_view(&body), name_path, 2), a));
-    fprintf(o.wait || o.follow ? stderr : stdout, "workflow/%.*s created\n", SFMT(*name));
-    return 0;
+    struct made made;
+    int rc = made_begin(&made, e), printed = 0;
+    for (size_t i = 0; i < list->n && rc == 0; i++)
+        if ((rc = made_add(&made, c, list->v[i].resource, list->v[i].ns, list->v[i].json, o.wait || o.follow ? stderr : stdout, a, &names[i], e)) < 0)
+            kr_wrap(e, "%.*s", SFMT(list->v[i].from));
+    struct kr_err late = { 0 };
+    if ((printed = made_print(&made, &late)) < 0 && rc == 0)
+        *e = late;
+    return rc < 0 ? rc : printed;
 }
 
 static int submit_all(struct cli *c, const struct applet_call *call, struct kr_err *e)
@@ -90,9 +75,8 @@ static int submit_all(struct cli *c, const struct applet_call *call, struct kr_e
     for (size_t i = 0; i < list.n; i++)
         if (list.v[i].resource != &kube_workflows)
             return kr_fail(e, KR_INVALID, "%.*s: is no Workflow: kruntimes run submit takes it", SFMT(list.v[i].from));
-    for (size_t i = 0; i < list.n; i++)
-        if (send(c, &list.v[i], &a, &names[i], e) < 0)
-            return -1;
+    if (send_all(c, &list, names, &a, e) < 0)
+        return -1;
     for (size_t i = 0; i < list.n && (o.wait || o.follow); i++) {
         int rc = cli_follow_flow(c, list.v[i].ns, names[i], o.follow, true, S(""), call->prog);
         status = status ? status : rc;
@@ -106,7 +90,11 @@ static int submit(struct applet_call *call, struct kr_err *e)
     bool waits = o.wait || o.follow;
     if (!o.files.n)
         return kr_fail(e, KR_USAGE, "no file: name one with -f");
-    int rc = cli_open(&c, e);
+    if (cli_is_dry() && waits) {
+        call->fail_exit = EXIT_USAGE;
+        return kr_fail(e, KR_USAGE, "--dry-run makes nothing that could be waited for");
+    }
+    int rc = cli_open_maybe(&c, cli_is_offline(), e);
     if (rc == 0) {
         rc = submit_all(&c, call, e);
         cli_close(&c);
@@ -119,13 +107,13 @@ static int submit(struct applet_call *call, struct kr_err *e)
 
 static const struct applet verb_submit = {
     .name = "submit", .brief = "create Workflows from files", .help = "All are checked before the first is sent: references, types and cycles too.",
-    .examples = "workflow submit -f ci.yaml\nworkflow submit -f ci.yaml --follow", .opts = submit_opts, .shared = plain_tables, .main = submit };
+    .examples = "workflow submit -f ci.yaml\nworkflow submit -f ci.yaml --follow", .opts = submit_opts, .shared = create_tables, .main = submit };
 static const struct applet verb_get = { .name = "get", .brief = "Workflows as a table or in another form", .args = "[NAME…]", .shared = list_tables, .main = get };
 static const struct applet verb_list = { .name = "list", .brief = "the same without names", .aliases = (const char *const[]){ "ls", NULL },
                                          .shared = list_tables, .main = get };
-static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Workflows to end; always() steps still run", .args = "NAME…", .min_args = 1,
-                                           .shared = plain_tables, .main = cancel };
-static const struct applet verb_delete = { .name = "delete", .brief = "delete Workflows and their Runs", .args = "NAME…", .min_args = 1, .shared = plain_tables,
+static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Workflows to end; always() steps still run", .args = "[NAME…]",
+                                           .shared = target_tables, .main = cancel };
+static const struct applet verb_delete = { .name = "delete", .brief = "delete Workflows and their Runs", .args = "[NAME…]", .shared = target_tables,
                                            .main = delete };
 const struct applet applet_workflow = {
     .name = "workflow", .group = APPLET_WORK, .brief = "submit Workflows, and look after them", .aliases = (const char *const[]){ "workflows", "wf", NULL },

@@ -4,13 +4,14 @@
  * said and who left their artifacts goes along in annotations, which the controller takes for theirs.
  * Tests: tests/local/workflow_cli.py, tests/local/inputs.py
  */
+#include "applets/cli/change.h"
 #include "applets/cli/workflow.h"
 #include "core/uri.h"
 #include <stdio.h>
 
 #define ARTIFACTS "kruntimes.io/rerun-artifacts"
 static struct { bool failed; } o;
-static const struct opt *const plain_tables[] = { cli_opts, NULL };
+static const struct opt *const create_tables[] = { cli_create_opts, cli_opts, NULL };
 
 static const struct opt rerun_opts[] = {
     { "failed", 0, OPT_FLAG, &o.failed, NULL, "only jobs that have not succeeded; of the others the outputs are taken over" },
@@ -155,11 +156,10 @@ static struct json *again(struct cli *c, const struct workflow *w, const struct 
     return o_;
 }
 
-static int rerun_one(struct cli *c, struct str name, struct kr_err *e)
+static int rerun_one(struct cli *c, struct made *made, struct str name, struct kr_err *e)
 {
-    static const char *const name_path[] = { "metadata", "name" };
     AUTO_ARENA struct arena a = { .limit = 64 << 20 };
-    AUTO_BUF struct buf body = { .max = LIMIT_API_BODY }, p = { .max = 4096 }, answer = { .max = LIMIT_KUBE_ANSWER };
+    AUTO_BUF struct buf body = { .max = LIMIT_API_BODY };
     struct str text;
     struct workflow *w = cli_workflow(c, name, &a, &text, e);
     if (!w)
@@ -172,22 +172,26 @@ static int rerun_one(struct cli *c, struct str name, struct kr_err *e)
     if (!next)
         return -1;
     json_print(&body, next);
-    kube_path(&p, &kube_workflows, cli_ns(c), S(""), NULL);
-    if (cli_call(c, &(struct kube_request){ .method = "POST", .path = buf_view(&p), .body = buf_view(&body) }, &answer, e) < 0)
-        return -1;
-    printf("workflow/%.*s created\n", SFMT(json_str_of(json_find_path(buf_view(&answer), name_path, 2), &a)));
-    return 0;
+    return made_add(made, c, &kube_workflows, cli_ns(c), buf_view(&body), stdout, &a, &text, e);
 }
 
 static int rerun(struct applet_call *call, struct kr_err *e)
 {
     struct cli c;
-    int rc = cli_open(&c, e);
+    struct made made;
+    struct kr_err late = { 0 };
+    int rc = made_begin(&made, e);
+    if (rc < 0 || cli_open(&c, e) < 0)
+        return -1;
     for (size_t i = 0; rc == 0 && i < call->nargs; i++)
-        rc = rerun_one(&c, call->args[i], e);
+        rc = rerun_one(&c, &made, call->args[i], e);
+    if (made_print(&made, &late) < 0 && rc == 0) {
+        *e = late;
+        rc = -1;
+    }
     cli_close(&c);
     return rc;
 }
 
 const struct applet workflow_rerun = { .name = "rerun", .brief = "execute it again, as a new Workflow", .args = "NAME…", .min_args = 1, .opts = rerun_opts,
-                                       .shared = plain_tables, .main = rerun };
+                                       .aliases = (const char *const[]){ "retry", NULL }, .shared = create_tables, .main = rerun };
