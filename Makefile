@@ -223,6 +223,8 @@ generate:
 golden:
 	@$(MAKE) --no-print-directory build/dev/unit
 	@KR_GOLDEN=write build/dev/unit >build/test-golden.log; tail -n 1 build/test-golden.log
+	@$(MAKE) --no-print-directory build/kruntimes
+	@KR_GOLDEN=write tests/local/transcripts.py >build/test-golden.log; tail -n 1 build/test-golden.log
 	@git status --short tests/golden
 
 prefix ?= /usr/local

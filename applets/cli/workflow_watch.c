@@ -89,7 +89,8 @@ static void draw(struct watching *w)
     if (w->drawn)
         buf_fmt(&b, "\033[%zuA\033[J", w->drawn);
     size_t before = b.n;
-    flow_draw(w->flow, w->letters, true, &b);
+    const char *none = getenv("NO_COLOR");
+    flow_draw(w->flow, w->letters, !none || !*none, &b);
     w->drawn = 0;
     for (size_t i = before; i < b.n; i++)
         w->drawn += b.p[i] == '\n';
