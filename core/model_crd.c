@@ -6,6 +6,7 @@
  * else, single quotes elsewhere, no folding, no anchors. Reading YAML is another file's business.
  */
 #include "core/model_crd.h"
+#include "core/version.h"
 
 static void schema(struct buf *, int in, const struct model_schema *, const char *doc);
 
@@ -299,7 +300,7 @@ void model_crd_yaml(const struct model_type *t, struct buf *b)
 {
     buf_fmt(b, "# Generated from crds/%s.def; do not edit.\n", t->singular);
     buf_lit(b, "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n");
-    buf_fmt(b, "  name: %s.%s\nspec:\n", t->plural, t->group);
+    buf_fmt(b, "  name: %s.%s\n  annotations:\n    %s/version: %s\nspec:\n", t->plural, t->group, t->group, kr_version);
     line(b, 2, "group", t->group);
     line(b, 2, "scope", t->cluster ? "Cluster" : "Namespaced");
     open_line(b, 2, "names");

@@ -142,8 +142,11 @@ def chart(s, run, ours):
     default = render({})
     s.check('the chart renders', default.returncode == 0, default.stderr[-500:])
     s.equal('and is what the base is', differences(plain(default.stdout), plain(ours)), [])
-    s.check('the kinds outlive the release', all(o['metadata']['annotations'] == {'helm.sh/resource-policy': 'keep'} for o in objects(default.stdout).values()
+    s.check('the kinds outlive the release', all(o['metadata']['annotations'].get('helm.sh/resource-policy') == 'keep' for o in objects(default.stdout).values()
                                                  if o['kind'] == 'CustomResourceDefinition'))
+    versions = lambda text: {o['metadata']['annotations'].get('kruntimes.io/version') for o in objects(text).values() if o['kind'] == 'CustomResourceDefinition'}
+    mine = subprocess.run([BINARY, 'version'], capture_output=True, text=True).stdout
+    s.check('and say which build they are from', len(versions(ours)) == 1 and versions(ours) == versions(default.stdout) and versions(ours).pop() in mine, (versions(ours), mine))
     other = render({'image': {'repository': 'registry.example.com/kr', 'tag': '9'}, 'replicas': 3}, 'elsewhere')
     printed = subprocess.run([BINARY, 'manifests', '--namespace', 'elsewhere', '--image', 'registry.example.com/kr:9', '--replicas', '3'], capture_output=True, text=True)
     s.equal('values do what options do', differences(plain(other.stdout), plain(printed.stdout)), [])

@@ -61,7 +61,7 @@ to), and what a release wants differently is laid over each object here. So char
 {{- range $o.spec.rules }}{{ range .subjects }}{{ $_ := set .serviceAccount "namespace" $.Release.Namespace }}{{ end }}{{ end }}
 {{- end }}
 {{- if eq $o.kind "CustomResourceDefinition" }}
-{{- $_ := set $meta "annotations" (dict "helm.sh/resource-policy" "keep") }}
+{{- $_ := set $meta "annotations" (merge (dict "helm.sh/resource-policy" "keep") ($meta.annotations | default dict)) }}
 {{- end }}
 {{- $_ := set $meta "labels" (merge (dict "app.kubernetes.io/instance" $.Release.Name "app.kubernetes.io/managed-by" $.Release.Service) ($meta.labels | default dict)) }}
 {{- if eq $o.kind "Deployment" }}{{ include "kruntimes.deployment" (list $ $o) }}{{ end }}
