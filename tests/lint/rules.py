@@ -194,6 +194,35 @@ def spacing(path, text):
     return found
 
 
+# ---- two languages ---------------------------------------------------------------------------------------------
+
+COMMENT = re.compile(r"\s+#\s.*$")
+FIGURES = ("Figures", "On a cluster")         # their numbers stand on one page only
+
+
+def outline(text):
+    """A page's headings: level, title, and the lines of code below it without their comments."""
+    found = []
+    for line in text.split("\n"):
+        m = re.match(r"(#+) (.*)", line)
+        if m:
+            found.append((m.group(1), m.group(2), []))
+        elif line.startswith("    ") and found:
+            found[-1][2].append(COMMENT.sub("", line).rstrip())
+    return found
+
+
+def twins(path, text, other=None):
+    """The Chinese front page has the headings and the commands of the English one; its figures it may leave to that."""
+    if path != "README.zh.md":
+        return []
+    english, chinese = outline(tree.read("README.md") if other is None else other), outline(text)
+    if [e[0] for e in english] != [c[0] for c in chinese]:
+        return [f"1: README.md has the headings {[e[1] for e in english]}, this page {[c[1] for c in chinese]}: translate what is new"]
+    return [f"1: below \"{title}\" README.md has the commands {code}, this page {c[2]}"
+            for (_, title, code), c in zip(english, chinese) if c[2] != code and (c[2] or title not in FIGURES)]
+
+
 # ---- sizes -----------------------------------------------------------------------------------------------------
 
 C_LINES, H_LINES, FUNCTION_LINES = 900, 160, 80
@@ -213,4 +242,4 @@ def size(path, text):
     return found
 
 
-RULES = [layering, banned, size, typedefs, limits, limit_tests, opening, spdx, later, places, hosts, spacing]
+RULES = [layering, banned, size, typedefs, limits, limit_tests, opening, spdx, later, places, hosts, spacing, twins]
