@@ -10,6 +10,7 @@
 #   make fuzz       random inputs for every parser (T=target TIME=seconds)
 #   make bench-api  the API server's, beside a kube-apiserver's with etcd
 #   make bench-proto   HTTP/2, gRPC and JSON, beside nghttpd, Go and cJSON
+#   make bench-first     from git clone to the first Succeeded Run, with empty caches and with warm ones
 #   make bench-artifacts   artifacts' and Git sources', beside cp, boto3 and git
 #   make test       set-up, both flavours, every test suite, one line of totals
 #   make test-cluster   the same on a Kubernetes of one node
@@ -177,6 +178,8 @@ bench-proto: build/bench
 	@tests/bench/proto.py
 bench-workflow: build/kruntimes
 	@tests/bench/workflow.py
+bench-first:
+	@tests/bench/first.sh
 bench-artifacts: build/kruntimes
 	@tests/bench/artifacts.py
 arm64: build/arm64/kruntimes
@@ -249,5 +252,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all dev unit unit-musl fuzz bench bench-artifacts arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-proto bench-cluster \
+.PHONY: all dev unit unit-musl fuzz bench bench-artifacts arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-proto bench-first bench-cluster \
         generate golden install image clean FORCE

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules. Each is a function (path, text) -> list of "line: what is wrong"; selftest.py shows each one a sinner."""
+import os
 import re
 
 import tree
@@ -194,6 +195,23 @@ def spacing(path, text):
     return found
 
 
+# ---- pages -----------------------------------------------------------------------------------------------------
+
+LINK = re.compile(r"\]\(([\w./-]+)(?:#[^)]*)?\)")
+NAMED_PATH = re.compile(r"`((?:core|grpc|k8s|crds|applets|cmd|manifests|tests|docs)/[a-z0-9_./-]*)`")
+
+
+def links(path, text, there=os.path.exists):
+    """What a page links to or names as a place of the tree is there."""
+    if not path.endswith(".md"):
+        return []
+    here, found = os.path.dirname(path), []
+    for n, line in lines_of(text):
+        found += [f"{n}: \"{m}\" is not there" for m in LINK.findall(line) if not there(os.path.normpath(os.path.join(here, m)))]
+        found += [f"{n}: \"{m}\" is not there" for m in NAMED_PATH.findall(line) if not there(m)]
+    return found
+
+
 # ---- two languages ---------------------------------------------------------------------------------------------
 
 COMMENT = re.compile(r"\s+#\s.*$")
@@ -242,4 +260,4 @@ def size(path, text):
     return found
 
 
-RULES = [layering, banned, size, typedefs, limits, limit_tests, opening, spdx, later, places, hosts, spacing, twins]
+RULES = [layering, banned, size, typedefs, limits, limit_tests, opening, spdx, later, places, hosts, spacing, links, twins]

@@ -60,6 +60,8 @@ CASES = [
     (rules.spacing, "core/a.c", "\tint x;\n", 1),
     (rules.spacing, "core/a.c", "int x;", 1),
     (rules.spacing, "Makefile", "x:\n\ttouch x\n", 0),
+    (lambda p, x: rules.links(p, x, {"docs/a.md", "core/b.c"}.__contains__), "docs/c.md", "[a](a.md#x), `core/b.c`, `core/FILE.c`, [web](https:" + "//a.example)", 0),
+    (lambda p, x: rules.links(p, x, {"docs/a.md", "core/b.c"}.__contains__), "README.md", "[a](a.md), `core/c.c`", 2),
     (lambda p, x: rules.twins(p, x, "# A\n\n    do it   # now\n"), "README.zh.md", "# 甲\n\n    do it   # 现在\n", 0),
     (lambda p, x: rules.twins(p, x, "# A\n## B\n"), "README.zh.md", "# 甲\n", 1),
     (lambda p, x: rules.twins(p, x, "# A\n\n    do it\n"), "README.zh.md", "# 甲\n\n    do that\n", 1),
