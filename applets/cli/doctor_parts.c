@@ -7,6 +7,7 @@
 #include "applets/cli/doctor.h"
 #include "core/model_crd.h"
 #include "core/uri.h"
+#include "core/version.h"
 #include "core/yaml.h"
 #include "crds/run.h"
 #include <stdio.h>
@@ -55,6 +56,14 @@ static bool differs(const struct json *ours, const struct json *theirs, bool who
     return false;
 }
 
+/* Which build a kind is from; kinds from before they said so don't. */
+static struct str version_of(const struct json *crd)
+{
+    static const char *const path[] = { "metadata", "annotations", "kruntimes.io/version" };
+    struct str version = json_string(json_get_path(crd, path, 3));
+    return version.n ? version : S("no version");
+}
+
 static void compare(struct doctor *d, const struct model_type *t, struct str name, struct str body)
 {
     AUTO_ARENA struct arena a = { .limit = CRD_ARENA };
@@ -74,7 +83,8 @@ static void compare(struct doctor *d, const struct model_type *t, struct str nam
         doctor_ok(d, "kinds: %.*s is this release's", SFMT(name));
         return;
     }
-    doctor_fail(d, KR_CONFLICT, "kinds: %.*s is another release's: %.*s differs", SFMT(name), SFMT(buf_view(&at)));
+    doctor_fail(d, KR_CONFLICT, "kinds: %.*s is another release's (it says %.*s, this is %s): %.*s differs", SFMT(name), SFMT(version_of(theirs)), kr_version,
+                SFMT(buf_view(&at)));
     doctor_do("kruntimes crd-gen %s | kubectl apply --server-side -f -  (or use the kruntimes that belongs to the installation)", t->singular);
 }
 

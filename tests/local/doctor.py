@@ -94,6 +94,8 @@ def on_fakes(i):
     spec = lambda o: o['spec']['versions'][0]['schema']['openAPIV3Schema']['properties']['spec']
     del spec(older)['properties']['priority']
     spec(newer)['properties']['later'] = {'type': 'string'}
+    newer['metadata']['annotations']['kruntimes.io/version'] = '7.1.0'
+    del older['metadata']['annotations']
     spec(tighter)['properties']['replicas']['maximum'] = 5
 
     well(i, 'a healthy cluster', {}, 'ok    kubeconfig: context "fake"', 'ok    server: http://127.0.0.1', 'version v1.34.1', 'ok    clock: as', 'you are "ann"',
@@ -101,8 +103,8 @@ def on_fakes(i):
          'ok    scheduler: pod-1', 'ok    runtime/bash: 2 of 2 pods', 'ok    scheduler: 0 Runs wait')
     ill(i, 'kinds missing', {'GET /apis/kruntimes.io/v1alpha1': NO_PAGE}, 3, 'kruntimes.io/v1alpha1 is not there', 'kruntimes manifests | kubectl apply')
     ill(i, 'one kind missing', {'GET /apis/kruntimes.io/v1alpha1': (200, {'resources': [{'name': 'runs'}, {'name': 'runtimes'}]})}, 3, 'workflows.kruntimes.io is not there')
-    ill(i, 'an older kind', {'GET %sruns.kruntimes.io' % CRDS: (200, older)}, 4, 'another release', 'properties.spec.properties.priority differs', 'crd-gen run')
-    ill(i, 'a newer kind', {'GET %sruns.kruntimes.io' % CRDS: (200, newer)}, 4, 'properties.spec.properties.later differs')
+    ill(i, 'an older kind', {'GET %sruns.kruntimes.io' % CRDS: (200, older)}, 4, 'another release', 'it says no version, this is ', 'properties.spec.properties.priority differs', 'crd-gen run')
+    ill(i, 'a newer kind', {'GET %sruns.kruntimes.io' % CRDS: (200, newer)}, 4, 'it says 7.1.0, this is ', 'properties.spec.properties.later differs')
     ill(i, 'a kind that was changed', {'GET %sruntimes.kruntimes.io' % CRDS: (200, tighter)}, 4, 'replicas.maximum differs', 'crd-gen runtime')
     well(i, 'kinds that may not be read', {'GET ' + CRDS: status(403, 'Forbidden', 'no'), **{'GET %s%ss.kruntimes.io' % (CRDS, k): status(403, 'Forbidden', 'no') for k in ('run', 'runtime', 'workflow')}},
          'note  kinds: runs.kruntimes.io is there; whether')
