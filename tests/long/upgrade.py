@@ -111,6 +111,13 @@ def beside(server, first, then, words):
             p.start(name, first)
         p.api.call('POST', RUNS, run_object('back', ['true'], runtime='pool'))
         s.equal(words + ': back again', phases(p.runs(['back'], 4 * DEADLINE)), {'back': 'Succeeded'})
+        p.start('node', then)      # and the pods are of the other build
+        kept = run_object('kept', ['echo 1 > $KRUNTIME_ARTIFACTS_DIR/two'], runtime='pool', artifacts=[{'run': 'made', 'name': 'one', 'path': 'in/one'}])
+        s.equal(words + ': a Run for them', p.api.call('POST', RUNS, kept)[0], 201)
+        before = p.api.call('GET', RUNS + '/kept')[1]['spec']
+        after = p.runs(['kept'], 4 * DEADLINE)
+        s.equal(words + ': they execute it', phases(after), {'kept': 'Succeeded'})
+        s.equal(words + ': and lose nothing of it, known to them or not', after['kept']['spec'], before)
         for binary in (OLD, NEW):      # each command line reads what is there
             r = p.cli(binary, 'run', 'get', 'made', '-o', 'jsonpath={.status.outputs.k}')
             s.equal(words + ': either command line', (r.returncode, r.stdout.strip()), (0, 'v'))
