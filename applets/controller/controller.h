@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * controller: what the files of this folder share. Each half is a plain function from what is known to a plan; main.c
- * watches, queues and carries plans out.
+ * controller: what the files of this folder share. Each half is a plain function from what is known to a plan.
  *
+ *   main.c          takes keys off the queue and carries plans out
+ *   known.c         watches, and what of it is kept and queued       looks.c    from a key to a half's plan
  *   runtime.c       Runtime → owned objects, status, deletion      reaper.c   Runs of lost pods
  *   runtime_pod.c   the pod template we make of a user's           gc.c       Runs whose time is over
  *   runtime_trouble.c   why pods are missing, in words

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * workflow: the controller's half of Workflows: what is known of one → what is to be done. Shared by workflow*.c and main.c.
+ * workflow: the controller's half of Workflows: what is known of one → what is to be done. Shared by workflow*.c, known.c and looks.c.
  *
  *   workflow.c          all of it: from the object to a plan, and its end     workflow_child.c    child Runs: names, bodies, what they say
  *   workflow_job.c      jobs: needs, conditions, legs, outputs                workflow_status.c   the status that is written
