@@ -61,11 +61,11 @@ def usage(i):
     return found
 
 
-connections, numbers, flows, killing = threading.local(), itertools.count(), itertools.count(), threading.Event()
+connections, numbers, flows = threading.local(), itertools.count(), itertools.count()
 
 
 def submit(i, kind, n):
-    """A Run; with every hundredth a Workflow of three jobs, in a short soak only while nobody is killed."""
+    """A Run; with every hundredth a Workflow of three jobs."""
     if not hasattr(connections, 'api'):
         connections.api = Api(os.path.join(i.state, 'kubeconfig'))
     api = connections.api
@@ -79,7 +79,7 @@ def submit(i, kind, n):
         s.check('%s is accepted' % name, False, '%s %s' % (status, answer))
     if kind == 'cancel':
         api.call('PATCH', RUNS + '/' + name, {'spec': {'cancelRequested': True}}, MERGE, retry=True)
-    if n % 100 == 0 and (SECONDS > 120 or not killing.is_set()):
+    if n % 100 == 0:
         step = lambda script: [{'name': 'a', 'run': script, 'retryPolicy': {'maxAttempts': 20, 'backoff': '20ms', 'retryableReasons': LOST}}]
         next(flows)
         api.call('POST', FLOWS, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Workflow', 'metadata': {'name': 'flow-%06d' % n},
@@ -91,7 +91,6 @@ def submit(i, kind, n):
 
 def load(i, senders, seconds, wanted, kill_every=0):
     """Submits at the rate, as far as the machine goes along; gives samples of usage."""
-    killing.set() if kill_every else killing.clear()
     begin, samples, kills, next_kill, next_sample, n, sent = time.monotonic(), [], 0, kill_every, 1, 0, []
     while (now := time.monotonic() - begin) < seconds:
         sent = [f for f in sent if not f.done() or wanted.append(f.result())]
