@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { ISOLATION_NONE, ISOLATION_PROCESS, ISOLATION_SANDBOX };
@@ -93,10 +94,21 @@ static int serve(struct process *p, struct execs *x, struct kr_err *e)
     return 0;
 }
 
+/* A sandbox holds a descriptor of each folder that may be read: executions must not run out of theirs for that. */
+static void raise_files(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+        r.rlim_cur = r.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
+
 /* Never silently less: without what it needs there is no server. A kubelet shows the text as how the container ended. */
 static int make_sandbox(struct sandbox **ret, struct kr_err *e)
 {
     struct kr_err ignored = { 0 };
+    raise_files();
     const char **hide = xcalloc(o.hide.n + 1, sizeof *hide);
     for (size_t i = 0; i < o.hide.n; i++)
         hide[i] = o.hide.v[i].p;

@@ -44,11 +44,16 @@ static void dismiss(struct shim *s)
     s->src.fd = -1;
 }
 
+/* One stays, so that a Run now and then doesn't wait for a new one, which may want namespaces. */
 static void rest(struct loop *loop, struct timer *t)
 {
     struct shims *all = container_of(t, struct shims, rest);
+    bool stays = false;
     (void)loop;
-    for (struct shim *s = all->waiting; s; s = s->next) dismiss(s);
+    for (struct shim *s = all->waiting; s; s = s->next) {
+        if (stays) dismiss(s);
+        stays |= s->src.fd >= 0;
+    }
 }
 
 /* Into the list of those that wait before `ended` is called: it may want a shim at once. */

@@ -2,7 +2,7 @@
 /*
  * shims: the shims of a server (shim.h), those at work and a few that wait for the next execution.
  *
- * One that waits costs no wake-up and little memory (its pages are the server's). After a while without work they go.
+ * One that waits costs no wake-up and little memory (its pages are the server's). After a while without work all but one go.
  */
 #ifndef APPLETS_RUNTIME_SERVER_SHIMS_H
 #define APPLETS_RUNTIME_SERVER_SHIMS_H
