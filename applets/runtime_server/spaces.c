@@ -99,7 +99,6 @@ pid_t spaces_fork(enum spaces kind)
         close(go[0]);
         return 0;
     }
-    close(go[0]);
     if (pid > 0 && kind == SPACES_ALL_USERS && (map_all(pid, "uid_map") < 0 || map_all(pid, "gid_map") < 0)) {
         err = errno;
         kill(pid, SIGKILL);
@@ -108,6 +107,7 @@ pid_t spaces_fork(enum spaces kind)
     }
     if (pid > 0 && write(go[1], &byte, 1) < 0)
         kill(pid, SIGKILL);
+    close(go[0]);                                 /* not before: there was somebody to read, though the child be gone */
     close(go[1]);
     errno = err;
     return pid;
