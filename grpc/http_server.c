@@ -9,7 +9,7 @@
 #include "grpc/http_server.h"
 #include <stdio.h>
 
-enum { HEAD_US = 10000000, STALL_US = 60000000 };
+enum { HEAD_US = 10000000, STALL_US = 60000000, BODY_US = 300000000 };
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /* ---- exchanges --------------------------------------------------------------------------------------------------- */
@@ -186,6 +186,13 @@ static void flush(struct hconn *c)
 
 static bool owes_body(const struct hreq *r) { return r->got && !r->got_end && !r->full && !r->started; }
 
+/* It counts as not moving since then. A body that trickles ends after BODY_US all the same. */
+static int64_t still_since(const struct hreq *r)
+{
+    int64_t whole = r->asked_us + BODY_US - STALL_US;
+    return owes_body(r) && whole < r->moved_us ? whole : r->moved_us;
+}
+
 /* A stream that waits for the peer's window: since when has nothing left it? What waits for the socket is the connection's. */
 static void look_at_queue(struct hreq *r)
 {
@@ -205,8 +212,8 @@ static void look_at_exchanges(struct hconn *c)
         next = r->next;
         if (r->waits)
             look_at_queue(r);
-        if ((r->waits || owes_body(r)) && (!c->stuck_us || r->moved_us < c->stuck_us))
-            c->stuck_us = r->moved_us;
+        if ((r->waits || owes_body(r)) && (!c->stuck_us || still_since(r) < c->stuck_us))
+            c->stuck_us = still_since(r);
         if (r->want_writable && hreq_queued(r) < HTTP_LOW_WATER) {
             r->want_writable = false;
             if (c->d->user.writable)
@@ -322,7 +329,7 @@ static void end_stuck(struct hconn *c)
         next = r->next;
         if (r->waits && r->moved_us <= since)
             hreq_reset(r, H2_CANCEL);
-        else if (owes_body(r) && r->moved_us <= since)
+        else if (owes_body(r) && still_since(r) <= since)
             hreq_respond(r, 408, (struct http_fields){ 0 }, S("the request's body did not come\n"));
     }
     hconn_turn(c);
@@ -438,7 +445,7 @@ void hreq_collect(struct hreq *r, size_t max, void (*got)(struct hreq *, struct 
 {
     r->body.max = max;
     r->got = got;
-    r->moved_us = loop_now_us(r->c->d->loop);
+    r->moved_us = r->asked_us = loop_now_us(r->c->d->loop);
     struct str length = http_get(hreq_fields(r), "content-length");
     uint64_t n;
     if (r->expect_continue && str_u64(length, &n) && n > max)

@@ -44,6 +44,7 @@ struct hreq {
     size_t held;                          /* window not given back while paused */
     uint64_t moved;                       /* of what is queued, when it was looked at last */
     int64_t moved_us;                     /* since then nothing moved: neither to the peer, nor from it while it owes a body that is collected */
+    int64_t asked_us;                     /* since then it is collected */
     bool got_end;                         /* the request is complete */
     bool started, finished;               /* response: head sent, end sent */
     bool chunked, no_body, keep_alive, expect_continue;     /* HTTP/1.1 */

@@ -301,6 +301,28 @@ static void stuck_upload(enum http_version v)
 TEST(a_body_that_stops_coming_is_given_up_over_http1) { stuck_upload(HTTP_11); }
 TEST(a_body_that_stops_coming_is_given_up_over_http2) { stuck_upload(HTTP_2); }
 
+static void trickled_upload(enum http_version v)
+{
+    struct fixture x;
+    struct call q = { 0 };
+    begin(&x, v);
+    START(&x, &q, .method = S("POST"), .path = S("/echo"), .body = S("some"), .more = true);
+    here_until_is(&x.h, &x.begun, 1);
+    for (int i = 0; i < 5; i++) {                  /* never silent for a minute */
+        pass(&x, 50);
+        CHECK(!q.over);
+        hcall_write(q.c, S("more"));
+        here_run(&x.h, 20000);
+    }
+    pass(&x, 50);
+    here_until(&x.h, &q.over);
+    CHECK_INT(q.status, 408);
+    here_until_is(&x.h, &x.gone, 1);
+    end(&x);
+}
+TEST(a_body_that_trickles_is_given_up_over_http1) { trickled_upload(HTTP_11); }
+TEST(a_body_that_trickles_is_given_up_over_http2) { trickled_upload(HTTP_2); }
+
 TEST(a_stream_whose_window_stays_shut_is_reset_and_others_go_on)
 {
     struct fixture x;
