@@ -327,7 +327,7 @@ static bool take_preface(struct h2 *c)
 /* Handles one frame when it is whole. */
 static bool take_frame(struct h2 *c)
 {
-    if (c->preface_left && (c->in.n == c->in_at || !take_preface(c)))
+    if (c->in.n == c->in_at || (c->preface_left && !take_preface(c)))
         return false;
     size_t left = c->in.n - c->in_at;
     const char *p = c->in.p + c->in_at;
