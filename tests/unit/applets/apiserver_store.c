@@ -200,6 +200,28 @@ TEST(the_history_is_short_on_a_disk_that_is_nearly_full)
     store_close(s);
 }
 
+/* As many entries, or bytes, as the limit says are in the history: with one more the oldest goes. */
+TEST(the_history_has_a_number_and_a_size)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        struct store *s = open_store();
+        uint64_t was = store_compacted(s);
+        for (int i = 0; i < 10; i++)
+            put(s, "k", "v");
+        commit(s);
+        CHECK_INT(store_compacted(s), was);
+        if (pass == 0)
+            s->now.entries = LIMIT_HISTORY_EVENTS;
+        else
+            s->now.bytes = LIMIT_HISTORY_BYTES;
+        put(s, "k", "v");
+        commit(s);
+        CHECK(store_compacted(s) > was);
+        store_close(s);
+        unlink(path_of());
+    }
+}
+
 static void flip(const char *needle)
 {
     struct str all = { 0 };

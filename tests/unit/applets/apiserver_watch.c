@@ -254,3 +254,24 @@ TEST(a_backup_is_of_one_revision_and_for_the_admin)
     CHECK_INT(k->reply.status, 403);
     kit_api_free(k);
 }
+
+TEST(so_many_watches_may_be_open)
+{
+    struct kit_api *k = kit_api_new();
+    struct client *all = xcalloc(LIMIT_WATCHES, sizeof *all), one = { 0 };
+    for (size_t i = 0; i < LIMIT_WATCHES; i++) {
+        watch(k, &all[i], "", 0);
+        CHECK(all[i].w != NULL);
+    }
+    watch(k, &one, "", 0);
+    CHECK(str_ends(buf_view(&one.got), S("! too many watches are open (10000)")));
+    stop(&all[0]);
+    stop(&one);
+    watch(k, &one, "", 0);
+    CHECK(one.w != NULL);
+    stop(&one);
+    for (size_t i = 1; i < LIMIT_WATCHES; i++)
+        stop(&all[i]);
+    free(all);
+    kit_api_free(k);
+}

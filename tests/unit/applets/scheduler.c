@@ -278,3 +278,39 @@ TEST(slots_are_never_exceeded)
     }
     sched_free(s);
 }
+
+static enum sched_verdict next_in(struct sched *s, int number, uint64_t version)
+{
+    struct sched_decision d = { 0 };
+    char workspace[32];
+    snprintf(workspace, sizeof workspace, "w%d", number);
+    sched_set_run(s, &(struct sched_run){ .ns = S("n"), .name = S("next"), .uid = str_of(workspace), .runtime = S("r"), .version = version,
+                                          .workspace = str_of(workspace), .owner = S("o") }, 1000);
+    CHECK_INT(sched_pass(s, 1000, &d, 1), 1);
+    sched_del_run(s, S("n"), S("next"));
+    return d.verdict;
+}
+
+/* Where the workspace of an owner is need not be asked while it is remembered; of so many that nobody uses the oldest is forgotten. */
+TEST(so_many_idle_workspaces_are_remembered)
+{
+    struct sched *s = sched_new();
+    uint64_t version = 0;
+    struct sched_amounts many = { (struct sched_amount[]){ { S("runs"), 4 } }, 1 };
+    sched_set_runtime(s, &(struct sched_runtime){ .ns = S("n"), .name = S("r"), .capacity = many });
+    sched_set_pod(s, &(struct sched_pod){ .ns = S("n"), .name = S("p"), .uid = S("p"), .runtime = S("r"), .ready = true, .capacity = many });
+    for (int i = 0; i <= LIMIT_IDLE_WORKSPACES; i++) {
+        char name[32], workspace[32];
+        snprintf(name, sizeof name, "r%d", i);
+        snprintf(workspace, sizeof workspace, "w%d", i);
+        struct sched_run r = { .ns = S("n"), .name = str_of(name), .uid = str_of(name), .runtime = S("r"), .version = ++version, .phase = SCHED_ACTIVE,
+                               .started = true, .pod = S("p"), .pod_uid = S("p"), .workspace = str_of(workspace), .owner = S("o") };
+        sched_set_run(s, &r, 1000);
+        r.phase = SCHED_OVER;
+        r.version = ++version;
+        sched_set_run(s, &r, 1000);
+    }
+    CHECK_INT(next_in(s, 1, ++version), SCHED_BIND);
+    CHECK_INT(next_in(s, 0, ++version), SCHED_ASK);
+    sched_free(s);
+}
