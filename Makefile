@@ -46,7 +46,7 @@ $(foreach f,musl dev arm64,$(eval $(call deps-env,$f)))
 # Only the flavours that a goal needs are looked up: "make dev" asks for nothing of musl, "make lint" for nothing.
 goals := $(or $(MAKECMDGOALS),all)
 use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/failpoints/% build/image/amd64 bench-api bench-artifacts bench-workflow bench-proto,$(goals))
-use-dev   := $(filter dev unit fuzz build/dev/% build/fuzz/% build/libfuzzer/%,$(goals))
+use-dev   := $(filter dev unit fuzz build/dev/% build/fuzz/% build/libfuzzer/% build/coverage/%,$(goals))
 use-arm64 := $(filter arm64 build/arm64/% build/image/arm64,$(goals))
 $(foreach f,musl dev arm64,$(if $(use-$f),$(eval include build/$f/deps.mk)))
 
@@ -82,8 +82,13 @@ CFLAGS_libfuzzer  = $(filter-out -Werror,$(CFLAGS_dev)) -w -fsanitize=fuzzer-no-
 LDFLAGS_libfuzzer = -fsanitize=fuzzer,address,undefined
 $(call fuzz-deps,fuzz)
 $(call fuzz-deps,libfuzzer)
+# The dev flavour without sanitizers, counting which branches the unit tests take (tests/lint/coverage.py).
+CC_coverage      = $(DEPS_CC_dev)
+CFLAGS_coverage  = $(BASE) -O0 -g --coverage -fprofile-update=atomic $(DEPS_CFLAGS_dev)
+LDFLAGS_coverage = --coverage
+$(call fuzz-deps,coverage)
 ifneq ($(DEPS_DIR_dev),)
-build/fuzz/flags build/libfuzzer/flags: | $(DEPS_DIR_dev)/.ok
+build/fuzz/flags build/libfuzzer/flags build/coverage/flags: | $(DEPS_DIR_dev)/.ok
 endif
 
 # $(call flavour,NAME): its objects, the program and the unit tests.
@@ -119,7 +124,7 @@ endef
 # make V=1 prints each command.
 Q   := $(if $(V),,@)
 say  = @echo
-$(foreach f,musl dev arm64 fuzz libfuzzer,$(eval $(call flavour,$f)))
+$(foreach f,musl dev arm64 fuzz libfuzzer coverage,$(eval $(call flavour,$f)))
 
 # The release again, but for the sources that have failpoints (core/failpoint.h), which are compiled with them.
 CC_failpoints     = $(CC_musl)
@@ -214,6 +219,10 @@ test-cluster: setup
 # make fuzz [T=target] [TIME=seconds each]: longer than the tests do; what is found stays in build/fuzz/corpus.
 fuzz: setup-test build/fuzz/fuzz
 	@tests/fuzz/run.py --seed 0 --seconds $(or $(TIME),60) $(T)
+# Which branches the unit tests take; what never was is in build/coverage/uncovered.txt.
+coverage: setup-test
+	@$(MAKE) --no-print-directory build/coverage/unit
+	@tests/lint/coverage
 bench-cluster: setup
 	@$(MAKE) --no-print-directory build/kruntimes build/bench
 	@tests/cluster/run --bench
@@ -252,5 +261,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all dev unit unit-musl fuzz bench bench-artifacts arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-proto bench-first bench-cluster \
+.PHONY: coverage all dev unit unit-musl fuzz bench bench-artifacts arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-proto bench-first bench-cluster \
         generate golden install image clean FORCE
