@@ -45,7 +45,6 @@ struct json *parse_z(struct arena *, const char *json);     /* a literal of ours
 struct reaper_view {
     struct str run;                               /* the Run */
     struct str pod;                               /* the pod of that name, p NULL when there is none */
-    bool node_lost;                               /* its node is Ready=Unknown for longer than allowed */
     int64_t node_unknown_since_us;                /* wall clock, 0: it isn't */
     int64_t node_lost_after_us;
 };

@@ -91,7 +91,7 @@ static void touched(struct store *s, struct indexed *x, struct str active_of)
         queue_cleaning(c, indexer_filed(s->objects, x, BY_CLEAN));
         break;
     case RUNS:
-        if (known_is_active(c, x))
+        if (known_is_active(c, x) && !known_note(c, RUNS, x)->sound)
             queue_add(c, "run", x->key);
         else if (known_note(c, RUNS, x)->due_us)
             queue_add(c, "ttl", x->key);
@@ -148,9 +148,34 @@ static void note_history(struct store *s, struct indexed *x, struct str phase, s
         workqueue_add_at(s->c->queue, (struct str){ key, (size_t)n }, loop_now_us(s->c->c->loop) + HISTORY_US);
 }
 
+static void note_pod(struct store *s, struct indexed *x, struct str json, struct arena *a)
+{
+    static const char *const parts[] = { "metadata", "spec", "status" }, *const keys[] = { "uid", "deletionTimestamp", "labels" };
+    struct str part[LEN(parts)], meta[LEN(keys)];
+    json_pick(json, parts, part, LEN(parts));
+    json_pick(part[0], keys, meta, LEN(keys));
+    struct str uid = json_str_of(meta[0], a), phase = json_str_of(json_find(part[2], "phase"), a);
+    struct note *n = known_note(s->c, PODS, x);
+    n->sound = !meta[1].p && !str_is(phase, "Succeeded") && !str_is(phase, "Failed");
+    snprintf(n->uid, sizeof n->uid, "%.*s", SFMT(uid));
+    indexer_file(s->objects, x, BY_NODE, json_str_of(json_find(part[1], "nodeName"), a));
+    file_under(s, x, BY_RUNTIME, json_str_of(json_find(meta[2], "kruntimes.io/runtime"), a), a);
+}
+
+/* What happens to a Run on such a pod is no reason to ask whether it is lost; what happens to the pod or its node is. */
+static bool is_sound(struct controller *c, struct str pod, struct str uid)
+{
+    struct indexed *x = known_get(c, PODS, pod);
+    struct note *n = x ? known_note(c, PODS, x) : NULL;
+    if (!n || !n->sound || !str_is(uid, n->uid))
+        return false;
+    struct indexed *node = known_get(c, NODES, indexer_filed(c->stores[PODS].objects, x, BY_NODE));
+    return !node || !known_note(c, NODES, node)->unknown_since_us;
+}
+
 static void note_run(struct store *s, struct indexed *x, struct str json, struct arena *a)
 {
-    static const char *const parts[] = { "metadata", "spec", "status" }, *const states[] = { "phase", "assignedPod" };
+    static const char *const parts[] = { "metadata", "spec", "status" }, *const states[] = { "phase", "assignedPod", "assignedPodUID" };
     struct str part[LEN(parts)], state[LEN(states)];
     json_pick(json, parts, part, LEN(parts));
     json_pick(part[2], states, state, LEN(states));
@@ -165,6 +190,7 @@ static void note_run(struct store *s, struct indexed *x, struct str json, struct
     struct str flow = r ? workflow_of(&r->metadata, true) : S("");
     note_child(s, x, flow, terminal, a);
     struct note *note = known_note(s->c, RUNS, x);
+    note->sound = active && is_sound(s->c, indexer_filed(s->objects, x, BY_POD), json_str_of(state[2], a));
     note->ended_us = terminal && r ? gc_ended_us(r) : 0;
     note_history(s, x, p, a);
     if (!terminal || indexer_filed(s->objects, x, BY_CLEAN).n)
@@ -213,6 +239,8 @@ static void set(void *ctx, struct str key, struct str json)
     x = indexer_set(s->objects, key, json);
     if (s->id == RUNS)
         note_run(s, x, json, &a);
+    else if (s->id == PODS)
+        note_pod(s, x, json, &a);
     else if (s->id == NODES)
         note_node(known_note(s->c, NODES, x), json, &a);
     else if (s->id == JOBS)
@@ -302,7 +330,8 @@ static void watch(struct controller *c, enum store_id id, const struct kube_reso
                                   .relist_after_trouble = id == PODS || id == NODES || id == RUNS, .user = { set, gone, NULL, trouble, s, live } };
     s->c = c;
     s->id = id;
-    s->objects = indexer_new(id == RUNS || id == NODES ? sizeof(struct note) : id == WORKFLOWS ? sizeof(struct flow_note) : 0, id == RUNS && c->o->limits.n ? INDEXES : BY_HISTORY);
+    bool noted = id == RUNS || id == PODS || id == NODES;
+    s->objects = indexer_new(noted ? sizeof(struct note) : id == WORKFLOWS ? sizeof(struct flow_note) : 0, id == RUNS && c->o->limits.n ? INDEXES : BY_HISTORY);
     s->informer = informer_new(c->c->kube, &ic, &c->c->rnd);
 }
 

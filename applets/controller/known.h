@@ -18,15 +18,16 @@
 
 enum { KEY_MAX = 400, HISTORY_US = 1000000 };
 
-/* What is kept beside an object's text. Of a Run that is over this is all. child: what its Workflow was last queued for. */
+/* What is kept beside an object's text. Of a Run that is over this is all. child: what its Workflow was last queued for. sound: a
+ * pod that isn't lost by itself, or a Run that has such a pod on a node that is heard of. */
 enum kin { NO_CHILD, CHILD_GOES_ON, CHILD_IS_OVER };
-struct note { int64_t unknown_since_us, due_us, ended_us; enum kin child; char uid[40]; };
+struct note { int64_t unknown_since_us, due_us, ended_us; enum kin child; bool sound; char uid[40]; };
 enum store_id { RUNTIMES, DEPLOYMENTS, ACCOUNTS, ROLES, BINDINGS, POLICIES, PODS, NODES, RUNS, WORKFLOWS, JOBS, STORES };
 /* Of a Workflow: what was seen of it. A child of one that isn't over keeps a short text when it is over itself. */
 struct flow_note { struct flow_memory *memory; char uid[40]; };
 /* Objects are filed under "NS/RUNTIME"; of Runs only those that have a pod and aren't over, under "NS/POD" too;
- * children of Workflows under "NS/WORKFLOW"; where finished Runs are counted (--keep), those under "NS/PHASE". */
-enum { BY_RUNTIME, BY_POD, BY_CLEAN, BY_OWNER, BY_HISTORY, INDEXES };
+ * children of Workflows under "NS/WORKFLOW"; where finished Runs are counted (--keep), those under "NS/PHASE"; pods under their NODE. */
+enum { BY_RUNTIME, BY_POD, BY_CLEAN, BY_OWNER, BY_HISTORY, INDEXES, BY_NODE = BY_POD };
 struct controller;
 struct store { struct controller *c; enum store_id id; struct indexer *objects; struct informer *informer; };
 struct controller_options { struct str image; int64_t node_lost_us; struct opt_list keep; struct gc_limits limits; };

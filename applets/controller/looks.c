@@ -116,7 +116,6 @@ static int plan_runtime(struct controller *c, struct str key, struct plan *p, st
 
 static int plan_run(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
 {
-    static const char *const node_path[] = { "spec", "nodeName" };
     AUTO_ARENA struct arena a = { .limit = 65536 };
     struct indexed *run = known_get(c, RUNS, key);
     struct str name = key, ns = str_cut(&name, '/');
@@ -124,7 +123,7 @@ static int plan_run(struct controller *c, struct str key, struct plan *p, struct
         return 0;
     struct str pod = indexer_filed(c->stores[RUNS].objects, run, BY_POD);
     struct reaper_view v = { .run = run->json, .pod = known_text(c, PODS, pod), .node_lost_after_us = c->o->node_lost_us };
-    struct indexed *node = v.pod.p ? known_get(c, NODES, json_str_of(json_find_path(v.pod, node_path, 2), &a)) : NULL;
+    struct indexed *on = known_get(c, PODS, pod), *node = on ? known_get(c, NODES, indexer_filed(c->stores[PODS].objects, on, BY_NODE)) : NULL;
     if (node)
         v.node_unknown_since_us = known_note(c, NODES, node)->unknown_since_us;
     int rc = reaper_plan(&v, loop_wall_us(c->c->loop), p, e);
