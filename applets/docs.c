@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * docs: the reference pages as Markdown, from the tables that the program itself reads: applets and options as parsing and
- * --help see them, metrics as they are scraped, limits, exit statuses. docs/reference.md is made of this output and checked
+ * --help see them, metrics as they are scraped, limits, exit statuses, conditions and reasons. docs/reference.md is made of this output and checked
  * against it (tests/lint/generated). Deliberately not here: prose. Tests: tests/unit/applets/tables.c.
  */
 #include "core/applet.h"
@@ -168,12 +168,45 @@ static void exits(struct buf *b)
         if (*between)
             buf_lit(b, " |\n");
     }
+    buf_lit(b, "| a Run's own | of a command that waits for a Run or Workflow (`--wait`, `--follow`, `wait`, `local run`); what isn't a Run's is 120 to 125 there |\n");
+#define EXIT(name, status, meaning) buf_lit(b, "| " #status " | " meaning " |\n");
+#include "crds/exits.def"
+#undef EXIT
 }
+
+/* ---- conditions, reasons, events --------------------------------------------------------------------------------- */
+
+struct said { const char *what, *of, *name, *meaning; };
+static const struct said said[] = {
+#define CONDITION(of, type, meaning) { "condition", of, type, meaning },
+#define REASON(of, reason, meaning) { "reason", of, reason, meaning },
+#define EVENT(about, reason, meaning) { "event", about, reason, meaning },
+#include "crds/reasons.def"
+#undef CONDITION
+#undef REASON
+#undef EVENT
+};
+
+static void put_said(struct buf *b, const char *what)
+{
+    buf_fmt(b, "| of | %s | meaning |\n|---|---|---|\n", what);
+    for (size_t i = 0; i < LEN(said); i++)
+        if (!strcmp(said[i].what, what)) {
+            buf_fmt(b, "| %s | `%s` | ", said[i].of, said[i].name);
+            put_cell(str_of(said[i].meaning), b);
+            buf_lit(b, " |\n");
+        }
+}
+
+static void conditions(struct buf *b) { put_said(b, "condition"); }
+static void reasons(struct buf *b) { put_said(b, "reason"); }
+static void events(struct buf *b) { put_said(b, "event"); }
 
 static int run(struct applet_call *c, struct kr_err *e)
 {
     static const struct { const char *name; void (*write)(struct buf *); } pages[] = {
-        { "applets", applets }, { "options", options }, { "metrics", metrics }, { "limits", limits }, { "exits", exits } };
+        { "applets", applets }, { "options", options }, { "metrics", metrics }, { "limits", limits }, { "exits", exits },
+        { "conditions", conditions }, { "reasons", reasons }, { "events", events } };
     AUTO_BUF struct buf b = { .max = 1 << 20 };
     for (size_t i = 0; i < LEN(pages); i++)
         if (str_is(c->args[0], pages[i].name)) {
@@ -182,9 +215,9 @@ static int run(struct applet_call *c, struct kr_err *e)
                 return kr_fail(e, KR_TOO_LARGE, "the page is larger than %d bytes", 1 << 20);
             return applet_print(buf_view(&b), e);
         }
-    return kr_fail(e, KR_USAGE, "\"%.*s\" is none of applets, options, metrics, limits, exits", SFMT(c->args[0]));
+    return kr_fail(e, KR_USAGE, "\"%.*s\" is none of applets, options, metrics, limits, exits, conditions, reasons, events", SFMT(c->args[0]));
 }
 
 const struct applet applet_docs = {
     .name = "docs", .brief = "print a reference page as Markdown", .group = APPLET_TOOL, .hidden = true,
-    .args = "applets|options|metrics|limits|exits", .min_args = 1, .max_args = 1, .main = run };
+    .args = "applets|options|metrics|limits|exits|conditions|reasons|events", .min_args = 1, .max_args = 1, .main = run };

@@ -28,7 +28,11 @@ struct follow *follow_run(struct kube *, const struct follow_config *, struct rn
 void follow_stop(struct follow *);                /* no further callback; NULL is fine */
 /* Exit status of a command that waited for it: the Run's own, 124 Timeout, 123 Cancelled, 122 lost or refused. */
 int run_exit_status(const struct run *);
-enum { EXIT_USAGE = 125, EXIT_TIMEOUT = 124, EXIT_CANCELLED = 123, EXIT_LOST = 122, EXIT_UNREACHABLE = 121, EXIT_OTHER = 120 };
+enum {
+#define EXIT(name, status, meaning) EXIT_##name = (status),
+#include "crds/exits.def"
+#undef EXIT
+};
 /* The exit status of a failure of ours while waiting. */
 int failure_exit_status(const struct kr_err *);
 #endif

@@ -125,6 +125,28 @@ def limit_tests(path, text, table=None, read=None):
     return found
 
 
+# ---- what is written into status and Events ------------------------------------------------------------------------
+
+CAMEL = re.compile(r'"((?:[A-Z][a-z]+){2,}|OOMKilled)"')
+GIVEN = re.compile(r'(?:\.reason = |set_end\(\w+, "\w+", |put_condition\([^;]*?[?:] |flow_blame\(\w+, |fail\(\w+, \w+, )"([A-Z]\w+)"')
+WRITERS = ("applets/controller/", "applets/scheduler/", "applets/runtimed/", "crds/", "k8s/event.c")
+# CamelCase words of Kubernetes, and of the cluster's own conditions, that they read or write and that are no reasons of ours.
+OTHERS = {"RoleBinding", "ClusterRoleBinding", "ClusterRole", "FieldValueForbidden", "PodScheduled", "CrashLoopBackOff", "ReplicaFailure", "PodInitializing",
+          "ContainerCreating", "ContainersReady", "FallbackToLogsOnError", "NotOffered"}
+
+
+def reasons(path, text, sources=None):
+    """Each reason that is written stands in crds/reasons.def, and each of its rows is written somewhere."""
+    if path != "crds/reasons.def":
+        return []
+    known = set(re.findall(r'^(?:REASON|EVENT)\("\w+", +"(\w+)"', text, re.M))
+    sources = sources or {p: tree.read(p) for p in tree.files() if p.startswith(WRITERS + ("applets/local/",)) and p.endswith(".c")}
+    written = {w for t in sources.values() for w in CAMEL.findall(t) + GIVEN.findall(t)}
+    all_words = {w for t in sources.values() for w in re.findall(r'"(\w+)"', t)}
+    found = [f"1: {w}: it is written, and not in the table" for w in sorted(written - known - OTHERS)]
+    return found + [f"1: {w}: nothing writes it" for w in sorted(known - all_words)]
+
+
 def read_if_there(path):
     return tree.read(path) if path in tree.files() else ""
 
@@ -260,4 +282,4 @@ def size(path, text):
     return found
 
 
-RULES = [layering, banned, size, typedefs, limits, limit_tests, opening, spdx, later, places, hosts, spacing, links, twins]
+RULES = [layering, banned, size, typedefs, limits, limit_tests, reasons, opening, spdx, later, places, hosts, spacing, links, twins]

@@ -71,6 +71,9 @@ CASES = [
     (lambda p, x: rules.limit_tests(p, x, "A tests/a.c TEST(b)\n", lambda f: "TEST(a)"), "core/limits.def", 'LIMIT(A, 1, "x", "y")', 1),
     (lambda p, x: rules.limit_tests(p, x, "# none\n", lambda f: ""), "core/limits.def", 'LIMIT(A, 1, "x", "y")', 1),
     (lambda p, x: rules.limit_tests(p, x, "A - too large\nB -\n", lambda f: ""), "core/limits.def", 'LIMIT(A, 1, "x", "y")', 2),
+    (lambda p, x: rules.reasons(p, x, {"a.c": 'r = "PodLost"; set[] = { .reason = "Executed" };'}), "crds/reasons.def", 'REASON("Run", "PodLost", "x")\nREASON("Run", "Executed", "x")', 0),
+    (lambda p, x: rules.reasons(p, x, {"a.c": 'r = "PodLost"; set[] = { .reason = "Executed" };'}), "crds/reasons.def", '', 2),
+    (lambda p, x: rules.reasons(p, x, {"a.c": 'r = "PodLost";'}), "crds/reasons.def", 'EVENT("Run", "PodLost", "x")\nREASON("Run",  "Gone", "x")', 1),
 ]
 
 

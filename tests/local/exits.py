@@ -27,11 +27,13 @@ with instance() as i:
     used = i.cli('run', 'submit', '--runtime', 'bash', '--name', 'taken', '--', 'true')
     s.equal('submit', (used.returncode, used.stdout), (0, 'run/taken created\n'))
     hello = os.path.join(TOP, 'manifests', 'samples', 'hello.yaml')
+    for words in (('run', 'submit', '--runtime', 'nowhere', '--name', 'off', '--', 'true'), ('run', 'cancel', 'off')):
+        s.equal(' '.join(words), i.cli(*words).returncode, 0)
     CASES = [
         # the Run's own, as a shell has it
         (0, BASH + ('--wait', '--', 'true')), (9, BASH + ('--wait', '--', 'exit 9')), (9, BASH + ('--follow', '--', 'exit 9')),
         (137, BASH + ('--wait', '--', 'bash', '-c', 'kill -9 $$')), (127, BASH + ('--wait', '--', 'no-such-command', 'x')), (255, BASH + ('--wait', '--', 'exit 255')),
-        (0, ('run', 'wait', 'taken')),
+        (0, ('run', 'wait', 'taken')), (123, ('run', 'wait', 'off')),
         # failures of ours, while waiting
         (124, BASH + ('--wait', '--timeout', '1s', '--', 'sleep', '30')), (122, BASH + ('--wait',)),
         (125, BASH + ('--nonsense', '--wait')), (125, BASH + ('--wait', '--env', 'nothing', '--', 'true')), (125, ('run', 'wait')), (125, ('local', 'run', '--nonsense')),
