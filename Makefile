@@ -11,6 +11,7 @@
 #   make bench-api  the API server's, beside a kube-apiserver's with etcd
 #   make bench-proto   HTTP/2, gRPC and JSON, beside nghttpd, Go and cJSON
 #   make bench-first     from git clone to the first Succeeded Run, with empty caches and with warm ones
+#   make bench-cli  run list beside kubectl get, and scrapes with many Runs
 #   make bench-artifacts   artifacts' and Git sources', beside cp, boto3 and git
 #   make test       set-up, both flavours, every test suite, one line of totals
 #   make test-cluster   the same on a Kubernetes of one node
@@ -45,7 +46,7 @@ $(foreach f,musl dev arm64,$(eval $(call deps-env,$f)))
 
 # Only the flavours that a goal needs are looked up: "make dev" asks for nothing of musl, "make lint" for nothing.
 goals := $(or $(MAKECMDGOALS),all)
-use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/failpoints/% build/image/amd64 bench-api bench-artifacts bench-workflow bench-proto,$(goals))
+use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/failpoints/% build/image/amd64 bench-api bench-artifacts bench-cli bench-workflow bench-proto,$(goals))
 use-dev   := $(filter dev unit fuzz build/dev/% build/fuzz/% build/libfuzzer/% build/coverage/%,$(goals))
 use-arm64 := $(filter arm64 build/arm64/% build/image/arm64,$(goals))
 $(foreach f,musl dev arm64,$(if $(use-$f),$(eval include build/$f/deps.mk)))
@@ -185,6 +186,8 @@ bench-workflow: build/kruntimes
 	@tests/bench/workflow.py
 bench-first:
 	@tests/bench/first.sh
+bench-cli: build/kruntimes
+	@tests/bench/cli.py
 bench-artifacts: build/kruntimes
 	@tests/bench/artifacts.py
 arm64: build/arm64/kruntimes
@@ -261,5 +264,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: coverage all dev unit unit-musl fuzz bench bench-artifacts arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-proto bench-first bench-cluster \
+.PHONY: coverage all dev unit unit-musl fuzz bench bench-artifacts bench-cli arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-proto bench-first bench-cluster \
         generate golden install image clean FORCE
