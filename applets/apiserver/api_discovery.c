@@ -4,6 +4,7 @@
  * table of resources.
  */
 #include "applets/apiserver/api.h"
+#include "core/metrics.h"
 #include "core/version.h"
 
 static void text(struct api_call *c, const char *z)
@@ -280,9 +281,14 @@ bool api_discovery(struct api_call *c)
     }
     c->reply->status = 200;
     if (n == 0)
-        return buf_lit(b, "{\"paths\":[\"/api\",\"/api/v1\",\"/apis\",\"/healthz\",\"/livez\",\"/readyz\",\"/version\"]}"), true;
+        return buf_lit(b, "{\"paths\":[\"/api\",\"/api/v1\",\"/apis\",\"/healthz\",\"/livez\",\"/metrics\",\"/readyz\",\"/version\"]}"), true;
     if (str_is(part[0], "version") && n == 1)
         return version(b), true;
+    if (str_is(part[0], "metrics") && n == 1) {
+        enum metrics_format format = metrics_accepted(c->q->accept);
+        c->reply->content_type = metrics_content_types[format];
+        return metrics_print(b, format, loop_wall_us(c->api->loop)), true;
+    }
     const struct kr_err *failure = store_failure(c->api->store);
     if (str_is(part[0], "readyz") && failure) {
         text(c, arena_fmt(&c->arena, "[-]store failed: it stopped writing: %s\nreadyz check failed\n", failure->msg).p);

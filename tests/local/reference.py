@@ -34,7 +34,10 @@ with instance() as i:
     i.wait({'one'})
     c = i.api.open()
     c.request('GET', '/metrics', headers=i.api.headers)
-    pages = [c.getresponse().read().decode()]
+    answer = c.getresponse()
+    pages = [answer.read().decode()]
+    s.check('the API server counts what it writes', answer.status == 200 and re.search(r'^kruntimes_apiserver_writes_total [1-9]', pages[0], re.M), pages[0])
+    s.equal('not for everybody', i.api.as_user({}).call('GET', '/metrics')[0], 403)
     for pod in i.api.call('GET', '/api/v1/namespaces/default/pods')[1]['items']:
         c = http.client.HTTPConnection(pod['status']['podIP'], 9094, timeout=DEADLINE)
         c.request('GET', '/metrics')
