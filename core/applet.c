@@ -82,8 +82,41 @@ static int finish(int rc, const char *prog, const struct kr_err *e, int fail_exi
     return fail_exit ? fail_exit : kr_codes[e->code].exit;
 }
 
+/* Words of other programs for what is called otherwise here. */
+static const char *const same_as[][2] = {
+    { "rm", "delete" }, { "remove", "delete" }, { "del", "delete" }, { "stop", "cancel" }, { "kill", "cancel" }, { "terminate", "cancel" }, { "ps", "list" },
+    { "show", "describe" }, { "status", "describe" }, { "inspect", "describe" }, { "create", "submit" }, { "apply", "submit" }, { "start", "submit" },
+    { "exec", "submit" }, { "tail", "logs" }, { "why", "explain" }, { "resubmit", "retry" }, { "validate", "lint" }, { "check", "lint" }, { "dag", "graph" },
+    { "diagnose", "doctor" }, { "cp", "download" }, { "crds", "crd-gen" }, { "install-manifests", "manifests" } };
+
+static const char *other_word(struct str word)
+{
+    for (size_t i = 0; i < LEN(same_as); i++)
+        if (str_is(word, same_as[i][0]))
+            return same_as[i][1];
+    return NULL;
+}
+
+/* "run logs" for who says "logs": the first applet, in the order of the help page, that has such a verb. */
+static const struct applet *above_verb(const struct applet *const *list, struct str word)
+{
+    for (; *list; list++)
+        if (!(*list)->hidden && (*list)->group == APPLET_WORK && (*list)->verbs && strcmp((*list)->name, "local") && applet_find((*list)->verbs, word))
+            return *list;
+    return NULL;
+}
+
 static int no_such(const struct applet *const *list, struct str word, const char *what, struct kr_err *e)
 {
+    const char *other = other_word(word);
+    const struct applet *above = above_verb(list, word);
+    if (!above && other)
+        above = above_verb(list, str_of(other));
+    if (other && applet_find(list, str_of(other)))
+        return kr_fail(e, KR_USAGE, "there is no %s \"%.*s\": did you mean %s?", what, SFMT(word), other);
+    if (above)
+        return kr_fail(e, KR_USAGE, "there is no %s \"%.*s\": did you mean %s %s?", what, SFMT(word), above->name,
+                       applet_find(above->verbs, word) ? applet_find(above->verbs, word)->name : other);
     const char *words[128];
     size_t n = 0;
     for (; *list && n < LEN(words); list++)
@@ -219,7 +252,7 @@ int applet_main(const struct applet *const *all, int argc, char **argv)
     }
     const struct applet *a = applet_find(all, str_of(argv[1]));
     if (!a && argv[1][0] == '-')
-        return finish(kr_fail(&e, KR_USAGE, "\"%s\": options stand behind the applet's name", argv[1]), shown, &e, 0);
+        return finish(kr_fail(&e, KR_USAGE, "\"%s\": options stand behind the applet and its verb, as in: %s run list -n NAME", argv[1], shown), shown, &e, 0);
     if (!a)
         return finish(no_such(all, str_of(argv[1]), "applet", &e), shown, &e, 0);
     snprintf(prog, sizeof prog, "%s %s", shown, a->name);

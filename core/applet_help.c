@@ -31,15 +31,17 @@ static void whole_program(const char *prog, struct buf *b)
     buf_byte(b, '\n');
 }
 
-static void examples(const struct applet *a, struct buf *b)
+/* By the name it was called: "kubectl kruntimes run list". */
+static void examples(const struct applet *a, const char *prog, struct buf *b)
 {
+    struct str called = str_starts(str_of(prog), S("kubectl kruntimes")) ? S("kubectl kruntimes") : str_starts(str_of(prog), S("krt ")) ? S("krt") : S("kruntimes");
     if (!a->examples)
         return;
     struct str rest = str_of(a->examples);
     buf_lit(b, "\nexamples\n");
     while (rest.n) {
         struct str line = str_cut(&rest, '\n');
-        buf_fmt(b, "  kruntimes %.*s\n", SFMT(line));
+        buf_fmt(b, "  %.*s %.*s\n", SFMT(called), SFMT(line));
     }
 }
 
@@ -65,5 +67,5 @@ void applet_help(const struct applet *a, const char *prog, size_t width, struct 
         buf_lit(b, "\noptions\n");
         opt_help(tables, width, b);
     }
-    examples(a, b);
+    examples(a, prog, b);
 }

@@ -4,6 +4,7 @@
  * and admission are in files of their own.
  */
 #include "core/model.h"
+#include "core/opt.h"
 
 struct str str_map_get(struct str_map m, struct str key)
 {
@@ -34,14 +35,15 @@ const struct model_field *model_find(const struct model_object *o, struct str na
     return NULL;
 }
 
-int model_look_up(const struct model_type *t, struct str path, const struct model_field **out, struct kr_err *e)
+/* Walks a path; returns its last field (NULL: the path is empty, or *unknown has the first name that isn't declared in *at). */
+static const struct model_field *walk(const struct model_type *t, struct str path, struct str *unknown, const struct model_object **at)
 {
     const struct model_object *o = t->object;
     const struct model_field *found = NULL;
     bool key = false;                                      /* a map's key may come next */
-    struct str rest = path;
-    while (rest.n) {
-        struct str name = str_cut(&rest, '.');
+    *unknown = (struct str){ 0 };
+    while (path.n) {
+        struct str name = str_cut(&path, '.');
         ptrdiff_t bracket = str_chr(name, '[');
         if (bracket >= 0)
             name.n = (size_t)bracket;
@@ -50,8 +52,11 @@ int model_look_up(const struct model_type *t, struct str path, const struct mode
             key = false;
             continue;
         }
-        if (!f)
-            return kr_fail(e, KR_NOT_FOUND, "field '%.*s' does not exist in '%.*s'", SFMT(name), SFMT(path));
+        if (!f) {
+            *unknown = name;
+            *at = o;
+            return NULL;
+        }
         found = f;
         key = f->s.shape == MODEL_MAP;
         const struct model_schema *s = &f->s;
@@ -59,8 +64,31 @@ int model_look_up(const struct model_type *t, struct str path, const struct mode
             s = model_item(s);
         o = s->object;
     }
+    return found;
+}
+
+int model_look_up(const struct model_type *t, struct str path, const struct model_field **out, struct kr_err *e)
+{
+    const struct model_object *at;
+    struct str unknown;
+    const struct model_field *found = walk(t, path, &unknown, &at);
+    if (unknown.p)
+        return kr_fail(e, KR_NOT_FOUND, "field '%.*s' does not exist in '%.*s'", SFMT(unknown), SFMT(path));
     *out = found;
     return 0;
+}
+
+const char *model_nearest(const struct model_type *t, struct str path)
+{
+    enum { MOST = 64 };
+    const struct model_object *at = NULL;
+    const char *names[MOST];
+    struct str unknown;
+    size_t n = 0;
+    walk(t, path, &unknown, &at);
+    for (const struct model_field *f = unknown.p && at ? at->fields : NULL; f && f->name && n < MOST; f++)
+        names[n++] = f->name;
+    return opt_nearest(unknown, names, n);
 }
 
 void model_type_name(const struct model_schema *s, struct buf *b)

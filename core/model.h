@@ -125,6 +125,8 @@ const struct model_field *model_find(const struct model_object *, struct str nam
 /* The field at "spec.env.name" (lists and maps are stepped into; a map's key may be written or left out); empty path:
  * NULL with success. KR_NOT_FOUND with the first unknown name. */
 int model_look_up(const struct model_type *, struct str path, const struct model_field **out, struct kr_err *e);
+/* The declared name that the first unknown one of a path was probably meant to be; NULL when none is near. */
+const char *model_nearest(const struct model_type *, struct str path);
 /* "string", "integer", "[]object", "map[string]string" as kubectl explain writes types. */
 void model_type_name(const struct model_schema *, struct buf *);
 /* The schema of items, also where a table leaves plain text unsaid. */

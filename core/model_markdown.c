@@ -8,18 +8,22 @@
 static void fields(struct buf *, const struct model_object *, struct str path);
 
 /* Text of a cell: a bar would end it, and what looks like markup is none. */
-static void cell(struct buf *b, struct str s)
+static void cell(struct buf *b, struct str s, bool plain)
 {
     for (size_t i = 0; i < s.n; i++) {
-        if (strchr("|<>*", s.p[i]))
+        if (!plain && strchr("|<>*", s.p[i]))
             buf_byte(b, '\\');
         buf_byte(b, s.p[i]);
     }
 }
 
 /* In a code span nothing is markup but the bar of the table. */
-static void code(struct buf *b, struct str s)
+static void code(struct buf *b, struct str s, bool plain)
 {
+    if (plain) {
+        buf_str(b, s);
+        return;
+    }
     buf_byte(b, '`');
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '|')
@@ -51,19 +55,19 @@ static void bounds(struct buf *b, size_t start, const int64_t at[2], const char 
         buf_fmt(b, "%lld…%lld%s", (long long)at[0], (long long)max, unit);
 }
 
-static void rules(struct buf *b, size_t start, const struct model_rule *r)
+static void rules(struct buf *b, size_t start, const struct model_rule *r, bool plain)
 {
     for (; r && r->rule; r++) {
         separate(b, start);
         if (r->path) {
-            code(b, str_from(str_of(r->path), 1));
+            code(b, str_from(str_of(r->path), 1), plain);
             buf_lit(b, ": ");
         }
-        cell(b, str_of(r->message));
+        cell(b, str_of(r->message), plain);
     }
 }
 
-static void constraints(struct buf *b, size_t start, const struct model_schema *s)
+void model_constraints(struct buf *b, size_t start, const struct model_schema *s, bool plain)
 {
     bool list = s->shape == MODEL_LIST, map = s->shape == MODEL_MAP || s->shape == MODEL_RAW || s->shape == MODEL_OBJECT;
     bounds(b, start, s->len, list ? " items" : map ? " members" : " characters");
@@ -73,26 +77,26 @@ static void constraints(struct buf *b, size_t start, const struct model_schema *
         struct str rest = str_of(s->one_of);
         for (const char *comma = ""; rest.n; comma = ", ") {
             buf_lit(b, comma);
-            code(b, str_cut(&rest, ' '));
+            code(b, str_cut(&rest, ' '), plain);
         }
     }
     if (s->pattern) {
         separate(b, start);
-        code(b, str_of(s->pattern));
+        code(b, str_of(s->pattern), plain);
     }
     if (s->list && strcmp(s->list, "atomic")) {
         separate(b, start);
         if (!strcmp(s->list, "set"))
             buf_lit(b, "each once");
         else
-            buf_fmt(b, "each `%s` once", s->list + 4);
+            buf_fmt(b, plain ? "each %s once" : "each `%s` once", s->list + 4);
     }
-    rules(b, start, s->rules);
+    rules(b, start, s->rules, plain);
     if (s->shape == MODEL_OBJECT)
-        rules(b, start, s->object->rules);
+        rules(b, start, s->object->rules, plain);
     if (s->shape == MODEL_LIST || s->shape == MODEL_MAP) {
         AUTO_BUF struct buf inner = { .max = 1 << 16 };
-        constraints(&inner, 0, model_item(s));
+        model_constraints(&inner, 0, model_item(s), plain);
         if (inner.n) {
             separate(b, start);
             buf_lit(b, "each: ");
@@ -106,18 +110,18 @@ static void field(struct buf *b, const struct model_field *f, struct str path)
     AUTO_BUF struct buf name = { .max = 1024 };
     buf_fmt(&name, "%.*s%s%s", SFMT(path), path.n ? "." : "", f->name);
     buf_lit(b, "| ");
-    code(b, buf_view(&name));
+    code(b, buf_view(&name), false);
     buf_lit(b, " | ");
     model_type_name(&f->s, b);
     buf_lit(b, " | ");
     if (f->s.required)
         buf_lit(b, "required");
     if (f->s.def)
-        code(b, str_of(f->s.def));
+        code(b, str_of(f->s.def), false);
     buf_lit(b, " | ");
-    cell(b, str_of(f->doc));
+    cell(b, str_of(f->doc), false);
     buf_lit(b, " | ");
-    constraints(b, b->n, &f->s);
+    model_constraints(b, b->n, &f->s, false);
     buf_lit(b, " |\n");
     const struct model_schema *s = &f->s;
     for (; s->shape == MODEL_LIST || s->shape == MODEL_MAP; s = model_item(s))
@@ -147,7 +151,7 @@ void model_crd_markdown(const struct model_type *t, struct buf *b)
     buf_lit(b, "\nAcross fields, and from one version of an object to the next:\n\n");
     for (const struct model_rule *r = t->object->rules; r->rule; r++) {
         buf_lit(b, "- ");
-        rules(b, b->n, (const struct model_rule[]){ *r, { .rule = NULL } });
+        rules(b, b->n, (const struct model_rule[]){ *r, { .rule = NULL } }, false);
         buf_byte(b, '\n');
     }
 }

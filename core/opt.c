@@ -78,6 +78,15 @@ static size_t distance(struct str a, struct str b, size_t most)
     return row[(a.n + 1) % 3][b.n];
 }
 
+/* The same against the beginning of a longer word: "timout" of "timeoutSeconds". */
+static bool begins_nearly(struct str word, struct str got)
+{
+    for (size_t n = got.n; n <= got.n + 1 && n < word.n; n++)
+        if (distance(got, (struct str){ word.p, n }, 1) <= 1)
+            return true;
+    return false;
+}
+
 const char *opt_nearest(struct str got, const char *const *words, size_t n)
 {
     size_t most = got.n < 4 ? 1 : got.n < 8 ? 2 : 3, best = most + 1;
@@ -86,6 +95,8 @@ const char *opt_nearest(struct str got, const char *const *words, size_t n)
         size_t d = distance(got, str_of(words[i]), most);
         if (got.n >= 3 && str_starts(str_of(words[i]), got) && d > 1)
             d = 1;
+        else if (got.n >= 5 && d > 2 && begins_nearly(str_of(words[i]), got))
+            d = 2;
         if (d < best) {
             best = d;
             found = words[i];

@@ -6,12 +6,35 @@
 #include "crds/flow.h"
 #include "core/fs.h"
 #include "core/model_admit.h"
+#include "core/opt.h"
 #include "core/yaml.h"
 
 static void put_causes(struct buf *b, const struct model_errors *errors)
 {
     for (size_t i = 0; i < errors->n; i++)
-        buf_fmt(b, "%s%.*s: %.*s", i ? "; " : "", SFMT(errors->v[i].field), SFMT(errors->v[i].message));
+        if (!str_is(errors->v[i].field, "<nil>"))        /* only says that there may be more */
+            buf_fmt(b, "%s%.*s: %.*s", b->n ? "; " : "", SFMT(errors->v[i].field), SFMT(errors->v[i].message));
+}
+
+/* What isn't declared, with what was probably meant: a field that is missing may be one that is misspelt. */
+static void put_unknown(struct buf *b, const struct model_type *type, const struct str_list *unknown)
+{
+    for (size_t i = 0; i < unknown->n; i++) {
+        const char *near = model_nearest(type, unknown->v[i]);
+        buf_fmt(b, "%sunknown field \"%.*s\"", b->n ? "; " : "", SFMT(unknown->v[i]));
+        if (near)
+            buf_fmt(b, ": did you mean \"%s\"?", near);
+    }
+}
+
+static int wrong_kind(struct str api, struct str kind, struct str from, struct kr_err *e)
+{
+    static const char *const kinds[] = { "Run", "Runtime", "Workflow" };
+    const char *near = opt_nearest(kind, kinds, LEN(kinds));
+    if (!kind.n || !api.n)
+        return kr_fail(e, KR_INVALID, "%.*s: it has no %s: a Run begins with apiVersion: kruntimes.io/v1alpha1 and kind: Run", SFMT(from), kind.n ? "apiVersion" : "kind");
+    return kr_fail(e, KR_INVALID, "%.*s: kind \"%.*s\" of apiVersion \"%.*s\" is not taken here: it must be a Run, a Runtime or a Workflow of kruntimes.io/v1alpha1%s%s%s", SFMT(from),
+                   SFMT(kind), SFMT(api), near ? "; did you mean " : "", near ? near : "", near ? " of kruntimes.io/v1alpha1?" : "");
 }
 
 static const struct model_type *type_of(const struct json *object, const struct kube_resource **resource)
@@ -60,19 +83,17 @@ int submit_check(struct submissions *out, struct str json, struct str from, stru
     struct str kind = json_string(json_get(object, "kind"));
     const struct model_type *type = type_of(object, &resource);
     if (!type)
-        return kr_fail(e, KR_INVALID, "%.*s: kind \"%.*s\" of apiVersion \"%.*s\" is not taken here: it must be a Run, a Runtime or a Workflow of kruntimes.io/v1alpha1",
-                       SFMT(from), SFMT(kind), SFMT(json_string(json_get(object, "apiVersion"))));
+        return wrong_kind(json_string(json_get(object, "apiVersion")), kind, from, e);
     struct json *meta = json_ensure_object(a, object, "metadata"), *checked = NULL;
     if (!json_get(meta, "namespace"))
         json_set(a, meta, S("namespace"), json_new_str(a, default_ns));
     if (!(checked = json_clone(a, object)) || model_admit(type, a, checked, NULL, &errors, &unknown, e) < 0)
         return kr_wrap(e, "%.*s", SFMT(from));
     AUTO_BUF struct buf why = { .max = 380 };
+    put_unknown(&why, type, &unknown);
     put_causes(&why, &errors);
-    if (errors.n)
+    if (errors.n || unknown.n)
         return kr_fail(e, KR_INVALID, "%.*s: %.*s", SFMT(from), SFMT(buf_view(&why)));
-    if (unknown.n)
-        return kr_fail(e, KR_INVALID, "%.*s: unknown field \"%.*s\"", SFMT(from), SFMT(unknown.v[0]));
     if (type == &type_workflow && check_workflow(object, from, a, e) < 0)
         return -1;
     AUTO_BUF struct buf text = { .max = LIMIT_API_BODY };

@@ -45,6 +45,9 @@ static int find_config(struct kube_config *kc, struct kr_err *e)
     const struct kube_flags *f = &o.kube;
     if (kube_config_find(kc, f, e) == 0)
         return 0;
+    struct kr_err was = *e;
+    if (str_find(str_of(was.msg), S("No such file")) >= 0 || str_find(str_of(was.msg), S("none of the kubeconfig files")) >= 0)
+        return kr_fail(e, was.code, "kubeconfig: %s; name one that is there, or none: then ~/.kube/config or an instance on this machine is taken", was.msg);
     if (e->code != KR_NOT_FOUND || f->kubeconfig.n || f->context.n || f->cluster.n || f->user.n || f->server.n)
         return -1;
     if (!local_kubeconfig(path)) {

@@ -162,3 +162,54 @@ bool sched_look_pod(const struct sched *s, struct str ns, struct str run, size_t
     put_amounts(s, pod, ret->amounts, sizeof ret->amounts);
     return true;
 }
+
+static enum sched_room room_at_all(const struct cpod *pod)
+{
+    if (pod->deleting) return SCHED_DRAINING;
+    if (!pod->ready) return SCHED_NOT_READY;
+    for (size_t i = 0; i < pod->capacity->n; i++)        /* one that has no "runs" left takes nothing, whatever else it has */
+        if (pod->capacity->v[i].resource == 0) return pod->used[i] >= pod->capacity->v[i].n ? SCHED_FULL : SCHED_FREE;
+    return SCHED_FULL;
+}
+
+bool sched_next_pod(const struct sched *s, size_t *at, struct str *ns, struct str *runtime, struct sched_look_pod *ret)
+{
+    const struct cpod *pod;
+    do pod = map_next(&s->pods, at);
+    while (pod && !pod->known);
+    if (!pod) return false;
+    *ret = (struct sched_look_pod){ .name = pod->name, .node = pod->node_name, .room = room_at_all(pod), .runs = pod->nruns };
+    put_amounts(s, pod, ret->amounts, sizeof ret->amounts);
+    *ns = pod->pool->space->name;
+    *runtime = pod->pool->name;
+    return true;
+}
+
+/* Over the pods that may take Runs, as the Runtime's own status has it. */
+static void put_sums(const struct sched *s, const struct pool *p, char *to, size_t size)
+{
+    size_t done = 0;
+    *to = 0;
+    for (uint16_t id = 0; id < s->nresources && done < size; id++) {
+        long long used = 0, of = 0;
+        for (size_t i = 0; i < p->npods; i++)
+            for (size_t k = 0; pod_open(p->pods[i]) && k < p->pods[i]->capacity->n; k++)
+                if (p->pods[i]->capacity->v[k].resource == id) used += p->pods[i]->used[k], of += p->pods[i]->capacity->v[k].n;
+        if (!of && !used) continue;
+        int n = snprintf(to + done, size - done, "%s%.54s %lld/%lld", done ? ", " : "", s->resources[id], used, of);
+        done += n > 0 ? (size_t)n : 0;
+    }
+}
+
+bool sched_next_pool(const struct sched *s, size_t *at, struct sched_look_pool *ret)
+{
+    const struct pool *p = map_next(&s->pools, at);
+    const struct crun *c;
+    if (!p) return false;
+    *ret = (struct sched_look_pool){ .ns = p->space->name, .name = p->name, .exists = p->exists, .pods = p->npods, .ready = p->ready.n };
+    for (size_t i = 0; i < p->npods; i++) ret->active += p->pods[i]->nruns;
+    for (size_t i = 0; (c = map_next(&s->runs, &i));)
+        ret->waiting += c->group->pool == p && (c->state == RUN_WAITING || c->state == RUN_DELAYED);
+    put_sums(s, p, ret->amounts, sizeof ret->amounts);
+    return true;
+}

@@ -126,6 +126,11 @@ struct sched_look_pod { struct str name, node; enum sched_room room; size_t runs
 bool sched_look(struct sched *, struct str ns, struct str run, struct sched_look *);               /* false: no such Run that isn't over */
 bool sched_look_pod(const struct sched *, struct str ns, struct str run, size_t i, struct sched_look_pod *);
 
+/* For `top`: each pod that is there and each Runtime that anybody mentions, in no order; *at begins as 0. False at the end. */
+struct sched_look_pool { struct str ns, name; bool exists; size_t pods, ready, waiting, active; char amounts[256]; };
+bool sched_next_pod(const struct sched *, size_t *at, struct str *ns, struct str *runtime, struct sched_look_pod *);
+bool sched_next_pool(const struct sched *, size_t *at, struct sched_look_pool *);
+
 /* For metrics: what is where. */
 struct sched_stats { size_t pools, pods, ready, waiting, delayed, in_flight, active; };
 struct sched_stats sched_stats(const struct sched *);

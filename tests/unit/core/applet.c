@@ -105,7 +105,7 @@ static void refused(int rc, const char *says)
 TEST(refusals_say_what_was_meant) {
     refused(CALL("kruntimes", "rum"), "kruntimes: there is no applet \"rum\": did you mean run?\ntry: kruntimes --help\n");
     refused(CALL("kruntimes", "ghos"), "kruntimes: there is no applet \"ghos\"\ntry: kruntimes --help\n");
-    refused(CALL("kruntimes", "--verbose"), "kruntimes: \"--verbose\": options stand behind the applet's name\ntry: kruntimes --help\n");
+    refused(CALL("kruntimes", "--verbose"), "kruntimes: \"--verbose\": options stand behind the applet and its verb, as in: kruntimes run list -n NAME\ntry: kruntimes --help\n");
     refused(CALL("krt", "run", "sumbit"), "krt run: there is no verb \"sumbit\": did you mean submit?\ntry: krt run --help\n");
     refused(CALL("kruntimes", "run", "submit", "x", "--lowd"),
             "kruntimes run submit: unknown option \"--lowd\": did you mean --loud?\ntry: kruntimes run submit --help\n");

@@ -197,6 +197,7 @@ TEST(nearest) {
     CHECK_Z(opt_nearest(S("urn"), words, LEN(words)), "run");            /* two neighbours changed places: one step */
     CHECK_Z(opt_nearest(S("sched"), words, LEN(words)), "scheduler");    /* a beginning */
     CHECK_Z(opt_nearest(S("lgos"), words, LEN(words)), "logs");
+    CHECK_Z(opt_nearest(S("scheduk"), words, LEN(words)), "scheduler");  /* a beginning with a slip */
     CHECK(!opt_nearest(S("workflow"), words, LEN(words)));
     CHECK(!opt_nearest(S(""), words, LEN(words)));
     CHECK(!opt_nearest(S("an-option-far-longer-than-any-word-that-anybody-would-mean"), words, LEN(words)));

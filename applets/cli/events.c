@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * events: what the API has to tell of Runs, Runtimes and Workflows, and of the Deployments and pods of Runtimes, where images that can't
+ * be pulled and quotas are told. Others' Events of the namespace are left out. Tests: tests/local/events.py
+ */
+#include "applets/cli/output.h"
+#include "crds/crds.h"
+#include <stdio.h>
+
+static struct { bool warnings; struct str kind, name; } o;
+static const struct opt opts[] = {
+    { "warnings", 0, OPT_FLAG, &o.warnings, NULL, "only those of type Warning" },
+    { 0 } };
+
+/* "-7d9f-x2k4" behind a Runtime's name: of its Deployment, ReplicaSet or pod, not of a Runtime whose name only begins alike. */
+static bool is_tail(struct str tail)
+{
+    size_t dashes = 0;
+    for (size_t i = 0; i < tail.n; i++)
+        dashes += tail.p[i] == '-';
+    return !tail.n || (tail.p[0] == '-' && dashes <= 2);
+}
+
+static bool of_runtime(struct str object, struct str runtime)
+{
+    struct str rest = str_from(object, sizeof "runtime-" - 1);
+    return str_starts(object, S("runtime-")) && (!runtime.n || (str_starts(rest, runtime) && is_tail(str_from(rest, runtime.n))));
+}
+
+static bool is_wanted(const struct json *object)
+{
+    struct str api = json_string(json_get(object, "apiVersion")), kind = json_string(json_get(object, "kind")), name = json_string(json_get(object, "name"));
+    bool ours = str_starts(api, S("kruntimes.io/"));
+    if (!o.kind.n)
+        return ours || of_runtime(name, S(""));
+    if (ours && str_eq(kind, o.kind))
+        return str_eq(name, o.name);
+    return !ours && str_is(o.kind, "Runtime") && of_runtime(name, o.name);
+}
+
+/* One look at the text before a tree is made: a namespace may have many. */
+static void take(struct items *l, struct str event)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    struct kr_err ignored = { 0 };
+    struct json *object = json_parse(&a, json_find(event, "involvedObject"), &ignored);
+    if (!object || !is_wanted(object) || (o.warnings && str_is(json_str_of(json_find(event, "type"), &a), "Normal")))
+        return;
+    items_add(l, event, (struct str){ 0 });
+}
+
+static int one_of(struct str named, struct kr_err *e)
+{
+    struct str name = named, kind = str_cut(&name, '/');
+    if (!kind.n)
+        return 0;
+    const struct model_type *t = name.n ? crd_find(kind) : &type_run;
+    if (!t)
+        return kr_fail(e, KR_USAGE, "\"%.*s\" is none of run/NAME, runtime/NAME, workflow/NAME", SFMT(named));
+    o.kind = str_of(t->kind);
+    o.name = name.n ? name : kind;
+    return 0;
+}
+
+static int run(struct applet_call *call, struct kr_err *e)
+{
+    static const char *const seen[2] = { "lastTimestamp", NULL };
+    static const struct view_column columns[] = {
+        { "Last-Seen", ".lastTimestamp", CELL_AGE, false }, { "Type", ".type", CELL_TEXT, false }, { "Reason", ".reason", CELL_TEXT, false },
+        { "Kind", ".involvedObject.kind", CELL_TEXT, false }, { "Name", ".involvedObject.name", CELL_TEXT, false }, { "Count", ".count", CELL_TEXT, true },
+        { "From", ".source.component", CELL_TEXT, true }, { "Message", ".message", CELL_TEXT, false }, { 0 } };
+    struct cli c;
+    if (one_of(call->nargs ? call->args[0] : S(""), e) < 0)
+        return -1;
+    if (!cli_list.sort_by.n && !cli_list.watch)
+        cli_list.sort_by = S(".lastTimestamp");
+    if (cli_open(&c, e) < 0)
+        return -1;
+    int rc = cli_show_view(&c, &(struct view){ .resource = &kube_events, .plural = "events", .name_form = "event", .time_path = seen, .columns = columns, .expand = take },
+                           NULL, 0, e);
+    cli_close(&c);
+    return rc;
+}
+
+const struct applet applet_events = {
+    .name = "events", .group = APPLET_WORK, .brief = "what went wrong or was refused lately", .aliases = (const char *const[]){ "ev", NULL }, .args = "[KIND/NAME]", .max_args = 1,
+    .opts = opts, .help = "Of Runs, Runtimes and Workflows, and of the pods of Runtimes; the newest last. Clusters forget Events after an hour or so: what decides is also in "
+                          "the objects themselves (describe).",
+    .examples = "events\nevents runtime/bash --warnings\nevents -A -w", .shared = (const struct opt *const[]){ cli_list_opts, cli_opts, NULL }, .main = run };

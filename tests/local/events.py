@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""events and top: whose Events are shown, and how full pods and Runtimes are told to be; CPU and memory where a server measures them."""
+import os, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+from local import *
+from fakeapi import *
+
+s = Suite()
+EVENTS = '/api/v1/namespaces/default/events'
+
+
+def event(name, kind, about, reason='Lost', type='Warning', at='2026-01-02T03:04:0%dZ', n=0, api=None):
+    return {'apiVersion': 'v1', 'kind': 'Event', 'metadata': {'name': name, 'namespace': 'default'}, 'type': type, 'reason': reason, 'message': 'words of ' + name, 'count': 1,
+            'involvedObject': {'kind': kind, 'name': about, 'namespace': 'default', 'apiVersion': api or ('v1' if kind == 'Pod' else 'kruntimes.io/v1alpha1')}, 'lastTimestamp': at % n}
+
+
+def until(what):
+    end = time.monotonic() + DEADLINE
+    while not what() and time.monotonic() < end:
+        time.sleep(0.03)      # polling on purpose: Runs and pods have no common watch
+    return what()
+
+
+with instance() as i:
+    rows = lambda *words: [line.split() for line in i.cli(*words).stdout.splitlines()]
+    for o in (event('e1', 'Run', 'a', n=5), event('e2', 'Pod', 'runtime-bash-1-2', n=4), event('e3', 'Pod', 'foreign'), event('e4', 'Runtime', 'bash', n=6, type='Normal'),
+              event('e5', 'Pod', 'runtime-bash-long-1-2', n=7), event('e6', 'Deployment', 'runtime-bash', n=8, api='apps/v1')):
+        s.equal('create ' + o['metadata']['name'], i.api.call('POST', EVENTS, o)[0], 201)
+    told = lambda *words: [r[-1] for r in rows('events', *words)][1:]
+    s.equal('headings', rows('events')[0], ['LAST-SEEN', 'TYPE', 'REASON', 'KIND', 'NAME', 'MESSAGE'])
+    s.equal('ours and those of Runtimes\' pods, the newest last', told(), ['e2', 'e1', 'e4', 'e5', 'e6'])
+    s.equal('warnings', told('--warnings'), ['e2', 'e1', 'e5', 'e6'])
+    s.equal('of a Run', told('run/a'), ['e1'])
+    s.equal('a name alone is a Run', told('a'), ['e1'])
+    s.equal('of a Runtime, its Deployment and pods', told('rt/bash'), ['e2', 'e4', 'e6'])
+    s.equal('of another', told('runtime/bash-long'), ['e5'])
+    s.equal('names', i.cli('events', 'run/a', '-o', 'name').stdout, 'event/e1\n')
+    s.equal('no other kind', i.cli('events', 'pod/x').returncode, 1)
+    s.equal('none', (i.cli('events', 'run/b').stdout, 'no events found in namespace default' in i.cli('events', 'run/b').stderr), ('', True))
+
+    # how full they are
+    i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': 'small'}, 'spec': {
+        'replicas': 2, 'server': 'Injected', 'interpreter': ['bash'], 'capacity': {'resources': {'runs': 1, 'gpu': 3}}, 'template': {'spec': {'containers': [{'name': 'runtime', 'image': 'local'}]}}}})
+    s.check('its pods', until(lambda: i.api.call('GET', RUNTIMES + '/small')[1].get('status', {}).get('readyReplicas') == 2))
+    for name in ('a', 'b', 'c'):
+        i.api.call('POST', RUNS, run_object(name, ['sleep 600'], runtime='small', resources={'requests': {'gpu': 2}}))
+    i.api.call('POST', RUNS, run_object('typo', ['true'], runtime='smal'))
+    s.check('two of them run', until(lambda: sum(r.get('status', {}).get('phase') == 'Running' for r in i.api.call('GET', RUNS)[1]['items']) == 2))
+    top = lambda *words: {r[0]: r[1:] for r in rows('top', *words)}
+    s.equal('Runtimes', (top()['NAME'], top()['small'], top()['smal'][:3]),
+            (['READY', 'RUNS', 'WAITING', 'CPU', 'MEMORY', 'USED'], ['2/2', '2', '1', '<none>', '<none>', 'runs', '2/2,', 'gpu', '4/6'], ['<none>', '0', '1']))
+    pods = [r for r in rows('top', 'pods') if r[1] == 'small']
+    s.equal('pods', [r[2:] for r in pods], [['full', '1', '<none>', '<none>', 'runs', '1/1,', 'gpu', '2/3']] * 2)
+    s.equal('all namespaces', rows('top', '-A', '--no-headers')[0][:2], ['default', 'bash'])
+    s.equal('anything else', i.cli('top', 'nodes').returncode, 1)
+
+    # a server that measures
+    pod = {'metadata': {'name': 'p', 'namespace': 'default', 'uid': 'u', 'labels': {'kruntimes.io/runtime': 'bash'}, 'annotations': {'kruntimes.io/capacity.runs': '4'}}, 'spec': {},
+           'status': {'phase': 'Running', 'conditions': [{'type': 'Ready', 'status': 'True'}]}}
+    used = {'metadata': {'name': 'p', 'namespace': 'default'}, 'containers': [{'usage': {'cpu': '1500000n', 'memory': '2048Ki'}}, {'usage': {'cpu': '250m', 'memory': '30Mi'}}]}
+    ours = '/apis/kruntimes.io/v1alpha1/namespaces/default/'
+    bash = {'metadata': {'name': 'bash', 'namespace': 'default'}, 'spec': {'template': {}}}
+    with Fake(i.dir, {'GET ' + ours + 'runtimes': (200, {'items': [bash]}), 'GET ' + ours + 'runs': (200, {'items': []}), 'GET /api/v1/namespaces/default/pods': (200, {'items': [pod]}),
+                      'GET /apis/metrics.k8s.io/v1beta1/namespaces/default/pods': (200, {'items': [used]})}) as fake:
+        s.equal('what a Runtime takes', rows('top', '--kubeconfig', fake.kubeconfig)[1], ['bash', '1/1', '0', '0', '252m', '32Mi', 'runs', '0/4'])
+        s.equal('what a pod takes', rows('top', 'pods', '--kubeconfig', fake.kubeconfig)[1], ['p', 'bash', 'ready', '0', '252m', '32Mi', 'runs', '0/4'])
+    if s.failed:
+        print(i.logs())
+s.end()
