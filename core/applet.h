@@ -39,6 +39,7 @@ struct applet {
     int usage_exit;                   /* exit status of a command line that is wrong; 0: the code table's */
     const char *const *usage_exit_with; /* NULL-terminated: … only where one of these options is given; NULL: always */
     size_t min_args, max_args;        /* checked before main when `args` is set; max 0: no bound */
+    const char *names;                /* what `args` names, for completion: "runs"; NULL: nothing that is asked for */
     const char *const *aliases;       /* NULL-terminated other names ("runs", "rn"); may be NULL */
 };
 

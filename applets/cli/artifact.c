@@ -430,12 +430,12 @@ static int download(struct applet_call *call, struct kr_err *e)
     return rc;
 }
 
-static const struct applet verb_list = { .name = "list", .brief = "what Runs left", .args = "[RUN…]", .aliases = (const char *const[]){ "ls", "get", NULL },
+static const struct applet verb_list = { .name = "list", .brief = "what Runs left", .args = "[RUN…]", .names = "runs", .aliases = (const char *const[]){ "ls", "get", NULL },
                                          .help = "Of the named Runs, or of all that the selectors let through. --since and --older go by when it was stored.",
                                          .examples = "artifact list build\nartifact list -A --sort-by .sizeBytes\nartifact list -l team=a -o name",
                                          .shared = (const struct opt *const[]){ cli_list_opts, cli_opts, NULL }, .main = list };
 static const struct applet verb_download = {
-    .name = "download", .brief = "copy it here", .args = "RUN [NAME…]", .min_args = 1,
+    .name = "download", .brief = "copy it here", .args = "RUN [NAME…]", .names = "runs", .min_args = 1,
     .help = "Without names all of them. Folders come as NAME.tar.gz. Size and digest are checked before a file gets its name; what a broken "
             "connection left is gone on with by the same command. Read through the API server's port-forward from a pod of the Runtime, so one "
             "must be there.",

@@ -96,5 +96,5 @@ static int run(struct applet_call *call, struct kr_err *e)
     return rc;
 }
 
-const struct applet run_describe = { .name = "describe", .brief = "all about it, in words", .args = "NAME…", .min_args = 1,
+const struct applet run_describe = { .name = "describe", .brief = "all about it, in words", .args = "NAME…", .names = "runs", .min_args = 1,
                                      .shared = (const struct opt *const[]){ cli_opts, NULL }, .main = run };

@@ -124,7 +124,7 @@ static int run(struct applet_call *call, struct kr_err *e)
 }
 
 const struct applet run_logs = {
-    .name = "logs", .brief = "what it wrote: stdout to stdout, stderr to stderr", .args = "NAME", .min_args = 1, .max_args = 1,
+    .name = "logs", .brief = "what it wrote: stdout to stdout, stderr to stderr", .args = "NAME", .names = "runs", .min_args = 1, .max_args = 1,
     .help = "Read through the API server's port-forward from the pod that executed the Run; when that is gone, out of the Runtime's artifact store, where "
             "output is kept beside artifacts, and of every Run when the Runtime is annotated kruntimes.io/keep-logs=true.",
     .examples = "run logs hello\nrun logs hello --follow\nrun logs hello --attempt 1 --tail 20", .opts = opts,

@@ -72,16 +72,16 @@ static int wait_all(struct applet_call *call, struct kr_err *e)
     return status;
 }
 
-static const struct applet verb_get = { .name = "get", .brief = "Runs as a table or in another form", .args = "[NAME…]",
+static const struct applet verb_get = { .name = "get", .brief = "Runs as a table or in another form", .args = "[NAME…]", .names = "runs",
                                         .examples = "run get\nrun get hello -o yaml\nrun get -A -l team=a -o wide", .shared = list_tables, .main = get };
 static const struct applet verb_list = { .name = "list", .brief = "the same without names", .aliases = (const char *const[]){ "ls", NULL },
                                          .shared = list_tables, .main = get };
-static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Runs to end", .args = "[NAME…]", .shared = target_tables,
+static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Runs to end", .args = "[NAME…]", .names = "runs", .shared = target_tables,
                                            .examples = "run cancel hello\nrun cancel -l team=a --field-selector status.phase=Running",
                                            .main = cancel };
-static const struct applet verb_delete = { .name = "delete", .brief = "delete Runs; what executes is ended", .args = "[NAME…]", .shared = target_tables,
+static const struct applet verb_delete = { .name = "delete", .brief = "delete Runs; what executes is ended", .args = "[NAME…]", .names = "runs", .shared = target_tables,
                                            .examples = "run delete hello\nrun delete --field-selector status.phase=Succeeded --older 24h --dry-run=server", .main = delete };
-static const struct applet verb_wait = { .name = "wait", .brief = "wait for the end; exit with the Run's exit code", .args = "NAME…", .min_args = 1,
+static const struct applet verb_wait = { .name = "wait", .brief = "wait for the end; exit with the Run's exit code", .args = "NAME…", .names = "runs", .min_args = 1,
                                          .opts = wait_opts, .shared = plain_tables, .main = wait_all, .usage_exit = EXIT_USAGE };
 const struct applet applet_run = {
     .name = "run", .group = APPLET_WORK, .brief = "submit Runs, and look after them", .aliases = (const char *const[]){ "runs", "rn", NULL },

@@ -461,6 +461,6 @@ static int run(struct applet_call *call, struct kr_err *e)
 }
 
 const struct applet run_explain = {
-    .name = "explain", .brief = "why it waits, with what each pod is to it", .args = "NAME", .min_args = 1, .max_args = 1, .opts = opts,
+    .name = "explain", .brief = "why it waits, with what each pod is to it", .args = "NAME", .names = "runs", .min_args = 1, .max_args = 1, .opts = opts,
     .help = "Asks the scheduler's own rules, of all Runs, pods and the Runtime as they are now: what it tells is what the scheduler does.",
     .examples = "run explain hello\nrun explain hello -w", .shared = (const struct opt *const[]){ cli_opts, NULL }, .main = run };

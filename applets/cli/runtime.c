@@ -61,11 +61,11 @@ static int describe(struct applet_call *call, struct kr_err *e)
     return rc;
 }
 
-static const struct applet verb_get = { .name = "get", .brief = "Runtimes as a table or in another form", .args = "[NAME…]", .shared = list_tables,
+static const struct applet verb_get = { .name = "get", .brief = "Runtimes as a table or in another form", .args = "[NAME…]", .names = "runtimes", .shared = list_tables,
                                         .main = get };
 static const struct applet verb_list = { .name = "list", .brief = "the same without names", .aliases = (const char *const[]){ "ls", NULL },
                                          .shared = list_tables, .main = get };
-static const struct applet verb_describe = { .name = "describe", .brief = "all about it, in words", .args = "NAME…", .min_args = 1,
+static const struct applet verb_describe = { .name = "describe", .brief = "all about it, in words", .args = "NAME…", .names = "runtimes", .min_args = 1,
                                              .shared = plain_tables, .main = describe };
 const struct applet applet_runtime = {
     .name = "runtime", .group = APPLET_WORK, .brief = "look at Runtimes", .aliases = (const char *const[]){ "runtimes", "rt", NULL },

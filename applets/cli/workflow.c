@@ -108,12 +108,12 @@ static int submit(struct applet_call *call, struct kr_err *e)
 static const struct applet verb_submit = {
     .name = "submit", .brief = "create Workflows from files", .help = "All are checked before the first is sent: references, types and cycles too.",
     .examples = "workflow submit -f ci.yaml\nworkflow submit -f ci.yaml --follow", .opts = submit_opts, .shared = create_tables, .main = submit };
-static const struct applet verb_get = { .name = "get", .brief = "Workflows as a table or in another form", .args = "[NAME…]", .shared = list_tables, .main = get };
+static const struct applet verb_get = { .name = "get", .brief = "Workflows as a table or in another form", .args = "[NAME…]", .names = "workflows", .shared = list_tables, .main = get };
 static const struct applet verb_list = { .name = "list", .brief = "the same without names", .aliases = (const char *const[]){ "ls", NULL },
                                          .shared = list_tables, .main = get };
-static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Workflows to end; always() steps still run", .args = "[NAME…]",
+static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Workflows to end; always() steps still run", .args = "[NAME…]", .names = "workflows",
                                            .shared = target_tables, .main = cancel };
-static const struct applet verb_delete = { .name = "delete", .brief = "delete Workflows and their Runs", .args = "[NAME…]", .shared = target_tables,
+static const struct applet verb_delete = { .name = "delete", .brief = "delete Workflows and their Runs", .args = "[NAME…]", .names = "workflows", .shared = target_tables,
                                            .main = delete };
 const struct applet applet_workflow = {
     .name = "workflow", .group = APPLET_WORK, .brief = "submit Workflows, and look after them", .aliases = (const char *const[]){ "workflows", "wf", NULL },

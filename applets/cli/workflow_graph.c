@@ -171,4 +171,4 @@ const struct applet workflow_lint = { .name = "lint", .brief = "what is wrong wi
                                       .shared = no_tables, .main = lint };
 const struct applet workflow_graph = { .name = "graph", .brief = "a file's graph of jobs, for dot or mermaid", .args = "FILE", .min_args = 1, .max_args = 1, .opts = graph_opts,
                                        .shared = no_tables, .main = graph };
-const struct applet workflow_describe = { .name = "describe", .brief = "all about it, in words", .args = "NAME…", .min_args = 1, .shared = plain_tables, .main = describe };
+const struct applet workflow_describe = { .name = "describe", .brief = "all about it, in words", .args = "NAME…", .names = "workflows", .min_args = 1, .shared = plain_tables, .main = describe };

@@ -193,5 +193,5 @@ static int rerun(struct applet_call *call, struct kr_err *e)
     return rc;
 }
 
-const struct applet workflow_rerun = { .name = "rerun", .brief = "execute it again, as a new Workflow", .args = "NAME…", .min_args = 1, .opts = rerun_opts,
+const struct applet workflow_rerun = { .name = "rerun", .brief = "execute it again, as a new Workflow", .args = "NAME…", .names = "workflows", .min_args = 1, .opts = rerun_opts,
                                        .aliases = (const char *const[]){ "retry", NULL }, .shared = create_tables, .main = rerun };

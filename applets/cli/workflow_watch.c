@@ -262,9 +262,9 @@ static int logs(struct applet_call *call, struct kr_err *e)
 }
 
 const struct applet workflow_watch = {
-    .name = "watch", .brief = "its jobs and steps as they go, until it ends", .args = "NAME", .min_args = 1, .max_args = 1,
+    .name = "watch", .brief = "its jobs and steps as they go, until it ends", .args = "NAME", .names = "workflows", .min_args = 1, .max_args = 1,
     .help = "On a terminal the graph of jobs is drawn anew in place; elsewhere each step that ends is a line. The exit status is that of the step that failed it.",
     .shared = plain_tables, .main = watch };
 const struct applet workflow_logs = {
-    .name = "logs", .brief = "what its steps wrote, each line with its step in front", .args = "NAME", .min_args = 1, .max_args = 1, .opts = logs_opts,
+    .name = "logs", .brief = "what its steps wrote, each line with its step in front", .args = "NAME", .names = "workflows", .min_args = 1, .max_args = 1, .opts = logs_opts,
     .shared = plain_tables, .main = logs };

@@ -84,6 +84,32 @@ if command -v zsh >/dev/null; then
     same 'zsh: no third'      "$(told nothing '')" ''
 fi
 
+# names, of an instance
+export KRUNTIMES_STATE_DIR=$dir/state HOME=$dir
+unset KUBECONFIG KUBERNETES_SERVICE_HOST
+mkdir "$dir/bin" && ln -s "$program" "$dir/bin/kruntimes" && ln -s "$program" "$dir/bin/krt" && PATH=$dir/bin:$PATH
+same 'bash: no server, no names'  "$(propose run get '' 2>&1)" ''
+if kruntimes local up --port 0 >/dev/null; then
+    kruntimes run submit --runtime bash --name one -- true >/dev/null 2>&1
+    kruntimes run submit --runtime bash --name other -- true >/dev/null 2>&1
+    same 'bash: names of Runs'        "$(propose run get '')" 'one other'
+    same 'bash: by their beginning'   "$(propose run logs ot)" other
+    same 'bash: of another namespace' "$(propose run get -n kube-system '')" ''
+    same 'bash: -n=, and back'        "$(propose run get --namespace = default o)" 'one other'
+    same 'bash: names of Runtimes'    "$(propose runtime describe '')" bash
+    same 'bash: a value is a Runtime' "$(propose run submit --runtime '')" bash
+    same 'bash: namespaces'           "$(propose run list -n kube-s)" kube-system
+    same 'bash: options stay options' "$(propose run explain --wat)" --watch
+    if command -v fish >/dev/null; then
+        same 'fish: names of Runs'    "$(ask 'kruntimes run get o')" 'one other'
+        same 'fish: a value'          "$(ask 'kruntimes run submit --runtime b')" bash
+    fi
+    kruntimes local down >/dev/null
+else
+    echo 'the instance did not come up'
+    failed=$((failed + 1))
+fi
+
 summary="$passed passed, $failed failed"
 [ $skipped -gt 0 ] && summary+=", $skipped skipped"
 echo "$summary"
