@@ -249,7 +249,7 @@ static int run(struct applet_call *call, struct kr_err *e)
     struct doctor d = { 0 };
     (void)call;
     if (cli_open(&d.c, e) < 0) {
-        doctor_fail(&d, e->code, "kubeconfig: %s", e->msg);
+        doctor_fail(&d, e->code, "%s%s", str_starts(str_of(e->msg), S("kubeconfig: ")) ? "" : "kubeconfig: ", e->msg);
         doctor_do("get a kubeconfig from who keeps the cluster, into ~/.kube/config or by --kubeconfig");
     } else {
         check_all(&d);

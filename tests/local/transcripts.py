@@ -87,6 +87,16 @@ runtime get nobody
 runtime list -o wide
 runtime describe bash
 runtime describe nobody
+top
+top pods
+top nodes
+events run/hello
+events pod/x
+explain run.spec.retryPolicy
+explain run.spec.timout
+explain runn
+lint hello.yaml typo.yaml surprise.yaml
+lint
 workflow lint flow.yaml
 workflow lint surprise.yaml
 workflow lint cycle.yaml
