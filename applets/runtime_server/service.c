@@ -96,6 +96,14 @@ static void fill_status(struct grpc_request *r, const struct execution *x, bool 
     s->stderr = pb_clean(a, output_text(exec_output(x, 2), a));
 }
 
+/* The output in an answer is copied by its encoding: what it was made of goes at once, not when a slow peer has taken it all. */
+static void answer_with(struct grpc_request *r, const pb_msgdesc_t *d, const void *msg, struct arena_mark before)
+{
+    if (grpc_reply_pb(r, d, msg) == 0)
+        grpc_end(r, GRPC_OK, S(""));
+    arena_rewind(grpc_arena(r), before);
+}
+
 static void status(struct grpc_request *r, struct str bytes)
 {
     executor_v1_StatusRequest *q = grpc_decode(r, executor_v1_StatusRequest_fields, sizeof *q, bytes);
@@ -103,9 +111,9 @@ static void status(struct grpc_request *r, struct str bytes)
     executor_v1_StatusResponse answer;
     if (!x)
         return;
+    struct arena_mark before = arena_mark(grpc_arena(r));
     fill_status(r, x, true, &answer);
-    if (grpc_reply_pb(r, executor_v1_StatusResponse_fields, &answer) == 0)
-        grpc_end(r, GRPC_OK, S(""));
+    answer_with(r, executor_v1_StatusResponse_fields, &answer, before);
 }
 
 /* All outputs when their sum is small, else none: strict clients take 4 MiB. */
@@ -119,6 +127,7 @@ static void list(struct grpc_request *r, struct str bytes)
         for (int s = 1; s <= 2; s++)
             sum += exec_output(x, s)->total < LIMIT_STATUS_TEXT ? (size_t)exec_output(x, s)->total : LIMIT_STATUS_TEXT;
     }
+    struct arena_mark before = arena_mark(grpc_arena(r));
     executor_v1_StatusResponse *v = arena_alloc(grpc_arena(r), (n + 1) * sizeof *v);
     executor_v1_ListResponse answer = { .entries = v };
     if (!v) {
@@ -127,8 +136,7 @@ static void list(struct grpc_request *r, struct str bytes)
     }
     for (at = 0; (x = exec_next(table(r), &at));)
         fill_status(r, x, sum <= LIST_TEXT_MAX, &v[answer.entries_count++]);
-    if (grpc_reply_pb(r, executor_v1_ListResponse_fields, &answer) == 0)
-        grpc_end(r, GRPC_OK, S(""));
+    answer_with(r, executor_v1_ListResponse_fields, &answer, before);
 }
 
 /* A Cancel's answer waits for the execution's end; the call may be gone by then. */

@@ -131,7 +131,8 @@ def row_3(t):
             w = t.open()
             r.ends('windows that grow by %s' % name, w, b''.join(head(n, end=False, method='POST') + window(n, by) for n in streams(MANY)), CALM)
         w = t.open()
-        w.push(head(1, end=False, method='POST') + window(1, 0), lambda: 1 in w.resets)
+        call = (('content-type', 'application/grpc'), ('te', 'trailers')) if t.name == 'grpc' else ()      # what is no call is answered at once
+        w.push(head(1, *call, end=False, method='POST', path=STATUS) + window(1, 0), lambda: 1 in w.resets)
         r.equal('one costs its stream', (w.resets.get(1), w.goaway), (PROTOCOL_ERROR, None))
         w.close()
 
@@ -227,7 +228,7 @@ def row_10(t):
     """Of a target with a large answer: its windows go below nothing, stand still, and go on."""
     with Row(10, t, memory=16) as r:
         w = t.open((4, 30000))
-        w.push(window(0, 1 << 30) + frame(HEADERS, END_HEADERS | END_STREAM, 1, t.large), lambda: w.data.get(1, 0) >= 30000)
+        w.push(window(0, 1 << 30) + t.large(1), lambda: w.data.get(1, 0) >= 30000)
         w.push(setting((4, 0)) + frame(PING, 0, 0, b'12345678'), lambda: any(f[0] == PING for f in w.frames))
         r.equal('it stands still', (w.data[1], 1 in w.ended), (30000, False))
         w.push(window(1, 29999) + frame(PING, 0, 0, b'abcdefgh'), lambda: any(f[3] == b'abcdefgh' for f in w.frames))
@@ -241,7 +242,7 @@ def row_11(t):
     """256 streams with large answers and a window of one byte: that 60 s without a byte end a stream is tested with a clock of ours."""
     with Row(11, t, cpu=4, memory=96) as r:
         w = t.open((4, 1))
-        w.push(b''.join(frame(HEADERS, END_HEADERS | END_STREAM, n, t.large) for n in streams(1000)), lambda: len(w.heads) + len(w.resets) >= 1000)
+        w.push(b''.join(t.large(n) for n in streams(1000)), lambda: len(w.heads) + len(w.resets) >= 1000)
         r.check('what would not fit in memory is refused', set(w.resets.values()) <= {REFUSED_STREAM, CALM} and len(w.resets) >= 900, '%d of %r' % (len(w.resets), set(w.resets.values())))
         w.close()
 
@@ -579,6 +580,20 @@ def serving(files=None):
     """A gRPC port. Its probe is a call that is refused, which is an answer."""
     t = Target('grpc', ['runtime-server', '--port', '0'], r'port=(\d+)', None,
                block(('content-type', 'application/grpc'), ('te', 'trailers'), method='POST', path=STATUS), files=files)
+    # Its large answer: the status of an execution that said much.
+    c = Calls(t)
+    c.w.push(window(0, 1 << 30))
+    c.call(EXECUTE, message(field(1, 2, b'big') + field(2, 2, b'head -c 900000 /dev/zero | tr "\\0" x')))
+    follow = c.begin(FOLLOW, message(field(1, 2, b'big')))
+    c.w.push(window(follow, 1 << 30))
+    c.status(follow)
+    asked = block(('content-type', 'application/grpc'), ('te', 'trailers'), method='POST', path=STATUS)
+    t.large = lambda n: frame(HEADERS, END_HEADERS, n, asked) + frame(DATA, END_STREAM, n, message(field(1, 2, b'big')))
+    c.w.close()
+    w = t.open((4, 1 << 30))
+    w.push(window(0, 1 << 30) + t.large(1), lambda: 1 in w.ended)
+    t.large_size = w.data[1]
+    w.close()
     try:
         yield t
     finally:
@@ -604,7 +619,8 @@ def api_server():
     c = api.open()
     c.request('GET', maps + '/big', headers=api.headers)
     t.large_size = len(c.getresponse().read())
-    t.large = block(('authorization', api.headers['Authorization']), path=maps + '/big')
+    asked = block(('authorization', api.headers['Authorization']), path=maps + '/big')
+    t.large = lambda n: frame(HEADERS, END_HEADERS | END_STREAM, n, asked)
     try:
         yield t
     finally:
@@ -612,7 +628,7 @@ def api_server():
         t.p.wait()
 
 
-BOTH, API, GRPC, ALONE = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13), (10, 11, 15), (16, 17, 18, 19, 20), (14,)
+BOTH, API, GRPC, ALONE = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13), (15,), (16, 17, 18, 19, 20), (14,)
 wanted = [int(a) for a in sys.argv[1:]] or range(1, 21)
 
 
