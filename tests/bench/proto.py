@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures of the protocols, each beside other people's, taking turns: make bench-proto prints them. The server has one core, the client
 another; both sides answer and ask the same."""
-import os, re, resource, socket, statistics, struct, subprocess, sys, tempfile
+import atexit, os, re, resource, socket, statistics, struct, subprocess, sys, tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BENCH = os.path.join(TOP, 'build', 'bench')
@@ -18,6 +18,7 @@ class Server:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=dict(os.environ, **env),
                                         preexec_fn=lambda: os.sched_setaffinity(0, {CORES[0]}))
         self.name = os.path.basename(command[0])
+        atexit.register(self.end)                        # also when something fails on the way
         self.port = port or int(self.process.stdout.readline().split()[1])
         while port and self.process.poll() is None:
             with socket.socket() as probe:
