@@ -288,6 +288,17 @@ with instance() as i:
     port_forward(env, pod, k('get', pod, '-o', 'jsonpath={.status.podIP}').stdout)
     says('port-forward', 'pod/none', '0:80', code=1, out='', err=has('pods "none" not found'))
 
+    # kruntimes as a plugin: its own verbs, told by the name they were called by
+    os.makedirs(os.path.join(i.dir, 'bin'))
+    for name in ('kubectl-kruntimes', 'krt'):
+        os.symlink(os.path.abspath(BINARY), os.path.join(i.dir, 'bin', name))
+    env['PATH'] = os.path.join(i.dir, 'bin') + ':' + env['PATH']
+    says('kruntimes', 'runtime', 'get', 'bash', '-o', 'name', out='runtime.kruntimes.io/bash\n')
+    says('kruntimes', 'run', 'explain', 'nobody', code=3, out='', err=has('kubectl kruntimes run explain: runs.kruntimes.io "nobody" not found'))
+    says('kruntimes', 'run', 'explain', '--help', out=has('(?s)usage: kubectl kruntimes run explain .*  kubectl kruntimes run explain hello'))
+    krt = subprocess.run(['krt', 'run', 'lsit'], capture_output=True, text=True, env=env)
+    s.equal('krt', (krt.returncode, krt.stderr), (1, 'krt run: there is no verb "lsit": did you mean list?\ntry: krt run --help\n'))
+
     # who may
     says('auth', 'can-i', 'create', 'runs', out='yes\n')
     says('auth', 'can-i', 'delete', 'runs', '--as=zoe', code=1, out='no\n')
