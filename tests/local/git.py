@@ -106,6 +106,9 @@ with instance() as i:
     r = run(plain.url('any.git'), 'main')
     s.equal('plain http', (r.get('phase'), r.get('source')), ('Succeeded', {'commit': commits[2]}))
 
+    r = i.cli('run', 'submit', '--runtime', 'git', '--git', good.url('any.git') + '@' + commits[1], '--entrypoint', 'tool', '--follow', '--', 'x')
+    s.check('by the command line', r.returncode == 0 and r.stdout.startswith('tool x\nsecond\n'), '%d %s%s' % (r.returncode, r.stdout, r.stderr))
+
     # ---- the mirror: a commit that was fetched needs no request, a branch one
     good.requests.clear()
     r = run(good.url('any.git'), commits[0])
