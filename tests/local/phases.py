@@ -90,6 +90,8 @@ with instance() as i:
         submit('c-scheduled', ['true'])
         until(i, 'c-scheduled', 'Scheduled')
         cancel(i, 'c-scheduled')
+        for _ in range(2):                        # the server's answers to these come after it has sent the change to those that watch
+            i.api.call('GET', RUNS + '/c-scheduled')
     want['c-running'] = (['Pending -', 'Scheduled 1', 'Running 1', 'Cancelled 1'], 'Cancelled')
     submit('c-running', ['sleep 60'])
     until(i, 'c-running', 'Running')
