@@ -210,7 +210,7 @@ def main():
     top = tempfile.mkdtemp(prefix='kr-history-')
     small = os.path.join(top, 'small')
     os.mkdir(small)
-    mounted = os.geteuid() == 0 and subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=96m', 'none', small], capture_output=True).returncode == 0
+    mounted = os.geteuid() == 0 and subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=256m', 'none', small], capture_output=True).returncode == 0
     if not mounted:
         s.skip('full disk', 'a small file system can be mounted by root only')
     w = World(Server(small))
@@ -240,6 +240,8 @@ def main():
             body = {'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {'name': 'm-end-' + label, 'labels': {'odd': label}}, 'data': {'v': 'end'}}
             status, answer = api.call('POST', MAPS, body, retry=True)
         w.target = rv(answer) if s.equal('a last write', status, 201) else 0
+        if not w.target:
+            print(subprocess.run(['du', '-ak', small], capture_output=True, text=True).stdout + subprocess.run(['df', '-k', small], capture_output=True, text=True).stdout)
         for t in threads[:4]:
             t.join()
         check(w, full, odd)
