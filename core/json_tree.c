@@ -129,11 +129,11 @@ static cJSON *parse_object(struct json_cur *c, struct arena *a, struct kr_err *e
     while (json_member(c, a, &key)) {
         if (key.n && memchr(key.p, 0, key.n)) return kr_fail(e, KR_BAD_REQUEST, "JSON: a key has a NUL character (\\u0000) inside"), NULL;
         char *own = text_of(a, key);
-        cJSON *item = parse_value(c, a, e), *old = n++ < 64 ? find(object, key) : NULL;
+        cJSON *item = parse_value(c, a, e), *old = n < 64 ? find(object, key) : NULL;
         if (!item) return NULL;
         item->string = own;
         if (old) replace(object, old, item);
-        else link_last(object, item);
+        else link_last(object, item), n++;
     }
     return object;
 }
