@@ -41,6 +41,8 @@ int cli_form(struct str output, enum cli_form *, struct str *template, struct kr
 int cli_show(struct cli *, const struct kube_resource *, const struct str *names, size_t n, struct kr_err *);
 /* To stdout; on a terminal escape sequences are shown, not obeyed. */
 int cli_print(struct str text, struct kr_err *);
+/* The newest Events about the object of that UID, lines for describe; nothing where there are none. */
+void cli_put_events(struct cli *, struct str ns, struct str uid, struct buf *);
 /* "3m20s" since then; "<unknown>" for what is no time. */
 struct str cli_age(struct cli *, struct str rfc3339, char out[AGE_TEXT]);
 #endif

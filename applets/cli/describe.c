@@ -90,6 +90,7 @@ static int run(struct applet_call *call, struct kr_err *e)
         if (i)
             buf_byte(&out, '\n');
         describe(&c, r, &out);
+        cli_put_events(&c, r->metadata.namespace, r->metadata.uid, &out);
         rc = cli_print(buf_view(&out), e);
     }
     cli_close(&c);

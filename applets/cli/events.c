@@ -4,6 +4,7 @@
  * be pulled and quotas are told. Others' Events of the namespace are left out. Tests: tests/local/events.py
  */
 #include "applets/cli/output.h"
+#include "core/uri.h"
 #include "crds/crds.h"
 #include <stdio.h>
 
@@ -80,6 +81,63 @@ static int run(struct applet_call *call, struct kr_err *e)
                            NULL, 0, e);
     cli_close(&c);
     return rc;
+}
+
+/* ---- for describe ------------------------------------------------------------------------------------------------ */
+
+enum { TOLD = 5 };
+
+/* Into `newest`, of which n are taken, in the order of time; true when there is one more. */
+static bool keep_newest(struct str newest[TOLD], size_t n, struct str event)
+{
+    struct str at = json_find(event, "lastTimestamp");
+    size_t place = n;
+    while (place > 0 && str_cmp(json_find(newest[place - 1], "lastTimestamp"), at) > 0)
+        place--;
+    if (n < TOLD) {
+        memmove(newest + place + 1, newest + place, (n - place) * sizeof *newest);
+        newest[place] = event;
+        return true;
+    }
+    if (place > 0) {                              /* the oldest goes */
+        memmove(newest, newest + 1, (place - 1) * sizeof *newest);
+        newest[place - 1] = event;
+    }
+    return false;
+}
+
+static void put_event(struct cli *c, bool first, struct str event, struct buf *b)
+{
+    static const char *const keys[] = { "lastTimestamp", "type", "reason", "message" };
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    struct str raw[LEN(keys)];
+    char age[AGE_TEXT];
+    json_pick(event, keys, raw, LEN(keys));
+    buf_fmt(b, "%-14s %.*s ago %.*s %.*s: %.*s\n", first ? "Events:" : "", SFMT(cli_age(c, json_str_of(raw[0], &a), age)), SFMT(json_str_of(raw[1], &a)),
+            SFMT(json_str_of(raw[2], &a)), SFMT(json_str_of(raw[3], &a)));
+}
+
+void cli_put_events(struct cli *c, struct str ns, struct str uid, struct buf *b)
+{
+    AUTO_BUF struct buf path = { .max = 4096 }, body = { .max = LIMIT_KUBE_ANSWER }, field = { .max = 256 };
+    struct kr_err e = { 0 };
+    struct str newest[TOLD];
+    size_t n = 0;
+    kube_path(&path, &kube_events, ns, S(""), NULL);
+    buf_fmt(&field, "involvedObject.uid=%.*s", SFMT(uid));
+    uri_put_param(&path, "fieldSelector", buf_view(&field));
+    if (cli_ask(c, &(struct kube_request){ .method = "GET", .path = buf_view(&path) }, &body, NULL, &e) < 0) {
+        buf_fmt(b, "%-14s %s\n", "Events:", e.msg);
+        return;
+    }
+    struct str items = json_find(buf_view(&body), "items");
+    struct json_cur cur = json_begin(items);
+    if (!items.p || json_kind(&cur) != JSON_ARRAY)
+        return;
+    for (json_enter(&cur); json_item(&cur);)
+        n += keep_newest(newest, n, json_raw(&cur));
+    for (size_t i = 0; i < n; i++)
+        put_event(c, !i, newest[i], b);
 }
 
 const struct applet applet_events = {

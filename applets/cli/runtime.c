@@ -55,6 +55,7 @@ static int describe(struct applet_call *call, struct kr_err *e)
             break;
         }
         put(&c, r, &out);
+        cli_put_events(&c, r->metadata.namespace, r->metadata.uid, &out);
         rc = cli_print(buf_view(&out), e);
     }
     cli_close(&c);

@@ -153,6 +153,7 @@ static int describe_one(struct cli *c, struct str name, struct kr_err *e)
     put_drawing(w, &a, &b);
     if (str_is(w->status.phase, "Failed") && !str_is(w->status.reason, "InvalidWorkflow"))
         buf_fmt(&b, "%-14s kruntimes workflow rerun %.*s --failed\n", "Advice:", SFMT(name));
+    cli_put_events(c, w->metadata.namespace, w->metadata.uid, &b);
     return cli_print(buf_view(&b), e);
 }
 

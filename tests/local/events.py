@@ -47,6 +47,19 @@ with instance() as i:
         i.api.call('POST', RUNS, run_object(name, ['sleep 600'], runtime='small', resources={'requests': {'gpu': 2}}))
     i.api.call('POST', RUNS, run_object('typo', ['true'], runtime='smal'))
     s.check('two of them run', until(lambda: sum(r.get('status', {}).get('phase') == 'Running' for r in i.api.call('GET', RUNS)[1]['items']) == 2))
+
+    # describe tells the newest of one object
+    uid = i.api.call('GET', RUNTIMES + '/small')[1]['metadata']['uid']
+    for n in (3, 1, 9, 2, 8, 4, 5):
+        o = event('d%d' % n, 'Runtime', 'small', n=n)
+        o['involvedObject']['uid'] = uid
+        s.equal('create d%d' % n, i.api.call('POST', EVENTS, o)[0], 201)
+    lines = i.cli('runtime', 'describe', 'small').stdout.splitlines()
+    first = next((k for k, line in enumerate(lines) if line.startswith('Events:')), len(lines))
+    s.equal('describe', [line.split()[-3:] for line in lines[first:]], [['words', 'of', 'd%d' % n] for n in (3, 4, 5, 8, 9)])
+    s.equal('describe: how long ago, and why', [line.split()[-6:-3] for line in lines[first:]], [['ago', 'Warning', 'Lost:']] * 5)
+    s.check('describe: nothing where there are none', 'Events:' not in i.cli('run', 'describe', 'a').stdout, i.cli('run', 'describe', 'a').stdout)
+
     top = lambda *words: {r[0]: r[1:] for r in rows('top', *words)}
     s.equal('Runtimes', (top()['NAME'], top()['small'], top()['smal'][:3]),
             (['READY', 'RUNS', 'WAITING', 'CPU', 'MEMORY', 'USED'], ['2/2', '2', '1', '<none>', '<none>', 'runs', '2/2,', 'gpu', '4/6'], ['<none>', '0', '1']))
