@@ -56,16 +56,17 @@ def round_of(name):
         names = ['%s-%d' % (name, n) for n in range(few)]
         begin = time.monotonic()
         create(names)
-        bound = lambda: len(api.call('GET', RUNS + '?fieldSelector=status.assignedPod%3Dp', retry=True)[1]['items'])
-        until = time.monotonic() + 600
-        while bound() < few and time.monotonic() < until:
-            time.sleep(0.05)      # polling on purpose: a watch of all Runs would be what is measured
-        took = time.monotonic() - begin
-        s.equal('%s: all are bound' % name, bound(), few)
         c = http.client.HTTPConnection('127.0.0.1', port, timeout=DEADLINE)
-        c.request('GET', '/metrics')
-        text = c.getresponse().read().decode()
-        value = lambda m: int(float(re.search(r'^%s (\S+)$' % re.escape(m), text, re.M).group(1)))
+
+        def value(metric):
+            c.request('GET', '/metrics')
+            found = re.search(r'^%s (\S+)$' % re.escape(metric), c.getresponse().read().decode(), re.M)
+            return int(float(found.group(1))) if found else 0
+        until = time.monotonic() + 600
+        while value('kruntimes_scheduler_active_runs') < few and time.monotonic() < until:
+            time.sleep(0.01)      # polling on purpose: to ask the API server would be what is measured
+        took = time.monotonic() - begin
+        s.equal('%s: all are bound' % name, len(api.call('GET', RUNS + '?fieldSelector=status.assignedPod%3Dp', retry=True)[1]['items']), few)
         s.equal('%s: it decided about these' % name, value('kruntimes_scheduler_decisions_total{verdict="bind"}'), few)
         s.equal('%s: and holds these' % name, value('kruntimes_scheduler_active_runs'), few)
         memory = rss(p)
