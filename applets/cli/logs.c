@@ -11,13 +11,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static struct { int64_t attempt, tail, since_us; bool follow, timestamps; } o;
+static struct { int64_t attempt, tail, since_us; struct str since_time; bool follow, timestamps; } o;
 static const struct opt opts[] = {
     { "follow", 'f', OPT_FLAG, &o.follow, NULL, "until its end; waits for its beginning too" },
     { "attempt", 0, OPT_INT, &o.attempt, "N", "of this attempt (default: the last; with --follow each)", .lo = 0, .hi = INT32_MAX },
     { "tail", 0, OPT_INT, &o.tail, "N", "only about the last N lines", .lo = 0, .hi = 1000000000 },
     { "timestamps", 0, OPT_FLAG, &o.timestamps, NULL, "the time in front of each line, and with several attempts the attempt" },
     { "since", 0, OPT_DURATION, &o.since_us, "TIME", "only what came in this last time", .lo = 0, .hi = INT64_C(31536000000000) },
+    { "since-time", 0, OPT_STR, &o.since_time, "MOMENT", "only what came after it: RFC 3339, as --timestamps prints it" },
     { 0 } };
 
 struct reading { bool done, any, interrupted, failed, inside[3]; char last; int64_t attempt; struct terminal terminal[3]; struct kr_err e; char note[300]; };
@@ -97,16 +98,28 @@ static void on_signal(struct loop *loop, int sig, void *ctx)
     ((struct reading *)ctx)->interrupted = true;
 }
 
+/* Wall clock, µs; 0: all of it. */
+static int since(int64_t now_us, int64_t *ret, struct kr_err *e)
+{
+    *ret = o.since_us ? now_us - o.since_us : 0;
+    if (!o.since_time.n)
+        return 0;
+    if (o.since_us)
+        return kr_fail(e, KR_USAGE, "--since and --since-time both say from when: give one");
+    return time_parse(o.since_time, ret) ? 0 : kr_fail(e, KR_USAGE, "--since-time: \"%.*s\" is no moment like 2026-01-31T12:00:00Z", SFMT(o.since_time));
+}
+
 static int run(struct applet_call *call, struct kr_err *e)
 {
     static const int signals[] = { SIGINT, SIGTERM };
     struct reading r = { 0 };
     struct cli c;
-    if (cli_open(&c, e) < 0)
+    int64_t from;
+    if (since(clock_system.wall_us(&clock_system), &from, e) < 0 || cli_open(&c, e) < 0)
         return -1;
     loop_signals(c.loop, signals, LEN(signals), on_signal, &r);
     struct follow_config fc = { .ns = cli_ns(&c), .name = call->args[0], .logs = true, .until_end = o.follow, .attempt = o.attempt, .tail_lines = o.tail,
-                                .since_us = o.since_us ? loop_wall_us(c.loop) - o.since_us : 0, .output_at = on_output, .trouble = on_trouble,
+                                .since_us = from, .output_at = on_output, .trouble = on_trouble,
                                 .done = on_done, .ctx = &r };
     struct follow *f = follow_run(c.kube, &fc, &c.rnd);
     loop_run_until(c.loop, is_over, &r, INT64_MAX);

@@ -57,6 +57,10 @@ with instance() as i:
     execute('lines', 'seq 1000')
     s.equal('tail', logs('lines', '--tail', '3').stdout.splitlines()[-3:], ['998', '999', '1000'])
     s.equal('since', logs('lines', '--since', '1h').stdout.count('\n'), 1000)
+    s.equal('since a moment', [logs('lines', '--since-time', at).stdout.count('\n') for at in ('2026-01-01T00:00:00Z', '2126-01-01T00:00:00.5+02:00')], [1000, 0])
+    r = logs('lines', '--since-time', 'yesterday')
+    s.equal('since what is no moment', (r.returncode, 'is no moment like 2026-01-31T12:00:00Z' in r.stderr), (1, True))
+    s.equal('since twice', logs('lines', '--since', '1h', '--since-time', '2026-01-01T00:00:00Z').returncode, 1)
 
     # row 51: on a terminal nothing is obeyed, in a pipe bytes are as they were
     evil = '\033]0;owned\007\033[2J\033[1mbold\033[0m\033]52;c;YQ==\007'
