@@ -13,6 +13,7 @@ struct grpc_call {
     struct grpc_user user;
     struct grpc_framer framer;
     int http_status, status;                      /* status -1: not told yet */
+    int64_t deadline_us;
     char text[480];
     bool in_callback, cancelled, is_grpc;
 };
@@ -169,7 +170,8 @@ static void on_end(struct hcall *h, struct http_fields trailers)
 static void on_failed(struct hcall *h, const struct kr_err *e)
 {
     struct grpc_call *k = hcall_ctx(h);
-    finish(k, e->code == KR_DEADLINE ? GRPC_DEADLINE_EXCEEDED : e->code == KR_CANCELLED ? GRPC_CANCELLED : GRPC_UNAVAILABLE, str_of(e->msg));
+    bool late = e->code == KR_CANCELLED && loop_now_us(k->c->loop) >= k->deadline_us;      /* the server counts the same time, and was first */
+    finish(k, e->code == KR_DEADLINE || late ? GRPC_DEADLINE_EXCEEDED : e->code == KR_CANCELLED ? GRPC_CANCELLED : GRPC_UNAVAILABLE, str_of(e->msg));
 }
 
 struct grpc_call *grpc_call(struct grpc_client *c, const char *path, struct str request, const struct grpc_options *o, struct grpc_user user)
@@ -178,7 +180,8 @@ struct grpc_call *grpc_call(struct grpc_client *c, const char *path, struct str 
     struct http_field f[4 + GRPC_METADATA];
     size_t n = 0;
     AUTO_BUF struct buf timeout = { .max = 32 }, body = { .max = request.n + 16 };
-    *k = (struct grpc_call){ .c = c, .user = user, .status = -1, .framer = { .max = o->max_message ? o->max_message : LIMIT_GRPC_MESSAGE } };
+    *k = (struct grpc_call){ .c = c, .user = user, .status = -1, .framer = { .max = o->max_message ? o->max_message : LIMIT_GRPC_MESSAGE },
+                             .deadline_us = loop_now_us(c->loop) + o->timeout_us };
     grpc_put_timeout(&timeout, o->timeout_us);
     f[n++] = (struct http_field){ S("te"), S("trailers") };
     f[n++] = (struct http_field){ S("content-type"), S("application/grpc") };
@@ -189,7 +192,7 @@ struct grpc_call *grpc_call(struct grpc_client *c, const char *path, struct str 
     if (request.p || !o->open)
         grpc_frame(&body, request);
     struct httpc_request q = { .method = S("POST"), .path = str_of(path), .authority = str_of(c->authority), .fields = { f, n },
-                               .body = buf_view(&body), .more = o->open, .deadline_us = loop_now_us(c->loop) + o->timeout_us };
+                               .body = buf_view(&body), .more = o->open, .deadline_us = k->deadline_us };
     k->http = httpc_call(c->http, &q, (struct hcall_user){ .head = on_head, .data = on_data, .end = on_end, .failed = on_failed, .ctx = k });
     return k;
 }

@@ -215,6 +215,13 @@ def block(i, got):
     return '\n'.join(lines + errors + ['exit %d' % status]) + '\n'
 
 
+def until_ready(i):
+    """doctor tells how many pods are ready: both."""
+    api, end = Api(os.path.join(i.state, 'kubeconfig')), time.monotonic() + DEADLINE
+    while api.call('GET', RUNTIMES + '/bash')[1].get('status', {}).get('readyReplicas') != 2 and time.monotonic() < end:
+        time.sleep(0.02)      # polling on purpose: it is there within moments
+
+
 def scenario(way):
     """Each command's block, in order."""
     i = Instance()
@@ -225,7 +232,12 @@ def scenario(way):
     os.mkdir(os.path.join(i.dir, 'inst'))
     i.env['KUBECONFIG'] = os.path.join(i.state, 'kubeconfig')
     try:
-        return [block(i, execute(i, way, shlex.split(line))) for line in COMMANDS.strip().split('\n')]
+        blocks = []
+        for line in COMMANDS.strip().split('\n'):
+            if line == 'doctor':
+                until_ready(i)
+            blocks.append(block(i, execute(i, way, shlex.split(line))))
+        return blocks
     finally:
         i.down()
 
