@@ -36,13 +36,13 @@ void queue_runtime(struct controller *c, struct str key)
         queue_add(c, "runtime", key);
 }
 
-/* Sums are written at most every 10 s: a Run's change needs no look at once. */
-static void queue_sums(struct controller *c, struct str runtime)
+/* What needs no look at once: what happens until then is looked at together. */
+static void queue_later(struct controller *c, const char *what, struct str key, int64_t in_us)
 {
-    char key[KEY_MAX];
-    int n = snprintf(key, sizeof key, "runtime/%.*s", SFMT(runtime));
-    if (runtime.n && n > 0 && (size_t)n < sizeof key)
-        workqueue_add_at(c->queue, (struct str){ key, (size_t)n }, loop_now_us(c->c->loop) + SUMS_US);
+    char text[KEY_MAX];
+    int n = snprintf(text, sizeof text, "%s/%.*s", what, SFMT(key));
+    if (key.n && n > 0 && (size_t)n < sizeof text)
+        workqueue_add_at(c->queue, (struct str){ text, (size_t)n }, loop_now_us(c->c->loop) + in_us);
 }
 
 bool known_is_active(struct controller *c, struct indexed *run) { return indexer_filed(c->stores[RUNS].objects, run, BY_POD).n > 0; }
@@ -97,7 +97,7 @@ static void touched(struct store *s, struct indexed *x, struct str active_of)
             queue_add(c, "ttl", x->key);
         queue_cleaning(c, indexer_filed(s->objects, x, BY_CLEAN));
         if (runtime.n != active_of.n)
-            queue_sums(c, runtime.n ? runtime : active_of);
+            queue_later(c, "runtime", runtime.n ? runtime : active_of, SUMS_US);      /* its sums are written at most every 10 s */
         break;
     default:
         queue_runtime(c, runtime);
@@ -134,18 +134,13 @@ static void note_child(struct store *s, struct indexed *x, struct str flow, bool
     note->child = now;
 }
 
-/* What ends within a second is looked at together. */
 static void note_history(struct store *s, struct indexed *x, struct str phase, struct arena *a)
 {
-    char key[KEY_MAX];
     uint64_t keep;
     if (!s->c->o->limits.n)
         return;
     file_under(s, x, BY_HISTORY, known_note(s->c, RUNS, x)->ended_us && gc_limit_of(&s->c->o->limits, phase, &keep) ? phase : S(""), a);
-    struct str filed = indexer_filed(s->objects, x, BY_HISTORY);
-    int n = snprintf(key, sizeof key, "history/%.*s", SFMT(filed));
-    if (filed.n && n > 0 && (size_t)n < sizeof key)
-        workqueue_add_at(s->c->queue, (struct str){ key, (size_t)n }, loop_now_us(s->c->c->loop) + HISTORY_US);
+    queue_later(s->c, "history", indexer_filed(s->objects, x, BY_HISTORY), HISTORY_US);
 }
 
 static void note_pod(struct store *s, struct indexed *x, struct str json, struct arena *a)
