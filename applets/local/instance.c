@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { POLL_US = 5000, STOP_US = 15000000, SANDBOX_ABI = 6 };
+enum { POLL_US = 5000, OTHERS_US = 10000000, STOP_US = 15000000, SANDBOX_ABI = 6 };
 
 static const char bash_runtime[] =
     "{\"apiVersion\":\"kruntimes.io/v1alpha1\",\"kind\":\"Runtime\",\"metadata\":{\"name\":\"bash\",\"namespace\":\"default\"},"
@@ -82,7 +82,8 @@ struct waiting {
     struct kube_call *call;
     struct informer *runtimes;
     struct timer again;
-    bool ready, failed, created;
+    int64_t one_ready_us;                         /* when the first pod was ready; 0: none is */
+    bool every_pod, ready, failed, created;
     struct kr_err e;
 };
 
@@ -95,7 +96,9 @@ static void runtime_set(void *ctx, struct str key, struct str json)
         return;
     str_i64(json_find_path(json, ready, 2), &have);
     str_i64(json_find_path(json, replicas, 2), &want);
-    w->ready |= have >= 1 || want == 0;
+    if (!w->one_ready_us && (have >= 1 || want == 0))
+        w->one_ready_us = loop_now_us(w->loop);
+    w->ready |= w->every_pod ? have >= want : w->one_ready_us != 0;
 }
 
 static void runtime_gone(void *ctx, struct str key, struct str json)
@@ -148,6 +151,7 @@ static void tell_death(struct waiting *w)
 static void look(struct loop *loop, struct timer *t)
 {
     struct waiting *w = container_of(t, struct waiting, again);
+    w->ready |= w->one_ready_us && loop_now_us(loop) - w->one_ready_us > OTHERS_US;
     char path[4200];
     struct kr_err e = { 0 };
     struct kube_config kc;
@@ -183,18 +187,18 @@ static bool is_over(void *ctx)
     return w->ready || w->failed;
 }
 
-int instance_wait(struct loop *loop, const char *dir, pid_t supervisor, int64_t timeout_us, struct rnd *rnd, struct kube **ret, struct kr_err *e)
+int instance_wait(struct loop *loop, struct instance_goal goal, struct rnd *rnd, struct kube **ret, struct kr_err *e)
 {
-    struct waiting w = { .loop = loop, .dir = dir, .supervisor = supervisor, .rnd = rnd, .again = { .fire = look } };
+    struct waiting w = { .loop = loop, .dir = goal.dir, .supervisor = goal.supervisor, .every_pod = goal.every_pod, .rnd = rnd, .again = { .fire = look } };
     loop_timer_in(loop, &w.again, 0);
-    int rc = loop_run_until(loop, is_over, &w, loop_now_us(loop) + timeout_us);
+    int rc = loop_run_until(loop, is_over, &w, loop_now_us(loop) + goal.timeout_us);
     loop_timer_stop(loop, &w.again);
     informer_free(w.runtimes);
     kube_cancel(w.call);
     if (w.failed)
         *e = w.e;
     else if (!w.ready)
-        kr_fail(e, KR_UNAVAILABLE, rc > 0 ? "interrupted" : "the instance is not ready after %lld s: look into %s/log", (long long)(timeout_us / 1000000), dir);
+        kr_fail(e, KR_UNAVAILABLE, rc > 0 ? "interrupted" : "the instance is not ready after %lld s: look into %s/log", (long long)(goal.timeout_us / 1000000), goal.dir);
     if (e->code) {
         kube_free(w.kube);
         return -1;

@@ -55,7 +55,7 @@ static int up(struct applet_call *c, struct kr_err *e)
         return -1;
     rnd_system(&rnd);
     struct loop *loop = loop_new(&clock_system);
-    int rc = instance_wait(loop, dir, pid, READY_US, &rnd, &kube, e);
+    int rc = instance_wait(loop, (struct instance_goal){ dir, pid, READY_US, .every_pod = true }, &rnd, &kube, e);
     kube_free(kube);
     loop_free(loop);
     if (rc < 0) {
@@ -100,7 +100,7 @@ static int status(struct applet_call *c, struct kr_err *e)
     }
     rnd_system(&rnd);
     struct loop *loop = loop_new(&clock_system);
-    int rc = instance_wait(loop, dir, 0, 5000000, &rnd, &kube, e);
+    int rc = instance_wait(loop, (struct instance_goal){ dir, 0, 5000000 }, &rnd, &kube, e);
     if (rc == 0)
         printf("up: PID %ld, %.*s, Runtime bash is ready (%s)\n", (long)pid, SFMT(kube_server(kube)), dir);
     kube_free(kube);
@@ -344,7 +344,7 @@ static int run_session(const struct submissions *list, struct kr_err *e)
         return -1;
     rnd_system(&s.rnd);
     s.loop = loop_new(&clock_system);
-    int rc = instance_wait(s.loop, dir, pid, READY_US, &s.rnd, &s.kube, e);
+    int rc = instance_wait(s.loop, (struct instance_goal){ dir, pid, READY_US }, &s.rnd, &s.kube, e);
     if (rc == 0)
         rc = run_all(&s, list, !ours && !o.keep, e);
     kube_free(s.kube);
