@@ -42,23 +42,37 @@ void sink_end(struct sink *s, struct stored *r)
     r->size = s->n;
 }
 
+static int read_piece(const struct item *i, uint64_t at, char *into, size_t *got, struct kr_err *e)
+{
+    uint64_t left = i->size - at;
+    ptrdiff_t n;
+    do {
+        n = pread(i->fd, into, left < BESIDE_PIECE ? (size_t)left : BESIDE_PIECE, (off_t)at);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return kr_fail_sys(e, KR_INVALID, errno, "read \"%.*s\"", SFMT(i->name));
+    if (n == 0)
+        return kr_fail(e, KR_INVALID, "\"%.*s\" became shorter while it was read: something still writes to it", SFMT(i->name));
+    *got = (size_t)n;
+    return 0;
+}
+
+/* The very bytes that are written are digested, not the file a second time: it may change. */
 static int write_file(const struct item *i, struct sink *s, struct kr_err *e)
 {
-    static char chunk[1 << 18];
-    for (uint64_t at = 0; at < i->size;) {
-        uint64_t left = i->size - at;
-        ptrdiff_t n = pread(i->fd, chunk, left < sizeof chunk ? (size_t)left : sizeof chunk, (off_t)at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return kr_fail_sys(e, KR_INVALID, errno, "read \"%.*s\"", SFMT(i->name));
-        if (n == 0)
-            return kr_fail(e, KR_INVALID, "\"%.*s\" became shorter while it was read: something still writes to it", SFMT(i->name));
-        if (sink_put(s, (struct str){ chunk, (size_t)n }, e) < 0)
-            return -1;
-        at += (uint64_t)n;
+    struct beside *digest = beside_begin(&s->digest, i->size);
+    size_t n = 0;
+    int rc = 0;
+    for (uint64_t at = 0; rc == 0 && at < i->size; at += n) {
+        char *piece = beside_room(digest);
+        if ((rc = read_piece(i, at, piece, &n, e)) < 0)
+            break;
+        beside_add(digest, n);
+        s->n += n;
+        rc = s->write(s, (struct str){ piece, n }, e);
     }
-    return 0;
+    beside_end(digest);
+    return rc;
 }
 
 int item_write(const struct item *i, struct sink *s, struct kr_err *e)

@@ -4,7 +4,7 @@
  * `kruntimes artifact-clean`), so it may block.
  *
  *   store.c    a store by its driver                     collect.c  what a Run left → items
- *   logs.c     what attempts wrote → objects
+ *   beside.c   a digest, made by a thread beside         logs.c     what attempts wrote → objects
  *   fs.c       a folder                                  tar.c      a folder → tar.gz, always the same bytes
  *   s3.c       a bucket (s3_*.c, sigv4.c below it)       untar.c    and back, from whom it may be
  *   clean.c    the clean-up Job                          unpack.c   an artifact → another Run's workspace
@@ -37,6 +37,16 @@ struct sink {
 void sink_begin(struct sink *, int fd);           /* writes into fd */
 int sink_put(struct sink *, struct str bytes, struct kr_err *);
 void sink_end(struct sink *, struct stored *);
+/* Bytes that are digested by a thread while whoever read them does something else with them, which takes about as long. Where no
+ * thread can be had, or for few bytes, it is done at once. Room is for one piece; what was in the room before may be looked at, but
+ * not changed, until the room after is asked for. */
+enum { BESIDE_PIECE = 1 << 18, BESIDE_ROOMS = 4 };
+struct beside;
+struct beside *beside_begin(struct digest *, uint64_t bytes);
+char *beside_room(struct beside *);               /* BESIDE_PIECE bytes, to be filled */
+void beside_add(struct beside *, size_t n);       /* so many of the last room */
+void beside_end(struct beside *);                 /* the digest has all of them */
+
 /* The item's bytes, whichever it is. A file that has shrunk is KR_INVALID: something still writes to it. */
 int item_write(const struct item *, struct sink *, struct kr_err *);
 

@@ -54,6 +54,45 @@ TEST(the_size_of_a_file_is_pinned)
     buf_free(&k.b);
 }
 
+static int refuse_third(struct sink *s, struct str bytes, struct kr_err *e)
+{
+    return s->n <= 2 * BESIDE_PIECE ? keep(s, bytes, e) : kr_fail(e, KR_UNAVAILABLE, "full");
+}
+
+/* More pieces than there is room for, and the last one is short: a thread digests them. */
+TEST(a_large_file_is_digested_beside_and_is_what_was_written)
+{
+    struct kr_err e = { 0 };
+    AUTO_BUF struct buf content = { .max = 4 << 20 };
+    char digest[DIGEST_TEXT];
+    struct stored r;
+    for (uint32_t i = 0; content.n < 9 * BESIDE_PIECE + 4711; i++)
+        buf_fmt(&content, "%u ", i * 2654435761u);
+    digest_sha256_text(buf_view(&content), digest);
+    file("large", buf_view(&content));
+    AUTO_CLOSE int fd = open(path("large"), O_RDONLY);
+    struct item item = { .name = S("large"), .fd = fd, .size = content.n };
+    struct kept k = { .b = { .max = 4 << 20 } };
+    sink_begin(&k.s, -1);
+    k.s.write = keep;
+    CHECK_INT(item_write(&item, &k.s, &e), 0);
+    sink_end(&k.s, &r);
+    CHECK(str_eq(buf_view(&k.b), buf_view(&content)));
+    CHECK_INT(r.size, content.n);
+    CHECK_STR(str_of(r.digest), str_of(digest));
+    sink_begin(&k.s, -1);
+    k.s.write = refuse_third;
+    CHECK_INT(item_write(&item, &k.s, &e), -1);
+    CHECK_INT(e.code, KR_UNAVAILABLE);
+    item.size++;
+    sink_begin(&k.s, -1);
+    k.s.write = keep;
+    buf_clear(&k.b);
+    CHECK_INT(item_write(&item, &k.s, &e), -1);
+    CHECK_INT(e.code, KR_INVALID);
+    buf_free(&k.b);
+}
+
 TEST(keys_are_plain_names)
 {
     static const struct { struct str key; bool ok; } rows[] = {
