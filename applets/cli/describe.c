@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * describe: a Run in words, for people: what it is, what became of it, and what may help.
+ * describe: a Run in words, for people: what it is, what became of it, and what may help. Tests: tests/local/runs.py,
+ * tests/fault/hostile_runs.py
  */
 #include "applets/cli/run.h"
 #include <stdio.h>
@@ -38,6 +39,40 @@ static void advice(struct buf *b, const struct run *r)
             line(b, "Advice:", str_of(table[i].text));
 }
 
+/* When the container ended for want of memory; empty when it didn't. */
+static struct str killed_at(struct str state, struct arena *a)
+{
+    static const char *const reason[] = { "terminated", "reason" }, *const at[] = { "terminated", "finishedAt" };
+    bool killed = str_is(json_str_of(json_find_path(state, reason, 2), a), "OOMKilled");
+    return killed ? json_str_of(json_find_path(state, at, 2), a) : S("");
+}
+
+/* The kubelet's times are whole seconds. */
+static bool was_meanwhile(const struct run_status *s, struct str at)
+{
+    int64_t us, from, to;
+    enum { SECOND = 1000000 };
+    return time_parse(at, &us) && time_parse(s->timings.started, &from) && time_parse(s->completion_time, &to) && us > from - SECOND && us <= to + SECOND;
+}
+
+/* Where the kernel ends a container as a whole, nobody in the pod is left to say why: its pod's status does. */
+static void lost_container(struct cli *c, const struct run *r, struct buf *b)
+{
+    AUTO_BUF struct buf body = { .max = LIMIT_KUBE_ANSWER };
+    AUTO_ARENA struct arena a = { .limit = 16 << 20 };
+    struct kr_err ignored = { 0 };
+    if (!str_is(r->status.reason, "ExecutionLost") || !r->status.assigned_pod.n || cli_get(c, &kube_pods, r->metadata.namespace, r->status.assigned_pod, &body, &ignored) < 0)
+        return;
+    struct pod *p = model_decode(pod, buf_view(&body), &a, &ignored);
+    for (size_t i = 0; p && str_eq(p->metadata.uid, r->status.assigned_pod_uid) && i < p->status.container_statuses.n; i++) {
+        const struct container_status *s = &p->status.container_statuses.v[i];
+        struct str now = killed_at(s->state, &a), before = killed_at(s->last_state, &a), at = now.n ? now : before;
+        if (was_meanwhile(&r->status, at))
+            buf_fmt(b, "%-14s container \"%.*s\" of the pod was killed for want of memory (OOMKilled, %.*s): raise its memory limit in the Runtime's template, or let fewer "
+                       "Runs share it (capacity)\n", "Cause:", SFMT(s->name), SFMT(at));
+    }
+}
+
 static void describe(struct cli *c, const struct run *r, struct buf *b)
 {
     const struct run_status *s = &r->status;
@@ -55,6 +90,7 @@ static void describe(struct cli *c, const struct run *r, struct buf *b)
     line(b, "Phase:", run_phase(r));
     line(b, "Reason:", s->reason);
     line(b, "Message:", s->message);
+    lost_container(c, r, b);
     advice(b, r);
     line(b, "Pod:", s->assigned_pod);
     if (s->has_attempt)

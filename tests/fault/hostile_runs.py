@@ -207,11 +207,42 @@ def row_68(i, top):
     s.check('row 68: the message tells', 'memory' in runs['row-68-hungry']['status']['message'], runs['row-68-hungry']['status']['message'])
     submit(i, 'row-68-killed-alone', 'kill -9 $$', runtime='memory')
     ends(i, {'row-68-killed-alone': ('Failed', 'Signalled', 137)})
+    server = row_68_whole(i, place, port, group, server, pod)
     s.equal('row 68: runtimed lives, and ends when told', pod.stop(), 0)
     server.terminate()
     server.wait(20)
     until(lambda: not open(os.path.join(group, 'cgroup.procs')).read())
     os.rmdir(group)
+
+
+def row_68_whole(i, place, port, group, server, pod):
+    """The container as a whole, as the kernel does with memory.oom.group: each process of it at once. Gives the server that comes after."""
+    waits = 'until [ -e %s/go-on ]; do sleep 0.02; done' % place
+    lost = ['row-68-lost', 'row-68-lost-too']
+    for name in lost:
+        submit(i, name, waits, runtime='memory')
+    submit(i, 'row-68-lost-again', '[ $KRUNTIME_ATTEMPT = 2 ] || { %s; }' % waits, runtime='memory', retryPolicy={'maxAttempts': 2, 'backoff': '10ms', 'retryableReasons': ['ExecutionLost']})
+    s.check('row 68: they run', until(lambda: all(status(i, name).get('phase') == 'Running' for name in [*lost, 'row-68-lost-again']), 60))
+    while pids := open(os.path.join(group, 'cgroup.procs')).read().split():
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        server.poll()
+    server.wait(20)
+    at = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
+    server = handmade.our_server(place, port)
+    runs = ends(i, {**{name: ('Failed', 'ExecutionLost', None) for name in lost}, 'row-68-lost-again': ('Succeeded', None, 0)})
+    for name in lost:
+        s.check('row 68: %s: the message names what it may have been' % name, 'OOMKilled' in runs[name]['status']['message'], runs[name]['status']['message'])
+    s.equal('row 68: by policy it is tried again', runs['row-68-lost-again']['status']['attempt'], 2)
+    s.equal('row 68: runtimed lives', pod.daemon.poll(), None)
+    told = lambda state: (i.api.call('PATCH', handmade.PODS + '/memory/status', {'status': {'containerStatuses': [{'name': 'runtime', **state}]}}, MERGE),
+                          i.cli('run', 'describe', lost[0]).stdout)[1]
+    killed = lambda reason, when: {'lastState': {'terminated': {'reason': reason, 'exitCode': 137, 'finishedAt': when}}}
+    s.check('row 68: describe names it, by what the kubelet says', 'OOMKilled, %s' % at in told(killed('OOMKilled', at)), told({}))
+    s.check('row 68: not for a kill before it began', 'Cause:' not in told(killed('OOMKilled', '2020-01-01T00:00:00Z')))
+    s.check('row 68: not for another end', 'Cause:' not in told(killed('Error', at)))
+    return server
 
 
 def row_61(i, top):
