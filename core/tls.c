@@ -166,6 +166,8 @@ static struct tls_core *core_new(const struct tls_config *config, bool server, s
     mbedtls_ssl_conf_min_tls_version(&c->conf, MBEDTLS_SSL_VERSION_TLS1_2);
     mbedtls_ssl_conf_ciphersuites(&c->conf, suites);
     mbedtls_ssl_conf_sig_algs(&c->conf, signatures);
+    if (!server)
+        mbedtls_ssl_conf_session_tickets(&c->conf, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
     for (size_t i = 0; config->alpn && config->alpn[i] && i < LEN(c->alpn) - 1; i++)
         c->alpn[i] = config->alpn[i];
     if (c->alpn[0] && (rc = mbedtls_ssl_conf_alpn_protocols(&c->conf, c->alpn)) != 0) {

@@ -4,6 +4,9 @@
  *
  * TLS 1.2 and 1.3 by Mbed TLS, AEAD suites only. A `struct tls` outlives nothing: links keep what they need of it, so it
  * may be freed or reloaded while they live. All texts are PEM; they are parsed at once and not kept.
+ *
+ * No session is resumed, on either side: a ticket would let somebody in by a certificate that has expired or whose CA is gone
+ * since, and connections here live so long that a handshake saved is nothing. A client that offers one gets a full handshake.
  */
 #ifndef CORE_TLS_H
 #define CORE_TLS_H

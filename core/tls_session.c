@@ -125,6 +125,9 @@ int tls_session_handshake(struct tls_session *s, struct kr_err *e)
         return 0;
     if (rc == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)
         return not_verified(s, e);
+    if (rc == MBEDTLS_ERR_X509_FATAL_ERROR)
+        return kr_fail(e, KR_UNAUTHORIZED, "the %s's certificate is not accepted: more than %d others between it and its CA", s->core->server ? "client" : "server",
+                       MBEDTLS_X509_MAX_INTERMEDIATE_CA);
     if (rc == MBEDTLS_ERR_SSL_CONN_EOF)
         return kr_fail(e, KR_UNAVAILABLE, "the peer closed the connection during the TLS handshake");
     return tls_fail(e, KR_PROTOCOL, rc, "TLS handshake");

@@ -61,10 +61,8 @@ static void on_bus_error(int sig)
 
 static int serve_forever(struct api *api, struct state *state, struct kr_err *e)
 {
-    static const char *const alpn[] = { "h2", "http/1.1", NULL };
     static const int signals[] = { SIGTERM, SIGINT };
-    struct tls_config tc = { .ca = buf_view(&state->ca.cert), .cert = buf_view(&state->server.cert), .key = buf_view(&state->server.key), .alpn = alpn };
-    struct tls *tls = tls_server_new(&tc, e);
+    struct tls *tls = state_tls(state, e);
     if (!tls)
         return -1;
     struct process p = { .loop = api->loop, .stop = { .fire = stop_fired } };
@@ -72,6 +70,7 @@ static int serve_forever(struct api *api, struct state *state, struct kr_err *e)
     int rc = p.serve && state_write_kubeconfig(state, o.bind, serve_port(p.serve), e) == 0 ? 0 : -1;
     if (rc == 0) {
         loop_signals(api->loop, signals, LEN(signals), on_signal, &p);
+        state_keep_fresh(state, api->loop, tls);
         log_info(&log_std, "API server is ready", LOG_STR("address", o.bind), LOG_INT("port", serve_port(p.serve)));
         loop_run(api->loop);
     }
@@ -123,8 +122,8 @@ static int run(struct applet_call *call, struct kr_err *e)
         watches_free(api.watches);
         store_close(api.store);
     }
-    loop_free(loop);
     state_close(&state);
+    loop_free(loop);
     return rc;
 }
 

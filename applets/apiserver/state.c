@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state: made once, read ever after; the CA lives ten years and its leaf as long as the process needs (a year at most).
+ * state: made once, read ever after; the CA lives ten years and its leaf a year, of which it is used for half.
  * A folder that others may enter is refused: it holds the keys to everything that runs here.
  */
 #include "applets/apiserver/state.h"
@@ -9,12 +9,14 @@
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/clock.h"
+#include "core/log.h"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { CA_DAYS = 3650, LEAF_DAYS = 365, PEM_MAX = 65536 };
+#define HOUR_US INT64_C(3600000000)
 
 static int check_dir(const char *dir, struct kr_err *e)
 {
@@ -73,22 +75,80 @@ static int load_secret(struct state *s, const char *name, struct buf *secret, st
     return fs_write(path, buf_view(secret), 0600, true, e);
 }
 
-int state_open(struct state *s, const char *dir, int64_t now_us, struct kr_err *e)
+static int issue_server(const struct state *s, struct tls_pair *ret, int64_t now_us, struct kr_err *e)
 {
     static const struct str names[] = { { "localhost", 9 }, { "127.0.0.1", 9 }, { "::1", 3 } };
-    AUTO_ARENA struct arena a = { .limit = 65536 };
-    *s = (struct state){ .dir = xstrndup(dir, strlen(dir)) };
     struct tls_request q = { .common_name = S("kruntimes-apiserver"), .names = names, .nnames = LEN(names), .usage = TLS_FOR_SERVER,
                              .now_us = now_us, .days = LEAF_DAYS };
+    return tls_issue(ret, &s->ca, &q, e);
+}
+
+int state_open(struct state *s, const char *dir, int64_t now_us, struct kr_err *e)
+{
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    *s = (struct state){ .dir = xstrndup(dir, strlen(dir)) };
     if (check_dir(dir, e) == 0 && load_ca(s, &a, now_us, e) == 0 && load_secret(s, "token", &s->token, &a, e) == 0 &&
-        load_secret(s, "token-key", &s->token_key, &a, e) == 0 && tls_issue(&s->server, &s->ca, &q, e) == 0)
+        load_secret(s, "token-key", &s->token_key, &a, e) == 0 && issue_server(s, &s->server, now_us, e) == 0)
         return 0;
     state_close(s);
     return -1;
 }
 
+static struct tls_config config_of(const struct state *s)
+{
+    static const char *const alpn[] = { "h2", "http/1.1", NULL };
+    return (struct tls_config){ .ca = buf_view(&s->ca.cert), .cert = buf_view(&s->server.cert), .key = buf_view(&s->server.key), .alpn = alpn };
+}
+
+struct tls *state_tls(const struct state *s, struct kr_err *e)
+{
+    struct tls_config tc = config_of(s);
+    return tls_server_new(&tc, e);
+}
+
+static int renew(struct state *s, int64_t now_us, struct kr_err *e)
+{
+    int64_t end_us;
+    struct tls_pair old = s->server, next = { 0 };
+    if (tls_not_after(buf_view(&old.cert), &end_us, e) < 0)
+        return -1;
+    if (now_us < end_us - LEAF_DAYS * 24 * HOUR_US / 2)
+        return 0;
+    if (issue_server(s, &next, now_us, e) < 0)
+        return -1;
+    s->server = next;
+    struct tls_config tc = config_of(s);
+    if (tls_reload(s->renewal.tls, &tc, e) == 0) {
+        log_info(&log_std, "the server's certificate was renewed");
+        tls_pair_free(&old);
+        return 0;
+    }
+    s->server = old;
+    tls_pair_free(&next);
+    return -1;
+}
+
+static void look(struct loop *loop, struct timer *t)
+{
+    struct state *s = container_of(t, struct state, renewal.look);
+    struct kr_err e = { 0 };
+    if (renew(s, loop_wall_us(loop), &e) < 0)
+        log_error(&log_std, "the server's certificate was not renewed: another try in an hour", LOG_ERR(&e));
+    loop_timer_in(loop, t, HOUR_US);
+}
+
+void state_keep_fresh(struct state *s, struct loop *loop, struct tls *tls)
+{
+    s->renewal.loop = loop;
+    s->renewal.tls = tls;
+    s->renewal.look.fire = look;
+    loop_timer_in(loop, &s->renewal.look, HOUR_US);
+}
+
 void state_close(struct state *s)
 {
+    if (s->renewal.loop)
+        loop_timer_stop(s->renewal.loop, &s->renewal.look);
     tls_pair_free(&s->ca);
     tls_pair_free(&s->server);
     if (s->token.p)

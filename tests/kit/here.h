@@ -22,7 +22,7 @@ void here_init(struct here *);                           /* and the API server, 
 void here_done(struct here *);
 struct kube *here_client(struct here *, uint16_t port);  /* of a server on 127.0.0.1; the caller frees it */
 void here_skip(struct here *, int64_t us);               /* the clock is set ahead by us */
-/* Turns until *flag; a failed check when that takes more than 20 s of real time. */
+/* Turns until *flag; a failed check when that takes more than 60 s of real time. */
 bool here_until(struct here *, const bool *flag);
 bool here_until_is(struct here *, const int *counter, int at_least);
 void here_turn(struct here *);                           /* carries out what is due now, without a look at sockets */

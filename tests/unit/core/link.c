@@ -68,7 +68,7 @@ static bool both_have_all(void *ctx)
 }
 static void run(struct here *h, bool (*done)(void *), void *ctx)
 {
-    CHECK_INT(loop_run_until(h->loop, done, ctx, loop_now_us(h->loop) + 20000000), 0);
+    CHECK_INT(loop_run_until(h->loop, done, ctx, loop_now_us(h->loop) + 60000000), 0);
 }
 
 static void pair(struct here *h, struct end e[2])
