@@ -81,7 +81,8 @@ void *grpc_user(const struct grpc_request *);
 struct arena *grpc_arena(struct grpc_request *);           /* lives as long as the request */
 /* Metadata ahead of the messages, at most GRPC_METADATA fields; without effect once something was sent. */
 void grpc_head(struct grpc_request *, struct http_fields metadata);
-void grpc_reply(struct grpc_request *, struct str message);                    /* one message; more may follow */
+/* One message; more may follow. A large one ends the call with RESOURCE_EXHAUSTED where the client takes nothing (hreq_is_crowded). */
+void grpc_reply(struct grpc_request *, struct str message);
 int grpc_reply_pb(struct grpc_request *, const pb_msgdesc_t *, const void *msg);   /* <0: it could not be encoded, the call has ended */
 void grpc_end(struct grpc_request *, int status, struct str text);
 void grpc_end_with(struct grpc_request *, int status, struct str text, struct http_fields metadata);       /* and metadata beside it */

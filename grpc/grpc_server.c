@@ -50,6 +50,10 @@ void grpc_reply(struct grpc_request *r, struct str message)
     AUTO_BUF struct buf b = { .max = message.n + 16 };
     if (r->over)
         return;
+    if (message.n > HTTP_LOW_WATER && hreq_is_crowded(r->http)) {
+        grpc_end(r, GRPC_RESOURCE_EXHAUSTED, S("too many answers wait on this connection: take them first"));
+        return;
+    }
     grpc_head(r, (struct http_fields){ 0 });
     grpc_frame(&b, message);
     hreq_write(r->http, buf_view(&b));

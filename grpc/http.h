@@ -58,6 +58,7 @@ void hreq_start(struct hreq *, int status, struct http_fields);                 
 void hreq_write(struct hreq *, struct str bytes);        /* copies into the send queue */
 void hreq_finish(struct hreq *, struct http_fields trailers);                        /* end of the response (trailers: HTTP/2 and chunked) */
 size_t hreq_queued(const struct hreq *);                 /* bytes the peer has not taken yet */
+bool hreq_is_crowded(const struct hreq *);               /* its HTTP/2 connection holds more than LIMIT_H2_QUEUED already: write nothing large */
 void hreq_reset(struct hreq *, uint32_t h2_error);       /* RST_STREAM, or closes an HTTP/1.1 connection */
 void hreq_pause(struct hreq *, bool on);                 /* hold the peer's body back */
 /* Answers 101 to an HTTP/1.1 upgrade; from then on data and hreq_write carry raw bytes. */

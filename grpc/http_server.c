@@ -459,11 +459,13 @@ static void will_wait(struct hreq *r)
     r->waits = r->c->mode == HCONN_H2;
 }
 
+bool hreq_is_crowded(const struct hreq *r) { return !r->over && r->c->mode == HCONN_H2 && h2_is_full(r->c->h2); }
+
 void hreq_respond(struct hreq *r, int status, struct http_fields f, struct str body)
 {
     if (r->over || r->started)
         return;
-    if (body.n > HTTP_LOW_WATER && r->c->mode == HCONN_H2 && h2_is_full(r->c->h2)) {
+    if (body.n > HTTP_LOW_WATER && hreq_is_crowded(r)) {
         hreq_reset(r, H2_ENHANCE_YOUR_CALM);         /* it was begun before the queue was full */
         return;
     }

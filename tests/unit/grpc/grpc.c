@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "grpc/grpc.h"
+#include "grpc/h2.h"
 #include "grpc/proto/health.pb.h"
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
@@ -19,6 +20,13 @@ static void count(struct grpc_request *r, struct str m)
     grpc_end(r, GRPC_OK, S(""));
 }
 static void fail(struct grpc_request *r, struct str m) { grpc_end(r, GRPC_NOT_FOUND, m); }
+static void large(struct grpc_request *r, struct str m)
+{
+    static char megabyte[1 << 20];
+    (void)m;
+    grpc_reply(r, (struct str){ megabyte, sizeof megabyte });
+    grpc_end(r, GRPC_OK, S(""));
+}
 static void silent(struct grpc_request *r, struct str m) { (void)m; ((struct fixture *)grpc_service_ctx(r))->started++; }
 static void went(struct grpc_request *r) { ((struct fixture *)grpc_service_ctx(r))->gone++; }
 static void chat_end(struct grpc_request *r) { grpc_end(r, GRPC_OK, S("bye")); }
@@ -31,7 +39,7 @@ static void labelled(struct grpc_request *r, struct str m)
     grpc_end_with(r, GRPC_ABORTED, S("so"), (struct http_fields){ f, 1 });
 }
 static const struct grpc_method methods[] = {
-    { .name = "Labelled", .message = labelled },
+    { .name = "Labelled", .message = labelled }, { .name = "Large", .message = large },
     { .name = "Echo", .message = echo }, { .name = "Count", .message = count }, { .name = "Fail", .message = fail },
     { .name = "Silent", .message = silent, .gone = went }, { .name = "Chat", .stream_in = true, .message = grpc_reply, .half_closed = chat_end }, { 0 } };
 
@@ -185,6 +193,65 @@ TEST(a_call_ends_at_its_deadline_and_when_it_is_cancelled)
     CHECK(g.over);
     CHECK_INT(g.status, GRPC_CANCELLED);
     here_until_is(&x.h, &x.gone, 3);
+    end(&x);
+}
+
+/* A client that asks and asks, and takes nothing. */
+struct greedy { struct link *l; struct h2 *h; bool settled; int heads, exhausted, refused, over; };
+
+static void greedy_event(struct greedy *g, const struct h2_event *ev)
+{
+    if (ev->type == H2_HEADERS || ev->type == H2_TRAILERS)
+        g->exhausted += str_is(http_get(ev->fields, "grpc-status"), "8");
+    g->heads += ev->type == H2_HEADERS;
+    g->refused += ev->type == H2_RESET && ev->code == H2_REFUSED_STREAM;
+    g->over = g->heads + g->refused;
+    g->settled |= ev->type == H2_PEER_SETTINGS;
+}
+static void greedy_ready(struct link *l, void *ctx)
+{
+    struct greedy *g = ctx;
+    char chunk[16384];
+    struct h2_event ev;
+    for (ptrdiff_t n; (n = link_read(l, chunk, sizeof chunk)) > 0;) {
+        h2_feed(g->h, (struct str){ chunk, (size_t)n }, 0);
+        while (h2_next(g->h, &ev))
+            greedy_event(g, &ev);
+    }
+    for (struct str out; (out = h2_pending(g->h)).n && link_is_open(l);) {
+        ptrdiff_t n = link_write(l, out.p, out.n);
+        if (n <= 0)
+            break;
+        h2_sent(g->h, (size_t)n);
+    }
+}
+
+TEST(no_more_answers_wait_for_a_client_that_takes_none_than_the_limit)
+{
+    struct fixture x;
+    struct greedy g = { 0 };
+    AUTO_BUF struct buf asked = { .max = 64 };
+    enum { CALLS = 200 };
+    begin(&x);
+    grpc_frame(&asked, S("x"));
+    g.h = h2_new(&(struct h2_config){ .role = H2_CLIENT, .stream_window = 1 });
+    g.l = link_connect(x.h.loop, &(struct link_target){ .host = S("127.0.0.1"), .port = grpc_server_port(x.s) }, (struct link_user){ greedy_ready, &g });
+    struct http_field f[] = { { S(":method"), S("POST") }, { S(":scheme"), S("http") }, { S(":path"), S("/test.Test/Large") }, { S(":authority"), S("t") },
+                              { S("content-type"), S("application/grpc") }, { S("te"), S("trailers") } };
+    here_until(&x.h, &g.settled);
+    for (int i = 0; i < CALLS; i++) {             /* all of their heads before the first body: none is refused at its head */
+        uint32_t id = h2_open(g.h, (struct http_fields){ f, LEN(f) }, false, NULL);
+        CHECK_OR(id);
+    }
+    for (int i = 0; i < CALLS; i++)
+        h2_data(g.h, (uint32_t)(2 * i + 1), buf_view(&asked), true);
+    greedy_ready(g.l, &g);
+    here_until_is(&x.h, &g.over, CALLS);
+    CHECK_INT(g.refused, 0);
+    CHECK_INT(g.exhausted, CALLS - 64);           /* 64 answers of a mebibyte, with their prefixes, are more than 64 MiB */
+    link_close(g.l);
+    h2_free(g.h);
+    check_call(&x, "/test.Test/Echo", S("others"), GRPC_OK, 1, 6, "");
     end(&x);
 }
 
