@@ -23,8 +23,9 @@ enum { VERSION_FLAG = 1, RULE_PATH = 1 };
 #define FS_REFER (UINT64_C(1) << 13)              /* ABI 2 */
 #define FS_TRUNCATE (UINT64_C(1) << 14)           /* ABI 3 */
 #define FS_IOCTL_DEV (UINT64_C(1) << 15)          /* ABI 5 */
-#define FS_ALL (UINT64_C(0xffff))
-#define FS_OF_FILES (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
+#define FS_RESOLVE_UNIX (UINT64_C(1) << 16)       /* ABI 9 */
+#define FS_ALL (UINT64_C(0x1ffff))
+#define FS_OF_FILES (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV | FS_RESOLVE_UNIX)
 #define NET_TCP UINT64_C(3)                       /* bind, connect: ABI 4 */
 #define SCOPES UINT64_C(3)                        /* abstract sockets, signals: ABI 6 */
 
@@ -43,8 +44,10 @@ int landlock_abi(void)
 
 static uint64_t known_files(int abi)
 {
-    return FS_ALL & ~(abi < 2 ? FS_REFER : 0) & ~(abi < 3 ? FS_TRUNCATE : 0) & ~(abi < 5 ? FS_IOCTL_DEV : 0);
+    return FS_ALL & ~(abi < 2 ? FS_REFER : 0) & ~(abi < 3 ? FS_TRUNCATE : 0) & ~(abi < 5 ? FS_IOCTL_DEV : 0) & ~(abi < 9 ? FS_RESOLVE_UNIX : 0);
 }
+
+bool landlock_keeps_sockets(void) { return landlock_abi() >= 9; }
 
 int landlock_begin(unsigned what, struct kr_err *e)
 {
@@ -63,7 +66,7 @@ int landlock_path_fd(int ruleset, int fd, unsigned rights, struct kr_err *e)
     if (fstat(fd, &st) < 0)
         return kr_fail_sys(e, KR_SYSTEM, errno, "look at a path for Landlock");
     uint64_t a = (rights & LANDLOCK_READ ? FS_EXECUTE | FS_READ_FILE | FS_READ_DIR : 0) |
-                 (rights & LANDLOCK_WRITE ? FS_WRITE_FILE | FS_TRUNCATE | FS_CHANGE_TREE | FS_REFER : 0) | (rights & LANDLOCK_DEVICE ? FS_IOCTL_DEV : 0);
+                 (rights & LANDLOCK_WRITE ? FS_WRITE_FILE | FS_TRUNCATE | FS_CHANGE_TREE | FS_REFER | FS_RESOLVE_UNIX : 0) | (rights & LANDLOCK_DEVICE ? FS_IOCTL_DEV : 0);
     a &= known_files(landlock_abi()) & (S_ISDIR(st.st_mode) ? FS_ALL : FS_OF_FILES);
     struct path_rule r = { a, fd };
     return syscall(ADD_RULE, ruleset, RULE_PATH, &r, 0) < 0 ? kr_fail_sys(e, KR_SYSTEM, errno, "add a Landlock rule") : 0;

@@ -15,7 +15,7 @@
 /* The kernel's ABI: 1…; 0 when it has none or it is switched off. ABI 6 (Linux 6.12) brought the scopes. */
 int landlock_abi(void);
 
-enum { LANDLOCK_FILES = 1,                        /* all rights on files that this ABI knows are taken */
+enum { LANDLOCK_FILES = 1,                        /* all rights on files that this ABI knows are taken; see landlock_keeps_sockets */
        LANDLOCK_TCP = 2,                          /* bind and connect too; ABI 4 */
        LANDLOCK_SCOPES = 4 };                     /* no signals and no abstract sockets out of the domain; ABI 6 */
 /* A descriptor. What this kernel's ABI doesn't know is KR_UNSUPPORTED. */
@@ -23,6 +23,9 @@ int landlock_begin(unsigned what, struct kr_err *);
 enum { LANDLOCK_READ = 1,                         /* open, list, execute */
        LANDLOCK_WRITE = 2,                        /* write, truncate, make, remove, rename, link beneath it */
        LANDLOCK_DEVICE = 4 };                     /* ioctl on devices */
+/* True from ABI 9 (Linux 7.1) on: LANDLOCK_FILES then also takes to reach named Unix sockets (connect, send), but those that processes
+ * of the same rules made, and those beneath what may be written. Before, no rule holds there, whatever the path. */
+bool landlock_keeps_sockets(void);
 /* 0 also when there is no such path; on a file what only concerns folders is left out. */
 int landlock_path(int ruleset, const char *path, unsigned rights, struct kr_err *);
 int landlock_path_fd(int ruleset, int fd, unsigned rights, struct kr_err *);

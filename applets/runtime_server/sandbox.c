@@ -271,7 +271,7 @@ int sandbox_settle(const struct sandbox *s)
     int machine = s->machine;
     if (s->spaces && (spaces_furnish(s->spaces, s->workspaces, &e) < 0 || (machine = machine_rules(s, &e)) < 0))
         return EPERM;
-    return landlock_enter(machine, &e) < 0 ? EPERM : sandbox_filter(s->spaces);
+    return landlock_enter(machine, &e) < 0 ? EPERM : sandbox_filter(s->spaces, landlock_keeps_sockets());
 }
 
 bool sandbox_is_used(const struct sandbox *s) { return s->spaces && spaces_are_used(); }

@@ -5,7 +5,8 @@
  *
  * It reads the system, and reads and writes its own workspace. Out of reach: other workspaces, everything of kruntimes, tokens
  * and keys at their usual places, temporary folders of others; processes outside of the Run, to signal, trace or look into;
- * Unix sockets, abstract or not (no rule can tell one by its path); System V IPC of others. TCP ports can be reached: those of
+ * Unix sockets of others, abstract or not (before Linux 7.1 no rule can tell one by its path: named ones are refused altogether);
+ * System V IPC of others. TCP ports can be reached: those of
  * kruntimes want a secret. Of root's capabilities those over files, users and its own processes are left.
  * Of /proc it sees the machine and the command itself. With namespaces that is all of its processes, and there is a /tmp, a
  * /dev/shm and System V IPC of its own; without, programs that the command starts see nothing of themselves in /proc.
@@ -41,6 +42,7 @@ int sandbox_rules(const struct sandbox *, const char *const *own, size_t n, stru
 int sandbox_enter(const struct sandbox *, int rules);
 /* True for a path of /proc that tells about the machine and may be read. */
 bool sandbox_shows(const char *path);
-/* sandbox_filter.c: the system calls, and root's capabilities; 0 or an errno. ipc: System V IPC is of the execution alone. */
-int sandbox_filter(bool ipc);
+/* sandbox_filter.c: the system calls, and root's capabilities; 0 or an errno. ipc: System V IPC is of the execution alone. sockets:
+ * rules keep the named Unix sockets of others out of reach, so it may have its own. */
+int sandbox_filter(bool ipc, bool sockets);
 #endif

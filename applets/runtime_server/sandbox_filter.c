@@ -2,8 +2,9 @@
 /*
  * sandbox_filter: which system calls a Run may not make: those that look into other processes, change the machine, make name
  * spaces, or reach parts of the kernel that ordinary programs don't need. They answer EPERM; clone3, whose arguments a filter
- * can't see, answers ENOSYS, after which C libraries use clone. Sockets are of the Internet families and netlink. System V IPC
- * goes by numbers that all of a user's processes share, unless there is a namespace for it; POSIX queues by names that outlive
+ * can't see, answers ENOSYS, after which C libraries use clone. Sockets are of the Internet families and netlink; Unix sockets too
+ * where the kernel's rules keep those of others out of reach. Where they don't, neither may a pair be of datagrams: each half
+ * could send to any name. System V IPC goes by numbers that all of a user's processes share, unless there is a namespace for it; POSIX queues by names that outlive
  * an execution.
  * Everything else is allowed: bash, Python, Node, compilers and git must work. Tests: tests/local/sandbox.py.
  */
@@ -47,6 +48,7 @@ static const int kept[] = { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CA
                             CAP_NET_BIND_SERVICE, CAP_SYS_NICE, CAP_AUDIT_WRITE };
 #define NEW_SPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 enum { TIOCSTI_NR = 0x5412, TIOCLINUX_NR = 0x541c };      /* put characters into a terminal's input */
+enum { TYPE_OF_SOCKET = 0xf };                            /* without SOCK_CLOEXEC and SOCK_NONBLOCK */
 
 struct program { struct sock_filter v[INSNS_MAX]; unsigned short n; };
 static void op(struct program *p, unsigned short code, uint32_t k, uint8_t yes, uint8_t no) { p->v[p->n++] = (struct sock_filter){ code, yes, no, k }; }
@@ -57,9 +59,29 @@ static size_t arg(int i) { return offsetof(struct seccomp_data, args) + (size_t)
 /* The instructions for one system call follow; they end with an answer, so skip `n` of them for any other. */
 static void when(struct program *p, uint32_t nr, uint8_t n) { op(p, BPF_JMP | BPF_JEQ | BPF_K, nr, 0, n); }
 
+static void put_sockets(struct program *p, bool named)
+{
+    static const uint32_t families[] = { AF_INET, AF_INET6, AF_NETLINK, AF_UNIX };
+    size_t n = LEN(families) - (named ? 0 : 1);
+    when(p, SYS_socket, (uint8_t)(n + 3));
+    load(p, arg(0));
+    for (size_t i = 0; i < n; i++)
+        op(p, BPF_JMP | BPF_JEQ | BPF_K, families[i], (uint8_t)(n - i), 0);
+    answer(p, EPERM);
+    answer(p, 0);
+    if (named)
+        return;
+    when(p, SYS_socketpair, 6);
+    load(p, arg(1));
+    op(p, BPF_ALU | BPF_AND | BPF_K, TYPE_OF_SOCKET, 0, 0);
+    op(p, BPF_JMP | BPF_JEQ | BPF_K, SOCK_STREAM, 2, 0);
+    op(p, BPF_JMP | BPF_JEQ | BPF_K, SOCK_SEQPACKET, 1, 0);
+    answer(p, EPERM);
+    answer(p, 0);
+}
+
 static void put_arguments(struct program *p)
 {
-    static const uint32_t families[] = { AF_INET, AF_INET6, AF_NETLINK };
     when(p, SYS_clone3, 1);
     answer(p, ENOSYS);
     when(p, SYS_clone, 4);
@@ -71,12 +93,6 @@ static void put_arguments(struct program *p)
     load(p, arg(1));
     op(p, BPF_JMP | BPF_JEQ | BPF_K, TIOCSTI_NR, 1, 0);
     op(p, BPF_JMP | BPF_JEQ | BPF_K, TIOCLINUX_NR, 0, 1);
-    answer(p, EPERM);
-    answer(p, 0);
-    when(p, SYS_socket, LEN(families) + 3);
-    load(p, arg(0));
-    for (size_t i = 0; i < LEN(families); i++)
-        op(p, BPF_JMP | BPF_JEQ | BPF_K, families[i], (uint8_t)(LEN(families) - i), 0);
     answer(p, EPERM);
     answer(p, 0);
 }
@@ -93,7 +109,7 @@ static void drop_capabilities(void)
     }
 }
 
-int sandbox_filter(bool ipc)
+int sandbox_filter(bool ipc, bool sockets)
 {
     struct program p = { .n = 0 };
     load(&p, offsetof(struct seccomp_data, arch));
@@ -105,6 +121,7 @@ int sandbox_filter(bool ipc)
     answer(&p, ENOSYS);
 #endif
     put_arguments(&p);
+    put_sockets(&p, sockets);
     uint8_t also = ipc ? 0 : LEN(of_ipc);
     for (uint8_t i = 0; i < REFUSED; i++)
         op(&p, BPF_JMP | BPF_JEQ | BPF_K, refused[i], (uint8_t)(REFUSED - i + also), 0);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Isolation Sandbox, with namespaces where this machine lets us make them and without: a Run tries to read or harm its neighbour,
 runtimed, the instance, the machine; and the same Runs work."""
-import ctypes, os, shutil, sys
+import ctypes, os, select, shutil, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 
@@ -10,7 +10,7 @@ s = Suite()
 tempfile.tempdir = os.path.join(TOP, 'build', 'test')      # not in /tmp: then a Run has a /tmp of its own
 os.makedirs(tempfile.tempdir, exist_ok=True)
 abi = ctypes.CDLL(None, use_errno=True).syscall(444, None, 0, 1)
-NEEDS = 6
+NEEDS, KEEPS_SOCKETS = 6, abi >= 9      # from then on the kernel's rules tell one named socket from another
 SHM = "import ctypes, sys; l = ctypes.CDLL(None)"
 python = shutil.which('python3', path='/usr/bin:/usr/local/bin:/bin') or 'python3'
 shared = {w: '%s/kr-sandbox-%d' % (w, os.getpid()) for w in ('/tmp', '/dev/shm')}      # of somebody else on this machine
@@ -22,6 +22,11 @@ segment = libc.shmget(0, 4096, 0o1666)
 abstract = __import__('socket').socket(1, 1)
 abstract.bind('\0kr-sandbox-test-%d' % os.getpid())
 abstract.listen(1)
+others = {}      # named sockets of somebody else, where a Run may look
+for kind, name in ((1, 'stream'), (2, 'datagram')):
+    others[name] = __import__('socket').socket(1, kind)
+    others[name].bind(os.path.join(tempfile.tempdir, 'kr-%s-%d' % (name, os.getpid())))
+others['stream'].listen(1)
 
 
 def runtime(name, isolation, server='Injected', **env):
@@ -58,7 +63,8 @@ def stands_in(pid, place):
 
 def try_all(i, box):
     """In this Runtime. A neighbour with a secret in its workspace, its environment and its memory goes on until it is told to stop."""
-    i.api.call('POST', RUNS, run_object(box + '-victim', ['echo secret-of-victim > own.txt; mkfifo f; read x < f'], runtime=box,
+    listens = python + ' -c "import socket, time; s = socket.socket(1); s.bind(\'s\'); s.listen(); time.sleep(3600)" & until [ -S s ]; do sleep 0.02; done; '
+    i.api.call('POST', RUNS, run_object(box + '-victim', [(listens if KEEPS_SOCKETS else '') + 'echo secret-of-victim > own.txt; mkfifo f; read x < f'], runtime=box,
                                         env=[{'name': 'TOKEN', 'value': 'secret-in-env'}]))
     until = time.monotonic() + DEADLINE
     place = None
@@ -88,13 +94,20 @@ def try_all(i, box):
         'kill all': 'kill -9 -1; kill -0 %s' % victim, 'the environment of runtimed': 'tr "\\0" "\\n" < /proc/%d/environ' % daemon,
         'the control socket of runtimed': python + ' -c "import socket; socket.socket(1).connect(%r)"' % control,
         'an abstract socket': python + ' -c "import socket; socket.socket(1).connect(%r)"' % ('\\\\0kr-sandbox-test-%d' % os.getpid()),
-        'a packet socket': python + ' -c "import socket; socket.socket(17, 3)"', 'a socket in the file system': python + ' -c "import socket; socket.socket(1)"',
+        'a packet socket': python + ' -c "import socket; socket.socket(17, 3)"',
+        'a named socket of somebody else': python + ' -c "import socket; socket.socket(1).connect(%r)"' % others['stream'].getsockname(),
+        'a datagram to somebody else': python + ' -c "import socket; socket.socket(1, 2).sendto(b\'x\', %r)"' % others['datagram'].getsockname(),
+        'the same from half a pair': python + ' -c "import socket; socket.socketpair(1, 2)[0].sendto(b\'x\', %r)"' % others['datagram'].getsockname(),
         'shared temporary files': 'cat ' + shared['/tmp'], 'shared memory': 'cat ' + shared['/dev/shm'], 'memory by its number': python + ' -c "%s; sys.exit(l.shmat(%d, 0, 0) == -1)"' % (SHM, segment),
         'rights over the machine': python + ' -c "import re, sys; e = int(re.search(\'CapEff:\\\\s*(\\\\w+)\', open(\'/proc/self/status\').read())[1], 16); sys.exit(not e & (1 << 12 | 1 << 13 | 1 << 16 | 1 << 19 | 1 << 21))"',
         'write to the system': 'echo x > /etc/kr-sandbox', 'write to the kernel': 'echo x > /proc/sys/kernel/hostname',
         'symbols of the kernel': 'head -c 1 /proc/kallsyms | grep .', 'its keys': 'cat /proc/keys | grep .', 'a device': 'mknod dev b 8 0', 'the shadow file': 'cat /etc/shadow', 'another home': 'HOME=/ && echo x > /kr-sandbox', 'mount': 'mount -t tmpfs x .',
         'a user name space': 'unshare -r true', 'become somebody': 'su -c id nobody < /dev/null && ls %s' % place,
     }
+    if KEEPS_SOCKETS:
+        attempts['the socket of the neighbour'] = python + ' -c "import os, socket; os.chdir(%r); socket.socket(1).connect(\'s\')"' % place
+    else:
+        attempts['a named socket'] = python + ' -c "import socket; socket.socket(1)"'
     if not namespaces:
         attempts.update({'write temporary files': 'echo x > /tmp/kr-%s-%d' % (box, os.getpid()), 'write shared memory': 'echo x > /dev/shm/kr-%s-%d' % (box, os.getpid()),
                          'System V memory': python + ' -c "%s; sys.exit(l.shmget(0, 4096, 0o1600) == -1)"' % SHM})
@@ -111,7 +124,8 @@ def try_all(i, box):
         s.check('%s: it may not: %s' % (box, what), n in runs and runs[n]['status']['phase'] == 'Failed' and runs[n]['status'].get('exitCode') and 'BROKE-OUT' not in out and 'secret' not in out,
                 '%s %s' % (runs.get(n, {}).get('status', {}).get('message'), out[:300]))
     s.equal(box + ': the neighbour is as it was', (open(place + '/own.txt').read(), sorted(os.listdir(place)), i.api.call('GET', RUNS + '/%s-victim' % box)[1]['status']['phase']),
-            ('secret-of-victim\n', ['f', 'own.txt'], 'Running'))
+            ('secret-of-victim\n', ['f', 'own.txt'] + ['s'] * KEEPS_SOCKETS, 'Running'))
+    s.equal(box + ': nobody has come to a socket of somebody else', select.select(list(others.values()), [], [], 0)[0], [])
     s.equal(box + ': shared files are as they were', {w: open(f).read() for w, f in shared.items()}, {w: 'secret' for w in shared})
     s.equal(box + ': runtimed is as it was', i.pids('runtimed')[0], daemon)
     with open(place + '/f', 'w') as f:
@@ -135,6 +149,9 @@ def do_work(i, box, namespaces):
         'a server on loopback': python + ' -c "import socket; a = socket.create_server((\'127.0.0.1\', 0)); b = socket.create_connection(a.getsockname()); c = a.accept()[0]; b.send(b\'x\'); assert c.recv(1) == b\'x\'; socket.socketpair()"',
         'own processes': 'cat /proc/cpuinfo /proc/meminfo /proc/stat > /dev/null && ls /proc/$$/fd && tr "\\0" "\\n" < /proc/$$/environ | grep -q KRUNTIME',
     }
+    if KEEPS_SOCKETS:
+        work['sockets of its own'] = python + ' -c "import socket; a = socket.socket(1); a.bind(\'a\'); a.listen(); b = socket.socket(1); b.connect(\'a\'); b.send(b\'x\'); ' \
+            'assert a.accept()[0].recv(1) == b\'x\'; c = socket.socket(1, 2); c.bind(\'c\'); socket.socket(1, 2).sendto(b\'y\', \'c\'); assert c.recv(1) == b\'y\'"'
     work['terminals'] = python + ' -c "import os; a, b = os.openpty(); os.write(b, b\'x\'); assert os.read(a, 1) == b\'x\'"'
     if namespaces:
         work['its children in /proc'] = '[ "$(cat /proc/self/comm)" = cat ] && [ $(ls -d /proc/[0-9]* | wc -l) -le 6 ] && [ $PPID = 1 ] && ls /proc/sys > /dev/null'
@@ -190,6 +207,8 @@ with instance() as i:
     for box in ('box', 'floor'):
         try_all(i, box)
 abstract.close()
+for other in others.values():
+    os.remove(other.getsockname())
 libc.shmctl(segment, 0, None)
 for w in shared.values():
     os.remove(w)
