@@ -105,15 +105,26 @@ const char *opt_nearest(struct str got, const char *const *words, size_t n)
     return found;
 }
 
+static bool is_also(const struct opt *o, struct str name)
+{
+    struct str words = str_of(o->also);
+    while (words.n)
+        if (str_eq(str_cut(&words, ' '), name))
+            return true;
+    return false;
+}
+
 static int unknown(const struct opt *const *tables, struct str name, struct kr_err *e)
 {
-    const char *words[256];
+    const char *words[256], *meant = NULL;
     size_t n = 0;
     for (; *tables; tables++)
         for (const struct opt *o = *tables; o->name && n < LEN(words); o++)
-            if (!o->hidden)
+            if (!o->hidden) {
                 words[n++] = o->name;
-    const char *near = opt_nearest(name, words, n);
+                meant = is_also(o, name) ? o->name : meant;
+            }
+    const char *near = meant ? meant : opt_nearest(name, words, n);
     if (near)
         return kr_fail(e, KR_USAGE, "unknown option \"--%.*s\": did you mean --%s?", SFMT(name), near);
     return kr_fail(e, KR_USAGE, "unknown option \"--%.*s\"", SFMT(name));

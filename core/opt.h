@@ -43,6 +43,7 @@ struct opt {
     bool hidden;                      /* works, but neither help nor completion shows it */
     bool required;
     bool *given;                      /* set to true when it was given (environment included); may be NULL */
+    const char *also;                 /* what others call it, words with spaces between: not taken, but answered with its name */
 };
 
 /* Positional arguments, with where `--` stood: n when it wasn't there. v is argv's strings, in an array the caller frees. */

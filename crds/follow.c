@@ -195,8 +195,8 @@ static bool wants_more_logs(struct follow *f)
     if (!f->c.logs || !f->run->has_status || !s->access_key.n)
         return false;
     if (!f->next)
-        f->next = f->c.attempt ? f->c.attempt : f->c.until_end ? 1 : last;
-    return f->next <= (f->c.attempt ? f->c.attempt : last);
+        f->next = f->c.attempt ? f->c.attempt : f->c.until_end ? 1 : last - f->c.previous;
+    return f->next > 0 && f->next <= (f->c.attempt ? f->c.attempt : last - f->c.previous);
 }
 
 static void turn(struct loop *loop, struct defer *d)
@@ -218,7 +218,10 @@ static void turn(struct loop *loop, struct defer *d)
             open_tail(f);
         return;
     }
-    if (f->is_gone) {
+    if (f->c.previous && f->next <= 0) {
+        kr_fail(&e, KR_NOT_FOUND, "run/%s has had no attempt before its last one", f->name);
+        finish(f, &e);
+    } else if (f->is_gone) {
         kr_fail(&e, KR_NOT_FOUND, "the Run \"%s\" was deleted", f->name);
         finish(f, &e);
     } else if (run_is_terminal(f->run) || (!f->c.until_end && f->c.logs)) {

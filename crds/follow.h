@@ -15,6 +15,7 @@ struct follow_config {
     bool logs;                                    /* output is wanted */
     bool until_end;                               /* else: what there is now (logs of one attempt), then done */
     int64_t attempt;                              /* this one only; 0: each from the first, without until_end the last */
+    bool previous;                                /* the one before the last; not with attempt or until_end */
     int64_t tail_lines, since_us;                 /* lines from the end, 0: all; wall clock moment, 0: all */
     void (*changed)(void *ctx, const struct run *);                       /* may be NULL */
     void (*output)(void *ctx, int stream, struct str bytes);              /* 1 stdout, 2 stderr */

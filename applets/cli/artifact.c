@@ -5,6 +5,7 @@
  * What a broken connection left is gone on with, by the next try or the next command. Tests: tests/local/artifacts.py
  */
 #include "applets/cli/output.h"
+#include "applets/cli/which.h"
 #include "core/digest.h"
 #include "core/fs.h"
 #include "core/uri.h"
@@ -72,7 +73,7 @@ static int list(struct applet_call *call, struct kr_err *e)
     struct cli c;
     memcpy(shown, columns, sizeof columns);
     shown[1].wide = call->nargs == 1;             /* whose they are is known then */
-    if (cli_open(&c, e) < 0)
+    if (cli_open_latest(&c, &kube_runs, call, call->nargs, e) < 0)
         return -1;
     int rc = cli_show_view(&c, &(struct view){ .resource = &kube_runs, .plural = "artifacts", .name_form = "artifact", .time_path = created, .columns = shown,
                                                .expand = artifacts_of, .put_name = put_name }, call->args, call->nargs, e);
@@ -415,7 +416,7 @@ static int download(struct applet_call *call, struct kr_err *e)
     AUTO_ARENA struct arena a = { .limit = 64 << 20 };
     struct str pod;
     AUTO_CLOSE int dir = -1;
-    if (cli_open(&c, e) < 0)
+    if (cli_open_latest(&c, &kube_runs, call, 1, e) < 0)
         return -1;
     struct run *r = read_run(&c, call->args[0], &body, &a, e);
     int rc = r ? check_names(call, r, e) : -1;
@@ -433,7 +434,7 @@ static int download(struct applet_call *call, struct kr_err *e)
 static const struct applet verb_list = { .name = "list", .brief = "what Runs left", .args = "[RUN…]", .names = "runs", .aliases = (const char *const[]){ "ls", "get", NULL },
                                          .help = "Of the named Runs, or of all that the selectors let through. --since and --older go by when it was stored.",
                                          .examples = "artifact list build\nartifact list -A --sort-by .sizeBytes\nartifact list -l team=a -o name",
-                                         .shared = (const struct opt *const[]){ cli_list_opts, cli_opts, NULL }, .main = list };
+                                         .shared = (const struct opt *const[]){ cli_phase_opts, cli_list_opts, cli_opts, NULL }, .main = list };
 static const struct applet verb_download = {
     .name = "download", .brief = "copy it here", .args = "RUN [NAME…]", .names = "runs", .min_args = 1,
     .help = "Without names all of them. Folders come as NAME.tar.gz. Size and digest are checked before a file gets its name; what a broken "

@@ -4,6 +4,7 @@
  * keeps nothing; with --dry-run=client nothing is sent that could change anything. Tests: tests/local/submit.py
  */
 #include "applets/cli/change.h"
+#include "applets/cli/which.h"
 #include "core/uri.h"
 #include <stdio.h>
 
@@ -19,7 +20,7 @@ const struct opt cli_create_opts[] = {
 const struct opt cli_target_opts[] = {
     { "selector", 'l', OPT_STR, &cli_list.selector, "LABELS", "those with these labels" },
     { "field-selector", 0, OPT_STR, &cli_list.fields, "FIELDS", "those with these fields: status.phase=Failed" },
-    { "older", 0, OPT_DURATION, &cli_list.older_us, "TIME", "those made before this last time: 90s, 24h", .lo = 1, .hi = INT64_MAX },
+    { "older", 0, OPT_DURATION, &cli_list.older_us, "TIME", "those made before this last time: 90s, 24h", .lo = 1, .hi = INT64_MAX, .also = "older-than before" },
     { "all", 0, OPT_FLAG, &o.all, NULL, "all of the namespace" },
     DRY_RUN,
     { 0 } };
@@ -148,10 +149,13 @@ static int each_listed(struct cli *c, const struct kube_resource *r, int (*one)(
 int cli_each(struct applet_call *call, const struct kube_resource *r, int (*one)(struct cli *, struct str name, struct kr_err *), struct kr_err *e)
 {
     struct cli c;
-    bool listed = o.all || cli_list.selector.n || cli_list.fields.n || cli_list.older_us;
+    bool listed = o.all || cli_list.selector.n || cli_list.fields.n || cli_list.phases.n || cli_list.older_us;
     if (listed == (call->nargs > 0))
-        return kr_fail(e, KR_USAGE, listed ? "names don't go together with selectors and --all" : "say which: names, or --selector, --field-selector, --older, or --all");
-    int rc = cli_open(&c, e);
+        return kr_fail(e, KR_USAGE, listed ? "names don't go together with selectors and --all" : "say which: names, or --selector, --field-selector, --phase, --older, or --all");
+    int rc = cli_phases(r, e) < 0 ? -1 : cli_open(&c, e);
+    if (rc < 0)
+        return -1;
+    rc = cli_latest(&c, r, call->args, call->nargs, e);
     if (rc == 0 && listed)
         rc = each_listed(&c, r, one, e);
     for (size_t i = 0; rc == 0 && i < call->nargs; i++)

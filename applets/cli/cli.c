@@ -12,18 +12,23 @@ const struct opt cli_opts[] = {
     KUBE_FLAG_OPTS(o.kube),
     { "namespace", 'n', OPT_STR, &o.ns, "NAME", "namespace (default: the context's)" },
     { 0 } };
-struct cli_list cli_list = { .headers = true };
+struct cli_list cli_list = { .headers = true, .chunk = 5000 };
 const struct opt cli_list_opts[] = {
     { "all-namespaces", 'A', OPT_FLAG, &cli_list.all, NULL, "of all namespaces" },
     { "selector", 'l', OPT_STR, &cli_list.selector, "LABELS", "only those with these labels: a=b,c!=d,e" },
     { "field-selector", 0, OPT_STR, &cli_list.fields, "FIELDS", "only those with these fields: status.phase=Failed,spec.runtime!=bash" },
-    { "since", 0, OPT_DURATION, &cli_list.since_us, "TIME", "only what was made in this last time: 90s, 24h", .lo = 1, .hi = INT64_MAX },
-    { "older", 0, OPT_DURATION, &cli_list.older_us, "TIME", "only what was made before that", .lo = 1, .hi = INT64_MAX },
-    { "output", 'o', OPT_STR, &cli_list.output, "FORM", "wide, name, json, yaml, jsonpath=TEMPLATE or custom-columns=HEADING:PATH,…" },
+    { "since", 0, OPT_DURATION, &cli_list.since_us, "TIME", "only what was made in this last time: 90s, 24h", .lo = 1, .hi = INT64_MAX, .also = "newer newer-than" },
+    { "older", 0, OPT_DURATION, &cli_list.older_us, "TIME", "only what was made before that", .lo = 1, .hi = INT64_MAX, .also = "older-than before" },
+    { "output", 'o', OPT_STR, &cli_list.output, "FORM", "wide, name, json, yaml, jsonpath=TEMPLATE or custom-columns=HEADING:PATH,…", .also = "template format" },
     { "sort-by", 0, OPT_STR, &cli_list.sort_by, "PATH", "in the order of this field: .metadata.creationTimestamp, .status.duration" },
     { "headers", 0, OPT_FLAG, &cli_list.headers, NULL, "a line of headings above a table; --no-headers: none" },
     { "watch", 'w', OPT_FLAG, &cli_list.watch, NULL, "then each change, until it is interrupted" },
     { "output-watch-events", 0, OPT_FLAG, &cli_list.events, NULL, "with --watch say what each is: ADDED, MODIFIED, DELETED" },
+    { "chunk-size", 0, OPT_INT, &cli_list.chunk, "N", "so many are asked of the server at a time; 0: all at once", .lo = 0, .hi = INT32_MAX, .given = &cli_list.has_chunk },
+    { 0 } };
+const struct opt cli_label_opts[] = {
+    { "label-columns", 'L', OPT_LIST, &cli_list.label_columns, "KEY,…", "a column for each of these labels (repeatable)" },
+    { "show-labels", 0, OPT_FLAG, &cli_list.labels, NULL, "a column with all labels" },
     { 0 } };
 
 /* A local instance's kubeconfig, where it would be. */
@@ -103,6 +108,8 @@ void cli_close(struct cli *c)
     free(c->own_ns);
     free(c->context);
     free(c->source);
+    opt_list_free(&cli_list.phases);
+    opt_list_free(&cli_list.label_columns);
     *c = (struct cli){ 0 };
 }
 
@@ -167,6 +174,9 @@ int cli_form(struct str output, enum cli_form *form, struct str *template, struc
         }
     struct str rest = output, kind = str_cut(&rest, '=');
     bool columns = str_is(kind, "custom-columns");
+    if (str_is(kind, "go-template") || str_is(kind, "template") || str_is(kind, "go-template-file") || str_is(kind, "templatefile"))
+        return kr_fail(e, KR_USAGE, "--output: Go templates are not read here: jsonpath='{.metadata.name}' takes one thing, jsonpath='{range .items[*]}…{end}' goes "
+                       "through a list, custom-columns=NAME:.metadata.name,… makes a table, and json is for other programs");
     if (!rest.p || !(columns || str_is(kind, "jsonpath")))
         return kr_fail(e, KR_USAGE, "--output: \"%.*s\" is none of wide, name, json, yaml, jsonpath=TEMPLATE, custom-columns=HEADING:PATH,…", SFMT(output));
     *form = columns ? FORM_COLUMNS : FORM_JSONPATH;

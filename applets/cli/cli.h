@@ -17,9 +17,15 @@ struct cli {
 };
 extern const struct opt cli_opts[];               /* --kubeconfig, --context, --namespace */
 /* What get and list take: the same words mean the same everywhere. */
-struct cli_list { struct str selector, fields, output, sort_by; int64_t since_us, older_us; bool all, headers, watch, events; };
+struct cli_list {
+    struct str selector, fields, output, sort_by;
+    int64_t since_us, older_us, chunk;
+    bool all, headers, watch, events, labels, has_chunk;
+    struct opt_list phases, label_columns;
+};
 extern struct cli_list cli_list;
 extern const struct opt cli_list_opts[];
+extern const struct opt cli_label_opts[];         /* --label-columns, --show-labels, for lists of what has labels */
 /* Finds the server; where there is no kubeconfig and a local instance is up, that one, and says so on stderr. */
 int cli_open(struct cli *, struct kr_err *);
 /* offline: without a kubeconfig there is no server to speak to (kube NULL), but a namespace. */

@@ -4,6 +4,7 @@
  * tests/fault/hostile_runs.py
  */
 #include "applets/cli/run.h"
+#include "applets/cli/which.h"
 #include <stdio.h>
 
 static void line(struct buf *b, const char *key, struct str value)
@@ -113,11 +114,12 @@ static void describe(struct cli *c, const struct run *r, struct buf *b)
 static int run(struct applet_call *call, struct kr_err *e)
 {
     struct cli c;
-    int rc = cli_open(&c, e);
-    for (size_t i = 0; rc == 0 && i < call->nargs; i++) {
+    struct cli_named named;
+    int rc = cli_open_named(&c, &kube_runs, call, &named, e);
+    for (size_t i = 0; rc == 0 && i < named.n; i++) {
         AUTO_BUF struct buf body = { .max = LIMIT_KUBE_ANSWER }, out = { .max = LIMIT_KUBE_ANSWER };
         AUTO_ARENA struct arena a = { .limit = 16 << 20 };
-        rc = cli_get(&c, &kube_runs, cli_ns(&c), call->args[i], &body, e);
+        rc = cli_get(&c, &kube_runs, cli_ns(&c), named.v[i], &body, e);
         struct run *r = rc == 0 ? model_decode(run, buf_view(&body), &a, e) : NULL;
         if (!r) {
             rc = -1;
@@ -129,9 +131,10 @@ static int run(struct applet_call *call, struct kr_err *e)
         cli_put_events(&c, r->metadata.namespace, r->metadata.uid, &out);
         rc = cli_print(buf_view(&out), e);
     }
+    cli_named_free(&named);
     cli_close(&c);
     return rc;
 }
 
-const struct applet run_describe = { .name = "describe", .brief = "all about it, in words", .args = "NAME…", .names = "runs", .min_args = 1,
-                                     .shared = (const struct opt *const[]){ cli_opts, NULL }, .main = run };
+const struct applet run_describe = { .name = "describe", .brief = "all about it, in words", .args = "[NAME…]", .names = "runs",
+                                     .examples = "run describe hello\nrun describe @latest\nrun describe -l team=a", .shared = (const struct opt *const[]){ cli_named_opts, cli_opts, NULL }, .main = run };

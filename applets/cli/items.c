@@ -11,7 +11,8 @@ void items_add(struct items *l, struct str object, struct str cells)
         l->cap = l->cap ? l->cap * 2 : 64;
         l->v = xrealloc(l->v, l->cap * sizeof *l->v);
     }
-    l->v[l->n++] = (struct item){ .object = object, .cells = cells };
+    l->v[l->n] = (struct item){ .object = object, .cells = cells, .at = l->n };
+    l->n++;
 }
 
 void items_free(struct items *l)
@@ -72,7 +73,7 @@ static int compare(const void *x, const void *y)
         order = (a->key.number > b->key.number) - (a->key.number < b->key.number);
     if (!order && a->key.kind == KEY_TEXT)
         order = compare_texts(a->key.text, b->key.text);
-    return order ? order : (a->object.p > b->object.p) - (a->object.p < b->object.p);
+    return order ? order : (a->at > b->at) - (a->at < b->at);
 }
 
 static int take_key(struct item *i, const struct jsonpath *path, struct items *l, struct kr_err *e)

@@ -13,7 +13,7 @@
 /* ---- what is shown ----------------------------------------------------------------------------------------------- */
 
 struct item_key { enum { KEY_NONE, KEY_NUMBER, KEY_TEXT } kind; double number; struct str text; };
-struct item { struct str object, cells; struct item_key key; };          /* checked JSON; cells: an array, p NULL: by paths */
+struct item { struct str object, cells; struct item_key key; size_t at; };          /* checked JSON; cells: an array, p NULL: by paths; at: in the order they came */
 struct items { struct item *v; size_t n, cap; struct arena arena; };     /* what the texts point to is the caller's, or on the arena */
 void items_add(struct items *, struct str object, struct str cells);
 void items_free(struct items *);
@@ -36,13 +36,21 @@ struct view {
 /* ---- forms ------------------------------------------------------------------------------------------------------- */
 
 enum { TABLE_COLUMNS = 32 };
-struct table_column { struct str name; enum { FROM_CELL, FROM_PATH, FROM_NAMESPACE, FROM_EVENT } from; size_t cell; const struct jsonpath *path; enum cell_how how; };
+struct table_column {
+    struct str name, label;                       /* label: the key whose value it shows */
+    enum { FROM_CELL, FROM_PATH, FROM_NAMESPACE, FROM_EVENT, FROM_LABEL, FROM_LABELS } from;
+    size_t cell;
+    const struct jsonpath *path;
+    enum cell_how how;
+};
 struct table { struct table_column v[TABLE_COLUMNS]; size_t n, width[TABLE_COLUMNS]; struct str absent; struct arena arena; };
 /* Columns of a server's Table object, of a view, of custom-columns=TEXT; NAMESPACE in front with --all-namespaces. */
 int table_of_server(struct table *, struct str table, bool wide, struct kr_err *);
 int table_of_view(struct table *, const struct view *, bool wide, struct kr_err *);
 int table_of_text(struct table *, struct str text, struct kr_err *);
-/* Of a form: custom columns, the view's, or the printer columns of its kind. */
+/* --label-columns and --show-labels, behind what is there. */
+int table_label_columns(struct table *, struct kr_err *);
+/* Of a form: custom columns, the view's, or the printer columns of its kind; with the columns of labels. */
 int output_columns(struct table *, const struct view *, enum cli_form, struct str template, struct kr_err *);
 void table_event_column(struct table *);
 void table_done(struct table *);

@@ -4,18 +4,19 @@
  */
 #include "applets/cli/change.h"
 #include "applets/cli/run.h"
+#include "applets/cli/which.h"
 #include <stdio.h>
 
-static const struct opt *const list_tables[] = { cli_list_opts, cli_opts, NULL };
-static const struct opt *const plain_tables[] = { cli_opts, NULL };
-static const struct opt *const target_tables[] = { cli_target_opts, cli_opts, NULL };
+static const struct opt *const list_tables[] = { cli_phase_opts, cli_list_opts, cli_label_opts, cli_opts, NULL };
+static const struct opt *const named_tables[] = { cli_named_opts, cli_opts, NULL };
+static const struct opt *const target_tables[] = { cli_phase_opts, cli_target_opts, cli_opts, NULL };
 
 /* ---- get, list --------------------------------------------------------------------------------------------------- */
 
 static int get(struct applet_call *call, struct kr_err *e)
 {
     struct cli c;
-    if (cli_open(&c, e) < 0)
+    if (cli_open_latest(&c, &kube_runs, call, call->nargs, e) < 0)
         return -1;
     int rc = cli_show(&c, &kube_runs, call->args, call->nargs, e);
     cli_close(&c);
@@ -50,20 +51,22 @@ static int wait_all(struct applet_call *call, struct kr_err *e)
 {
     struct cli c;
     struct timer limit = { .fire = too_long };
+    struct cli_named named;
     int status = 0;
-    if (cli_open(&c, e) < 0) {
+    if (cli_open_named(&c, &kube_runs, call, &named, e) < 0) {
         call->fail_exit = failure_exit_status(e);
         return -1;
     }
     int64_t until = wait_for.timeout_us ? loop_now_us(c.loop) + wait_for.timeout_us : INT64_MAX;
     if (wait_for.timeout_us)
         loop_timer_at(c.loop, &limit, until);
-    for (size_t i = 0; i < call->nargs && loop_now_us(c.loop) < until; i++) {
-        int one = cli_follow(&c, cli_ns(&c), call->args[i], false, call->prog);
+    for (size_t i = 0; i < named.n && loop_now_us(c.loop) < until; i++) {
+        int one = cli_follow(&c, cli_ns(&c), named.v[i], false, call->prog);
         status = status ? status : one;
     }
     bool late = loop_now_us(c.loop) >= until;
     loop_timer_stop(c.loop, &limit);
+    cli_named_free(&named);
     cli_close(&c);
     if (late) {
         call->fail_exit = EXIT_OTHER;
@@ -73,16 +76,16 @@ static int wait_all(struct applet_call *call, struct kr_err *e)
 }
 
 static const struct applet verb_get = { .name = "get", .brief = "Runs as a table or in another form", .args = "[NAME…]", .names = "runs",
-                                        .examples = "run get\nrun get hello -o yaml\nrun get -A -l team=a -o wide", .shared = list_tables, .main = get };
+                                        .examples = "run get\nrun get hello -o yaml\nrun get @latest\nrun get -A -l team=a -o wide\nrun get --phase Failed,Timeout --since 24h", .shared = list_tables, .main = get };
 static const struct applet verb_list = { .name = "list", .brief = "the same without names", .aliases = (const char *const[]){ "ls", NULL },
-                                         .shared = list_tables, .main = get };
+                                         .examples = "run list -L team\nrun list --phase Pending --sort-by .spec.priority", .shared = list_tables, .main = get };
 static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Runs to end", .args = "[NAME…]", .names = "runs", .shared = target_tables,
-                                           .examples = "run cancel hello\nrun cancel -l team=a --field-selector status.phase=Running",
+                                           .examples = "run cancel hello\nrun cancel -l team=a --phase Running",
                                            .main = cancel };
 static const struct applet verb_delete = { .name = "delete", .brief = "delete Runs; what executes is ended", .args = "[NAME…]", .names = "runs", .shared = target_tables,
-                                           .examples = "run delete hello\nrun delete --field-selector status.phase=Succeeded --older 24h --dry-run=server", .main = delete };
-static const struct applet verb_wait = { .name = "wait", .brief = "wait for the end; exit with the Run's exit code", .args = "NAME…", .names = "runs", .min_args = 1,
-                                         .opts = wait_opts, .shared = plain_tables, .main = wait_all, .usage_exit = EXIT_USAGE };
+                                           .examples = "run delete hello\nrun delete --phase Succeeded --older 24h --dry-run=server", .main = delete };
+static const struct applet verb_wait = { .name = "wait", .brief = "wait for the end; exit with the Run's exit code", .args = "[NAME…]", .names = "runs",
+                                         .help = "Of several the exit status is that of the first that did not succeed.", .examples = "run wait hello --timeout 5m\nrun wait -l team=a", .opts = wait_opts, .shared = named_tables, .main = wait_all, .usage_exit = EXIT_USAGE };
 const struct applet applet_run = {
     .name = "run", .group = APPLET_WORK, .brief = "submit Runs, and look after them", .aliases = (const char *const[]){ "runs", "rn", NULL },
     .verbs = (const struct applet *const[]){ &run_submit, &verb_get, &verb_list, &run_describe, &run_explain, &run_logs, &verb_wait, &verb_cancel, &run_retry, &verb_delete, NULL } };

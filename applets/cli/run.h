@@ -14,6 +14,11 @@ int cli_follow(struct cli *, struct str ns, struct str name, bool output, const 
 extern const struct opt submit_spec_opts[];
 int submit_from_options(const struct applet_call *, struct buf *, struct kr_err *);
 const char *submit_spec_given(void);              /* one of them that was given; NULL: none */
+struct str submit_spec_from(void);                /* --from: which Run it is to be like; empty: none */
+/* A new Run like that one. retry: it is over, and the new one says of which it is the retry. */
+struct json *submit_like(struct cli *, struct str name, bool retry, struct arena *, struct kr_err *);
+/* The same under what the options say (a Run as JSON), which the result replaces. */
+int submit_from(struct cli *, struct str from, struct buf *text, struct arena *, struct kr_err *);
 void submit_spec_done(void);
 struct str cli_ns(const struct cli *);            /* the one namespace of names */
 #endif

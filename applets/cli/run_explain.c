@@ -5,6 +5,7 @@
  * With --watch that is repeated with each change until it runs. Tests: tests/local/explain.py
  */
 #include "applets/cli/run.h"
+#include "applets/cli/which.h"
 #include "core/fs.h"
 #include "core/uri.h"
 #include "crds/sched/asks.h"
@@ -449,7 +450,7 @@ static int run(struct applet_call *call, struct kr_err *e)
 {
     static const int signals[] = { SIGINT, SIGTERM };
     struct cli c;
-    if (cli_open(&c, e) < 0)
+    if (cli_open_latest(&c, &kube_runs, call, 1, e) < 0)
         return -1;
     struct explaining x = { .c = &c, .ns = cli_ns(&c), .name = call->args[0], .told = { .max = TEXT_MAX } };
     loop_signals(c.loop, signals, LEN(signals), on_signal, &x);

@@ -6,7 +6,7 @@
 #include "crds/crds.h"
 #include <stdio.h>
 
-static const struct opt *const list_tables[] = { cli_list_opts, cli_opts, NULL };
+static const struct opt *const list_tables[] = { cli_list_opts, cli_label_opts, cli_opts, NULL };
 static const struct opt *const plain_tables[] = { cli_opts, NULL };
 
 static int get(struct applet_call *call, struct kr_err *e)

@@ -5,6 +5,7 @@
  * Tests: tests/local/output.py
  */
 #include "applets/cli/output.h"
+#include "applets/cli/which.h"
 #include "core/uri.h"
 #include "crds/crds.h"
 #include <stdio.h>
@@ -31,12 +32,16 @@ static const char *include(void)
     bool meta = str_starts(cli_list.sort_by, S(".metadata.")) || str_starts(cli_list.sort_by, S("{.metadata."));
     if (cli_list.sort_by.n && !meta)
         return "Object";
-    return cli_list.sort_by.n || cli_list.all || cli_list.since_us || cli_list.older_us ? "Metadata" : "None";
+    bool labels = cli_list.label_columns.n || cli_list.labels;
+    return cli_list.sort_by.n || cli_list.all || cli_list.since_us || cli_list.older_us || labels ? "Metadata" : "None";
 }
 
-static int fetch(struct showing *s, struct str name, struct kr_err *e)
+/* One object, or one page of a list. */
+static int fetch(struct showing *s, struct str name, int64_t most, struct str token, struct kr_err *e)
 {
     AUTO_BUF struct buf p = { .max = LIMIT_HTTP1_START_LINE };
+    AUTO_BUF struct buf limit = { .max = 32 };
+    s->bodies = xrealloc(s->bodies, (s->nbodies + 1) * sizeof *s->bodies);
     struct buf *body = &s->bodies[s->nbodies++];
     *body = (struct buf){ .max = LIMIT_KUBE_ANSWER };
     kube_path(&p, s->view->resource, name.n ? str_of(s->c->own_ns) : s->c->ns, name, NULL);
@@ -46,6 +51,11 @@ static int fetch(struct showing *s, struct str name, struct kr_err *e)
         uri_put_param(&p, "fieldSelector", cli_list.fields);
     if (wants_tables(s))
         uri_put_param(&p, "includeObject", str_of(include()));
+    buf_fmt(&limit, "%lld", (long long)most);
+    if (most)
+        uri_put_param(&p, "limit", buf_view(&limit));
+    if (token.n)
+        uri_put_param(&p, "continue", token);
     if (p.failed)
         return kr_fail(e, KR_TOO_LARGE, "--selector and --field-selector are longer than %d bytes", LIMIT_HTTP1_START_LINE);
     return cli_call(s->c, &(struct kube_request){ .method = "GET", .path = buf_view(&p), .accept = wants_tables(s) ? TABLE : NULL }, body, e);
@@ -83,14 +93,48 @@ static void take(struct showing *s, struct str body)
     }
 }
 
+static void forget(struct showing *s)
+{
+    for (size_t i = 0; i < s->nbodies; i++)
+        buf_free(&s->bodies[i]);
+    s->nbodies = 0;
+    s->table = (struct str){ 0 };
+    items_free(&s->items);
+}
+
+/* Page by page. Where the server has forgotten the version that the pages are of, all is asked for anew and at once. */
+static int gather_all(struct showing *s, struct kr_err *e)
+{
+    static const char *const path[] = { "metadata", "continue" };
+    AUTO_ARENA struct arena a = { .limit = 64 << 20 };
+    struct str token = S("");
+    int64_t most = cli_list.chunk;
+    do {
+        if (fetch(s, S(""), most, token, e) < 0) {
+            if (e->code != KR_EXPIRED || !token.n)
+                return -1;
+            *e = (struct kr_err){ 0 };
+            forget(s);
+            most = 0;
+            token = S("");
+            continue;
+        }
+        struct str body = buf_view(&s->bodies[s->nbodies - 1]);
+        take(s, body);
+        token = json_str_of(json_find_path(body, path, 2), &a);
+    } while (token.n || !s->nbodies);
+    return 0;
+}
+
 /* What isn't there doesn't keep the others from being shown; the first such error is the command's. */
 static int gather(struct showing *s, const struct str *names, size_t n, struct kr_err *e)
 {
     int rc = 0;
-    s->bodies = xcalloc(n ? n : 1, sizeof *s->bodies);
-    for (size_t i = 0; i < (n ? n : 1); i++) {
+    if (!n)
+        return gather_all(s, e);
+    for (size_t i = 0; i < n; i++) {
         struct kr_err one = { 0 };
-        if (fetch(s, n ? names[i] : S(""), &one) == 0) {
+        if (fetch(s, names[i], 0, S(""), &one) == 0) {
             take(s, buf_view(&s->bodies[s->nbodies - 1]));
         } else {
             if (rc < 0)
@@ -126,7 +170,7 @@ int output_columns(struct table *t, const struct view *view, enum cli_form form,
         return table_of_text(t, template, e);
     own_columns(view->resource, own);
     v.columns = view->columns ? view->columns : own;
-    return table_of_view(t, &v, form == FORM_WIDE, e);
+    return table_of_view(t, &v, form == FORM_WIDE, e) < 0 ? -1 : table_label_columns(t, e);
 }
 
 static int print(struct showing *s, bool single, struct kr_err *e)
@@ -138,6 +182,8 @@ static int print(struct showing *s, bool single, struct kr_err *e)
         rc = output_print(s->view, s->form, s->template, &s->items, single, &out, e);
     } else {
         rc = s->table.p ? table_of_server(&t, s->table, s->form == FORM_WIDE, e) : output_columns(&t, s->view, s->form, s->template, e);
+        if (rc == 0 && s->table.p)
+            rc = table_label_columns(&t, e);
         if (rc == 0)
             rc = table_print(&t, &s->items, cli_list.headers, NULL, loop_wall_us(s->c->loop), &out, e);
         table_done(&t);
@@ -164,12 +210,16 @@ static int show(struct showing *s, const struct str *names, size_t n, struct kr_
 static int check(size_t n, enum cli_form form, struct kr_err *e)
 {
     bool table = form == FORM_TABLE || form == FORM_WIDE || form == FORM_COLUMNS;
-    if (n && (cli_list.all || cli_list.selector.n || cli_list.fields.n))
-        return kr_fail(e, KR_USAGE, "names don't go together with --all-namespaces, --selector or --field-selector");
+    if (n && (cli_list.all || cli_list.selector.n || cli_list.fields.n || cli_list.phases.n || cli_list.has_chunk))
+        return kr_fail(e, KR_USAGE, "names don't go together with --all-namespaces, --selector, --field-selector, --phase or --chunk-size");
+    if ((cli_list.label_columns.n || cli_list.labels) && (!table || form == FORM_COLUMNS))
+        return kr_fail(e, KR_USAGE, "--label-columns and --show-labels are for tables: they don't go together with this --output");
     if (!cli_list.headers && !table)
         return kr_fail(e, KR_USAGE, "--no-headers is for tables: it doesn't go together with this --output");
     if (cli_list.watch && cli_list.sort_by.n)
         return kr_fail(e, KR_USAGE, "--watch shows things as they come: it doesn't go together with --sort-by");
+    if (cli_list.watch && cli_list.has_chunk)
+        return kr_fail(e, KR_USAGE, "--chunk-size is for lists: it doesn't go together with --watch");
     if (cli_list.events && !cli_list.watch)
         return kr_fail(e, KR_USAGE, "--output-watch-events goes together with --watch");
     if (cli_list.events && (form == FORM_NAME || form == FORM_JSONPATH))
@@ -180,14 +230,12 @@ static int check(size_t n, enum cli_form form, struct kr_err *e)
 int cli_show_view(struct cli *c, const struct view *v, const struct str *names, size_t n, struct kr_err *e)
 {
     struct showing s = { .c = c, .view = v, .items = { .arena = { .limit = 4 * (size_t)LIMIT_KUBE_ANSWER } } };
-    if (cli_form(cli_list.output, &s.form, &s.template, e) < 0 || check(n, s.form, e) < 0)
+    if (cli_form(cli_list.output, &s.form, &s.template, e) < 0 || check(n, s.form, e) < 0 || cli_phases(v->resource, e) < 0)
         return -1;
     if (cli_list.watch)
         return cli_watch(c, v, s.form, s.template, names, n, e);
     int rc = show(&s, names, n, e);
-    items_free(&s.items);
-    for (size_t i = 0; i < s.nbodies; i++)
-        buf_free(&s.bodies[i]);
+    forget(&s);
     free(s.bodies);
     return rc;
 }

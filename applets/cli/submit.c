@@ -11,22 +11,29 @@
 static struct { struct opt_list files; bool wait, follow; } o;
 static const struct opt opts[] = {
     { "file", 'f', OPT_LIST, &o.files, "FILE", "file with Runs (repeatable; - is stdin); instead of options that say what a Run is" },
-    { "wait", 0, OPT_FLAG, &o.wait, NULL, "wait for its end, and exit with its exit code" },
-    { "follow", 0, OPT_FLAG, &o.follow, NULL, "print its output as it comes, and wait" },
+    { "wait", 0, OPT_FLAG, &o.wait, NULL, "wait for its end, and exit with its exit code", .also = "watch" },
+    { "follow", 0, OPT_FLAG, &o.follow, NULL, "print its output as it comes, and wait", .also = "log logs showlog" },
     { 0 } };
 
-static int gather(struct submissions *list, const struct applet_call *c, struct str ns, struct arena *a, struct kr_err *e)
+static int from_options(struct submissions *list, struct cli *c, const struct applet_call *call, struct arena *a, struct kr_err *e)
 {
     AUTO_BUF struct buf b = { .max = LIMIT_API_BODY };
+    if (submit_from_options(call, &b, e) < 0 || (submit_spec_from().n && submit_from(c, submit_spec_from(), &b, a, e) < 0))
+        return -1;
+    return submit_check(list, arena_str(a, buf_view(&b)), S("the command line"), cli_ns(c), a, e);
+}
+
+static int gather(struct submissions *list, struct cli *c, const struct applet_call *call, struct arena *a, struct kr_err *e)
+{
     const char *given = submit_spec_given();
     if (!o.files.n)
-        return submit_from_options(c, &b, e) < 0 || submit_check(list, arena_str(a, buf_view(&b)), S("the command line"), ns, a, e) < 0 ? -1 : 0;
+        return from_options(list, c, call, a, e);
     if (given)
         return kr_fail(e, KR_USAGE, "--file says what is executed: --%s doesn't go with it", given);
-    if (c->nargs)
+    if (call->nargs)
         return kr_fail(e, KR_USAGE, "--file says what is executed: a command doesn't go with it");
     for (size_t i = 0; i < o.files.n; i++)
-        if (submit_read(list, o.files.v[i].p, ns, a, e) < 0)
+        if (submit_read(list, o.files.v[i].p, cli_ns(c), a, e) < 0)
             return -1;
     return 0;
 }
@@ -77,7 +84,7 @@ static int run(struct applet_call *call, struct kr_err *e)
     }
     int rc = cli_open_maybe(&c, cli_is_offline(), e);
     if (rc == 0) {
-        rc = gather(&list, call, cli_ns(&c), &a, e);
+        rc = gather(&list, &c, call, &a, e);
         if (rc == 0)
             rc = submit_all(&c, &list, call->prog, &a, e);
         cli_close(&c);
@@ -91,11 +98,11 @@ static int run(struct applet_call *call, struct kr_err *e)
 
 const struct applet run_submit = {
     .name = "submit", .brief = "create Runs", .args = "[-- COMMAND [ARG…]]",
-    .help = "From files, or one from options. After --, one argument is a script for the Runtime's interpreter, several are a command executed as "
+    .help = "From files, or one from options, which with --from take the place of what another Run has. After --, one argument is a script for the Runtime's interpreter, several are a command executed as "
             "it is. With --wait or --follow the exit status is the Run's own; failures of ours are 120 to 125.",
     .examples = "run submit --runtime bash -- echo hello\nrun submit --runtime bash --follow -- 'for i in 1 2 3; do echo $i; done'\nrun submit -f job.yaml --wait\n"
                 "run submit --runtime python --upload . --entrypoint main.py --follow\nrun submit --runtime bash --git https://example.com/x.git@v1 -- make test\n"
-                "run submit --runtime bash --dry-run=client -o yaml -- echo hello >run.yaml",
+                "run submit --runtime bash --dry-run=client -o yaml -- echo hello >run.yaml\nrun submit --from @latest -e DEBUG=1 --follow",
     .opts = opts, .shared = (const struct opt *const[]){ submit_spec_opts, cli_create_opts, cli_opts, NULL }, .main = run,
     .usage_exit = EXIT_USAGE, .usage_exit_with = (const char *const[]){ "--wait", "--follow", NULL },
 };

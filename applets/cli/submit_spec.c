@@ -6,19 +6,22 @@
 #include "applets/cli/run.h"
 #include "applets/cli/upload.h"
 #include "core/fs.h"
+#include "core/map.h"
 #include <stdio.h>
 
 static struct {
-    struct opt_list env, labels, requests, sources;
-    struct str name, prefix, runtime, entrypoint, inline_file, git, folder;
+    struct opt_list env, env_files, labels, requests, sources;
+    struct str from, name, prefix, runtime, entrypoint, inline_file, git, folder;
     int64_t timeout_us, attempts, retries, priority, ttl;
     bool has_retries, has_priority, has_ttl;
 } o;
 const struct opt submit_spec_opts[] = {
+    { "from", 0, OPT_STR, &o.from, "NAME", "like this Run (@latest: the newest), but for what other options say", .also = "last like" },
     { "runtime", 0, OPT_STR, &o.runtime, "NAME", "Runtime that executes it" },
     { "name", 0, OPT_STR, &o.name, "NAME", "name of the Run (default: the Runtime's and a tail)" },
     { "generate-name", 0, OPT_STR, &o.prefix, "PREFIX", "begin of a name that the server completes" },
-    { "env", 'e', OPT_LIST, &o.env, "NAME=VALUE", "variable (repeatable)" },
+    { "env", 'e', OPT_LIST, &o.env, "NAME=VALUE", "variable (repeatable)", .also = "param parameter" },
+    { "env-file", 0, OPT_LIST, &o.env_files, "FILE", "variables, one NAME=VALUE a line; --env goes before it (repeatable)", .also = "param-file parameter-file" },
     { "label", 0, OPT_LIST, &o.labels, "NAME=VALUE", "label (repeatable)" },
     { "request", 0, OPT_LIST, &o.requests, "NAME=N", "what it takes of a pod's capacity (repeatable)" },
     { "script", 0, OPT_STR, &o.inline_file, "FILE", "source.inline from this file (- is stdin); arguments follow --" },
@@ -30,7 +33,7 @@ const struct opt submit_spec_opts[] = {
     { "max-attempts", 0, OPT_INT, &o.attempts, "N", "attempts in all", .lo = 1, .hi = 100 },
     { "retries", 0, OPT_INT, &o.retries, "N", "attempts after the first that failed", .lo = 0, .hi = 99, .given = &o.has_retries },
     { "priority", 0, OPT_INT, &o.priority, "N", "higher goes first", .lo = -1000, .hi = 1000, .given = &o.has_priority },
-    { "ttl", 0, OPT_INT, &o.ttl, "SECONDS", "deleted that long after its end", .lo = 0, .hi = INT32_MAX, .given = &o.has_ttl },
+    { "ttl", 0, OPT_INT, &o.ttl, "SECONDS", "deleted that long after its end", .lo = 0, .hi = INT32_MAX, .given = &o.has_ttl, .also = "ttl-seconds-after-finished" },
     { 0 } };
 
 /* ---- a Run from options ------------------------------------------------------------------------------------------ */
@@ -51,18 +54,78 @@ static int pairs(struct buf *b, const struct opt_list *l, const char *option, bo
     return 0;
 }
 
-static int put_env(struct buf *b, struct kr_err *e)
+/* Variables in the order of their first mention; of several with one name the last one's value. */
+struct variables { struct variable { struct str name, value; } *v; size_t n, cap; struct map places; };      /* name → its place + 1 */
+
+static void set_variable(struct variables *l, struct str name, struct str value)
 {
+    size_t at = (size_t)(uintptr_t)map_get(&l->places, name);
+    if (!at) {
+        if (l->n == l->cap)
+            l->v = xrealloc(l->v, (l->cap = l->cap ? 2 * l->cap : 16) * sizeof *l->v);
+        at = ++l->n;
+        map_put(&l->places, name, (void *)(uintptr_t)at);
+    }
+    l->v[at - 1] = (struct variable){ name, value };
+}
+
+/* Empty lines and those that begin with # are none; quotes are part of a value. */
+static int read_variables(struct variables *l, struct str path, struct arena *a, struct kr_err *e)
+{
+    AUTO_BUF struct buf text = { .max = LIMIT_FILE_INPUT };
+    if (fs_read(path.p, &text, e) < 0)
+        return -1;
+    struct str rest = arena_str(a, buf_view(&text));
+    if (!str_utf8(rest))
+        return kr_fail(e, KR_INVALID, "\"%.*s\" is no UTF-8 text", SFMT(path));
+    for (size_t number = 1; rest.n; number++) {
+        struct str line = str_cut(&rest, '\n'), value;
+        while (line.n && (line.p[line.n - 1] == '\r'))
+            line.n--;
+        struct str shown = str_trim(line);
+        if (!shown.n || *shown.p == '#')
+            continue;
+        value = str_from(line, (size_t)(shown.p - line.p));
+        struct str name = str_cut(&value, '=');
+        if (!name.n || !value.p)
+            return kr_fail(e, KR_INVALID, "%.*s:%zu: \"%.*s\" is not NAME=VALUE", SFMT(path), number, SFMT(shown));
+        set_variable(l, name, value);
+    }
+    return 0;
+}
+
+static int put_variables(struct buf *b, struct variables *l, struct arena *a, struct kr_err *e)
+{
+    for (size_t i = 0; i < o.env_files.n; i++)
+        if (read_variables(l, o.env_files.v[i], a, e) < 0)
+            return kr_wrap(e, "--env-file");
     for (size_t i = 0; i < o.env.n; i++) {
         struct str value = o.env.v[i], name = str_cut(&value, '=');
         if (!name.n || name.n == o.env.v[i].n)
             return kr_fail(e, KR_USAGE, "--env: \"%.*s\" is not NAME=VALUE", SFMT(o.env.v[i]));
+        set_variable(l, name, value);
+    }
+    if (l->n)
+        jw_kbegin(b, "env", '[');
+    for (size_t i = 0; i < l->n; i++) {
         jw_begin(b, '{');
-        jw_kstr(b, "name", name);
-        jw_kstr(b, "value", value);
+        jw_kstr(b, "name", l->v[i].name);
+        jw_kstr(b, "value", l->v[i].value);
         jw_end(b, '}');
     }
+    if (l->n)
+        jw_end(b, ']');
     return 0;
+}
+
+static int put_env(struct buf *b, struct kr_err *e)
+{
+    AUTO_ARENA struct arena a = { .limit = 64 << 20 };
+    struct variables l = { 0 };
+    int rc = put_variables(b, &l, &a, e);
+    map_free(&l.places);
+    free(l.v);
+    return rc;
 }
 
 static int put_text_file(struct buf *b, const char *key, struct str path, struct kr_err *e)
@@ -147,19 +210,16 @@ static int put_source(struct buf *b, struct kr_err *e)
 static int put_spec(struct buf *b, const struct applet_call *c, struct kr_err *e)
 {
     jw_kbegin(b, "spec", '{');
-    jw_kstr(b, "runtime", o.runtime);
+    if (o.runtime.n)
+        jw_kstr(b, "runtime", o.runtime);
     if (c->nargs) {
         jw_kbegin(b, "args", '[');
         for (size_t i = 0; i < c->nargs; i++)
             jw_str(b, c->args[i]);
         jw_end(b, ']');
     }
-    if (o.env.n) {
-        jw_kbegin(b, "env", '[');
-        if (put_env(b, e) < 0)
-            return -1;
-        jw_end(b, ']');
-    }
+    if (put_env(b, e) < 0)
+        return -1;
     if (put_source(b, e) < 0)
         return -1;
     if (o.entrypoint.n)
@@ -190,7 +250,7 @@ static int put_spec(struct buf *b, const struct applet_call *c, struct kr_err *e
 int submit_from_options(const struct applet_call *c, struct buf *b, struct kr_err *e)
 {
     AUTO_BUF struct buf prefix = { .max = 256 };
-    if (!o.runtime.n)
+    if (!o.runtime.n && !o.from.n)
         return kr_fail(e, KR_USAGE, "what is to be executed, and where? Give -f FILE, or --runtime NAME -- COMMAND");
     if (o.name.n && o.prefix.n)
         return kr_fail(e, KR_USAGE, "--name and --generate-name don't go together");
@@ -203,7 +263,7 @@ int submit_from_options(const struct applet_call *c, struct buf *b, struct kr_er
     buf_fmt(&prefix, o.prefix.n ? "%.*s" : "%.*s-", SFMT(o.prefix.n ? o.prefix : o.runtime));
     if (o.name.n)
         jw_kstr(b, "name", o.name);
-    else
+    else if (o.prefix.n || !o.from.n)
         jw_kstr(b, "generateName", buf_view(&prefix));
     if (o.labels.n) {
         jw_kbegin(b, "labels", '{');
@@ -222,7 +282,7 @@ int submit_from_options(const struct applet_call *c, struct buf *b, struct kr_er
 const char *submit_spec_given(void)
 {
     static const struct { const struct str *s; const struct opt_list *l; const char *name; } words[] = {
-        { &o.runtime, NULL, "runtime" }, { &o.name, NULL, "name" }, { &o.prefix, NULL, "generate-name" }, { NULL, &o.env, "env" }, { NULL, &o.labels, "label" },
+        { &o.from, NULL, "from" }, { NULL, &o.env_files, "env-file" }, { &o.runtime, NULL, "runtime" }, { &o.name, NULL, "name" }, { &o.prefix, NULL, "generate-name" }, { NULL, &o.env, "env" }, { NULL, &o.labels, "label" },
         { NULL, &o.requests, "request" }, { &o.inline_file, NULL, "script" }, { NULL, &o.sources, "source" }, { &o.folder, NULL, "upload" }, { &o.git, NULL, "git" },
         { &o.entrypoint, NULL, "entrypoint" } };
     for (size_t i = 0; i < LEN(words); i++)
@@ -231,8 +291,11 @@ const char *submit_spec_given(void)
     return o.timeout_us ? "timeout" : o.attempts ? "max-attempts" : o.has_retries ? "retries" : o.has_priority ? "priority" : o.has_ttl ? "ttl" : NULL;
 }
 
+struct str submit_spec_from(void) { return o.from; }
+
 void submit_spec_done(void)
 {
+    opt_list_free(&o.env_files);
     opt_list_free(&o.env);
     opt_list_free(&o.labels);
     opt_list_free(&o.requests);

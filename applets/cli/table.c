@@ -6,6 +6,7 @@
  */
 #include "applets/cli/output.h"
 #include "core/terminal.h"
+#include "k8s/selector.h"
 #include <stdio.h>
 #include <unistd.h>
 
@@ -47,6 +48,35 @@ int table_of_server(struct table *t, struct str table, bool wide, struct kr_err 
             add_column(t, json_string(json_get(c, "name")))->cell = i;
     }
     return list ? 0 : -1;
+}
+
+static int add_label(struct table *t, struct str key, struct kr_err *e)
+{
+    struct str name = key;
+    for (ptrdiff_t slash; (slash = str_chr(name, '/')) >= 0;)
+        name = str_from(name, (size_t)slash + 1);
+    if (!label_key_ok(key))
+        return kr_fail(e, KR_USAGE, "--label-columns: \"%.*s\" is no label", SFMT(key));
+    if (t->n == TABLE_COLUMNS)
+        return kr_fail(e, KR_USAGE, "--label-columns: a table has at most %d columns", TABLE_COLUMNS);
+    struct table_column *c = add_column(t, name);
+    c->from = FROM_LABEL;
+    c->label = key;
+    return 0;
+}
+
+int table_label_columns(struct table *t, struct kr_err *e)
+{
+    for (size_t i = 0; i < cli_list.label_columns.n; i++) {
+        struct str rest = cli_list.label_columns.v[i];
+        do {
+            if (add_label(t, str_cut(&rest, ','), e) < 0)
+                return -1;
+        } while (rest.n);
+    }
+    if (cli_list.labels)
+        add_column(t, S("labels"))->from = FROM_LABELS;
+    return 0;
 }
 
 static int add_path(struct table *t, struct str name, struct str path, enum cell_how how, struct kr_err *e)
@@ -159,6 +189,26 @@ static struct str namespace_of(const struct item *i)
     return ns.p ? ns : json_find(i->object, "namespace");
 }
 
+/* "a=b,c=d". A label's key and value have no character that would have to be escaped. */
+static void put_labels(struct buf *b, struct str object, struct str key)
+{
+    static const char *const path[] = { "metadata", "labels" };
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    struct str labels = json_find_path(object, path, 2), name;
+    struct json_cur cur = json_begin(labels);
+    size_t before = b->n;
+    if (labels.p && json_kind(&cur) == JSON_OBJECT)
+        for (json_enter(&cur); json_member(&cur, &a, &name);) {
+            struct str value = json_str_of(json_raw(&cur), &a);
+            if (!key.n)
+                buf_fmt(b, "%s%.*s=", b->n > before ? "," : "", SFMT(name));
+            if (!key.n || str_eq(name, key))
+                put_text(b, value);
+        }
+    if (b->n == before)
+        buf_lit(b, "<none>");
+}
+
 static void put_cell(struct buf *b, const struct table *t, const struct table_column *c, const struct row *r, struct arena *a, int64_t wall_us)
 {
     size_t before = b->n;
@@ -166,6 +216,8 @@ static void put_cell(struct buf *b, const struct table *t, const struct table_co
         buf_lit(b, r->event ? r->event : "");
     else if (c->from == FROM_PATH)
         put_path(b, c, r->root, wall_us);
+    else if (c->from == FROM_LABEL || c->from == FROM_LABELS)
+        put_labels(b, r->item->object, c->label);
     else
         put_raw(b, c->from == FROM_NAMESPACE ? namespace_of(r->item) : c->cell < r->ncells ? r->cells[c->cell] : S(""), a);
     if (b->n == before)

@@ -3,13 +3,14 @@
  * workflow: the short verbs, and the list of all. Tests: tests/local/workflow_cli.py
  */
 #include "applets/cli/change.h"
+#include "applets/cli/which.h"
 #include "applets/cli/workflow.h"
 #include "crds/submit.h"
 #include <stdio.h>
 
-static const struct opt *const list_tables[] = { cli_list_opts, cli_opts, NULL };
+static const struct opt *const list_tables[] = { cli_phase_opts, cli_list_opts, cli_label_opts, cli_opts, NULL };
 static const struct opt *const create_tables[] = { cli_create_opts, cli_opts, NULL };
-static const struct opt *const target_tables[] = { cli_target_opts, cli_opts, NULL };
+static const struct opt *const target_tables[] = { cli_phase_opts, cli_target_opts, cli_opts, NULL };
 
 struct workflow *cli_workflow(struct cli *c, struct str name, struct arena *a, struct str *text, struct kr_err *e)
 {
@@ -25,7 +26,7 @@ struct workflow *cli_workflow(struct cli *c, struct str name, struct arena *a, s
 static int get(struct applet_call *call, struct kr_err *e)
 {
     struct cli c;
-    if (cli_open(&c, e) < 0)
+    if (cli_open_latest(&c, &kube_workflows, call, call->nargs, e) < 0)
         return -1;
     int rc = cli_show(&c, &kube_workflows, call->args, call->nargs, e);
     cli_close(&c);

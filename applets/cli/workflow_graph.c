@@ -3,6 +3,7 @@
  * workflow_graph: what can be said of a Workflow without running it: lint, graph; and describe. lint and graph read
  * files, or stdin, and need no server. Tests: tests/local/workflow_cli.py
  */
+#include "applets/cli/which.h"
 #include "applets/cli/workflow.h"
 #include "core/log.h"
 #include "crds/submit.h"
@@ -160,7 +161,7 @@ static int describe_one(struct cli *c, struct str name, struct kr_err *e)
 static int describe(struct applet_call *call, struct kr_err *e)
 {
     struct cli c;
-    int rc = cli_open(&c, e);
+    int rc = cli_open_latest(&c, &kube_workflows, call, call->nargs, e);
     for (size_t i = 0; rc == 0 && i < call->nargs; i++)
         rc = describe_one(&c, call->args[i], e);
     cli_close(&c);

@@ -5,6 +5,7 @@
  * Tests: tests/local/workflow_cli.py, tests/local/inputs.py
  */
 #include "applets/cli/change.h"
+#include "applets/cli/which.h"
 #include "applets/cli/workflow.h"
 #include "core/uri.h"
 #include <stdio.h>
@@ -181,7 +182,7 @@ static int rerun(struct applet_call *call, struct kr_err *e)
     struct made made;
     struct kr_err late = { 0 };
     int rc = made_begin(&made, e);
-    if (rc < 0 || cli_open(&c, e) < 0)
+    if (rc < 0 || cli_open_latest(&c, &kube_workflows, call, call->nargs, e) < 0)
         return -1;
     for (size_t i = 0; rc == 0 && i < call->nargs; i++)
         rc = rerun_one(&c, &made, call->args[i], e);

@@ -4,6 +4,7 @@
  * each change, in place; elsewhere each change of a step or job is a line. Steps are known from their Runs, which tell more
  * than the status that is written now and then. Tests: tests/local/workflow_cli.py
  */
+#include "applets/cli/which.h"
 #include "applets/cli/workflow.h"
 #include "core/fs.h"
 #include <signal.h>
@@ -247,7 +248,7 @@ static int follow(struct applet_call *call, bool logs, bool until_end, struct kr
 {
     struct cli c;
     call->fail_exit = EXIT_UNREACHABLE;
-    if (cli_open(&c, e) < 0)
+    if (cli_open_latest(&c, &kube_workflows, call, 1, e) < 0)
         return -1;
     int rc = cli_follow_flow(&c, cli_ns(&c), call->args[0], logs, until_end, o.only, call->prog);
     cli_close(&c);

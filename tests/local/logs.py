@@ -62,6 +62,39 @@ with instance() as i:
     s.equal('since what is no moment', (r.returncode, 'is no moment like 2026-01-31T12:00:00Z' in r.stderr), (1, True))
     s.equal('since twice', logs('lines', '--since', '1h', '--since-time', '2026-01-01T00:00:00Z').returncode, 1)
 
+    s.equal('the attempt before', (logs('twice', '--previous').stdout, logs('twice', '-p', '--timestamps').stdout.split(' ', 1)[1]), ('attempt 1\n', 'attempt 1\n'))
+    r = logs('lines', '-p')
+    s.equal('there was none', (r.returncode, 'run/lines has had no attempt before its last one' in r.stderr), (3, True))
+    s.equal('the newest', logs('@latest', '--tail', '1').stdout.splitlines()[-1:], ['1000'])
+
+    # several: whole lines, each with its Run in front
+    for name in ('one', 'two'):
+        execute(name, 'printf "a\\nb of %s"; echo err >&2' % name)
+        i.api.call('PATCH', RUNS + '/' + name, {'metadata': {'labels': {'several': 'yes'}}}, 'application/merge-patch+json')
+    r = logs('-l', 'several=yes')
+    s.equal('several: in order', (r.returncode, r.stdout, r.stderr.replace(ns, '')), (0, 'one | a\none | b of one\ntwo | a\ntwo | b of two\n', 'one | err\ntwo | err\n'))
+    s.equal('several: followed', sorted(logs('-l', 'several=yes', '--follow').stdout.splitlines()), ['one | a', 'one | b of one', 'two | a', 'two | b of two'])
+    s.equal('several: by name, with times', [l.split(' ')[0::3] for l in logs('two', 'one', '--timestamps').stdout.splitlines()], [['two', 'a'], ['two', 'b'], ['one', 'a'], ['one', 'b']])
+    s.equal('several: as they are', logs('one', 'two', '--no-prefix').stdout, 'a\nb of onea\nb of two')
+    s.equal('one, with its name', logs('one', '--prefix').stdout, 'one | a\none | b of one\n')
+    r = logs('one', 'nobody', 'two')
+    s.equal('several: one is not there', (r.returncode, len(r.stdout.splitlines()), 'run/nobody: ' in r.stderr), (3, 4, True))
+    execute('wide', 'head -c 200000 /dev/zero | tr "\\0" x; echo')
+    s.equal('several: a very long line is several', max(map(len, logs('wide', '--prefix').stdout.splitlines())) <= 65600, True)
+    s.equal('several: nothing of it is lost', logs('wide', '--prefix').stdout.replace('wide | ', '').replace('\n', ''), 'x' * 200000)
+    for name in ('on', 'two-on'):
+        i.api.call('POST', RUNS, dict(run_object(name, ['echo begun; sleep 1000']), metadata={'name': name, 'labels': {'on': 'y'}}))
+    p = subprocess.Popen([BINARY, 'run', 'logs', '-l', 'on=y', '-f'], stdout=subprocess.PIPE, text=True, env=i.env)
+    s.equal('several: at once', {p.stdout.readline() for _ in range(2)}, {'on | begun\n', 'two-on | begun\n'})
+    i.cli('run', 'cancel', '-l', 'on=y')
+    s.equal('several: to their ends', (p.communicate(timeout=DEADLINE)[0], p.returncode), ('', 0))
+    for words, why in ((('one', '-p', '-f'), "doesn't go together with --attempt or --follow"), (('one', '-l', 'a'), "names don't go together with --selector"), ((), 'say which'),
+                       (('-f', *['x%d' % n for n in range(65)]), 'at most 64 Runs')):
+        r = logs(*words)
+        s.check('refused: ' + ' '.join(words), r.returncode == 1 and why in r.stderr, r.stderr)
+    r = logs('-l', 'several=no')
+    s.equal('several: none', (r.returncode, 'no runs found in namespace default with the labels several=no' in r.stderr), (3, True))
+
     # row 51: on a terminal nothing is obeyed, in a pipe bytes are as they were
     evil = '\033]0;owned\007\033[2J\033[1mbold\033[0m\033]52;c;YQ==\007'
     execute('evil', "printf '%%b' '%s'; printf '\\033['; printf '5n no newline'" % evil.replace('\033', '\\033').replace('\007', '\\007'))

@@ -4,6 +4,7 @@
 import hashlib, os, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
+from fakeapi import *
 
 s = Suite()
 FLOW = 'apiVersion: kruntimes.io/v1alpha1\nkind: Workflow\nmetadata: {name: flow}\nspec: {jobs: {a: {runs-on: bash, steps: [{name: s, run: "true"}]}}}\n'
@@ -57,6 +58,25 @@ with instance() as i:
     s.equal('sorted items', [o['metadata']['name'] for o in json.loads(says('run', 'list', '-l', 'n', '-o', 'json', '--sort-by', '.metadata.name'))['items']], four[1:])
     s.equal('since', (mine('--since', '1h'), mine('--older', '1h'), i.cli('run', 'list', '--older', '1h').stderr), (['left', 'run-1', 'run-10', 'run-9'], [], 'no runs found in namespace default\n'))
     s.equal('since, of Runtimes and Workflows', (names('runtime', 'list', '--since', '1h'), names('workflow', 'list', '--since', '1h'), names('workflow', 'list', '--older', '1h')), (['bash'], ['flow'], []))
+
+    s.equal('phases', (mine('--phase', 'Failed'), mine('--phase', 'Failed,Succeeded', '-l', 'n'), mine('--phase', 'Failed', '--phase', 'Timeout'), mine('--phase', 'Pending,Running')),
+            (['run-9'], ['run-1', 'run-10', 'run-9'], ['run-9'], []))
+    s.equal('phases beside a field', mine('--phase', 'Succeeded', '--field-selector', 'metadata.name=run-1'), ['run-1'])
+    s.equal('phases of Workflows', (names('workflow', 'list', '--phase', 'Succeeded'), names('workflow', 'list', '--phase', 'Failed,Cancelled,Running')), (['flow'], []))
+    s.equal('of what a phase left something', names('artifact', 'list', '--phase', 'Succeeded', '--field-selector', 'metadata.name=left'), ['a', 'b.txt'])
+    i.api.call('POST', RUNS, run_object('none', ['true'], runtime='nowhere'))
+    s.equal('what has no status is Pending', mine('--phase', 'Pending') or names('run', 'list', '--phase', 'Pending'), ['none'])
+    i.api.call('DELETE', RUNS + '/none')
+    s.equal('columns of labels', (rows('run', 'list', '-L', 'n,x', '-l', 'n=run-9')[0][-3:], rows('run', 'list', '-L', 'n', '-L', 'x', '-l', 'n=run-9')[1][-2:]), (['AGE', 'N', 'X'], ['run-9', '<none>']))
+    s.equal('a label with a domain', rows('run', 'list', '-L', 'kruntimes.io/step', '-l', 'kruntimes.io/step=s')[0][-1], 'STEP')
+    s.equal('all labels', ([r[-1] for r in rows('run', 'get', 'run-1', 'left', '--show-labels')], rows('runtime', 'list', '-o', 'wide', '--show-labels')[0][-1]), (['LABELS', 'n=run-1', '<none>'], 'LABELS'))
+    for words in (('-l', 'n'), ('-l', 'n', '--sort-by', '.metadata.name'), ('-l', 'n', '-o', 'json'), ('-A', '-l', 'n')):
+        s.equal('in pages: ' + ' '.join(words), says('run', 'list', *words, '--chunk-size', '1', '--no-headers' if 'json' not in words else '--headers').replace('\n', ''),
+                says('run', 'list', *words, '--chunk-size', '0', '--no-headers' if 'json' not in words else '--headers').replace('\n', ''))
+    latest = max((o['metadata'] for o in json.loads(says('run', 'list', '-o', 'json'))['items']), key=lambda m: (m['creationTimestamp'], int(m['resourceVersion'])))['name']
+    s.equal('the newest', (names('run', 'get', '@latest'), names('workflow', 'get', '@latest')), ([latest], ['flow']))
+    r = i.cli('run', 'get', '@latest', '-n', 'kube-system')
+    s.equal('the newest of none', (r.returncode, '@latest: no runs found in namespace kube-system' in r.stderr), (3, True))
 
     # forms
     s.equal('custom columns', rows('run', 'list', '-l', 'n=run-9', '-o', 'custom-columns=N:.metadata.name,CODE:.status.exitCode,C:.status.conditions[*].status,X:.x'),
@@ -123,11 +143,26 @@ with instance() as i:
                        (('run', 'list', '--sort-by', '{.a'), '--sort-by: jsonpath: offset'), (('run', 'list', '--sort-by', '.metadata'), 'no number, text or time'),
                        (('run', 'list', '-o', 'custom-columns=A'), 'is not HEADING:PATH'), (('run', 'list', '-o', 'custom-columns=A:{'), '--output: A: jsonpath'),
                        (('run', 'list', '-o', 'custom-columns='), 'needs HEADING:PATH'), (('run', 'list', '-o', 'jsonpath={'), '--output: jsonpath'), (('run', 'list', '-o', 'table'), 'is none of wide'),
-                       (('run', 'list', '--since', 'soon'), 'is no duration')):
+                       (('run', 'list', '--since', 'soon'), 'is no duration'), (('run', 'list', '--phase', 'failed'), 'did you mean Failed?'), (('run', 'list', '--phase', 'Failed,'), None),
+                       (('workflow', 'list', '--phase', 'Timeout'), 'is none of Pending, Running, Succeeded, Failed, Cancelled'), (('run', 'get', 'x', '--phase', 'Failed'), 'names don\'t go together'),
+                       (('run', 'list', '-L', 'a', '-o', 'json'), 'are for tables'), (('run', 'list', '-L', 'a b'), '"a b" is no label'), (('run', 'list', '-L', ','.join('abcdefghijklmnopqrstuvwxyz1234567890')), 'at most 32 columns'),
+                       (('run', 'list', '-w', '--chunk-size', '3'), 'is for lists'), (('run', 'list', '-o', 'go-template={{.}}'), 'Go templates are not read here'),
+                       (('run', 'list', '--status', 'Failed'), 'did you mean --phase?'), (('run', 'list', '--older-than', '1h'), 'did you mean --older?')):
+        if why is None:
+            s.equal('taken: ' + ' '.join(words), i.cli(*words).returncode, 0)
+            continue
         r = i.cli(*words)
         s.check('refused: ' + ' '.join(words), r.returncode == 1 and why in r.stderr and not r.stdout, '%d %s%s' % (r.returncode, r.stdout, r.stderr))
     r = i.cli('run', 'list', '--field-selector', 'spec.colour=red')
     s.check('refused by the server: an unknown field', r.returncode == 2 and 'spec.colour' in r.stderr, r.stderr)
+
+    # pages of a version that the server has forgotten meanwhile: all is asked for anew
+    one = lambda n: {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Run', 'metadata': {'name': n, 'namespace': 'default'}, 'spec': {'runtime': 'bash'}}
+    page = lambda names, more='': (200, {'kind': 'RunList', 'apiVersion': 'kruntimes.io/v1alpha1', 'metadata': {'continue': more}, 'items': [one(n) for n in names]})
+    path = 'GET /apis/kruntimes.io/v1alpha1/namespaces/default/runs?includeObject=None'
+    with Fake(i.dir, {path: page(['a', 'b', 'c']), path + '&limit=2': page(['a', 'b'], 'first'), path + '&limit=2&continue=first': status(410, 'Expired', 'too old')}) as fake:
+        s.equal('pages that expire', [r[0] for r in rows('run', 'list', '--chunk-size', '2', '--no-headers', '--kubeconfig', fake.kubeconfig)], ['a', 'b', 'c'])
+        s.equal('asked for', fake.asked, [path + '&limit=2', path + '&limit=2&continue=first', path])
 
     # a stranger's escape sequences don't reach the terminal
     if shutil.which('script'):

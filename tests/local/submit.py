@@ -35,6 +35,13 @@ with instance() as i:
         s.equal('git: ' + given, (got['repoURL'], got.get('commitSHA')), (url, ref))
     s.equal('script on stdin', json.loads(i.cli(*BASH, '--script', '-', '--dry-run=client', '-o', 'json', stdin='echo $1\n').stdout)['spec']['source'], {'inline': 'echo $1\n'})
 
+    env = os.path.join(folder(i, 'env', {'c': '# c\n\nA=1\r\n B=x=y \nC=\n', 'b': 'A=2\nD=4\n', 'bad': 'A=1\nB\n', 'binary': b'A=\xff\n'}), '')
+    s.equal('variables of files', [(v['name'], v['value']) for v in spec('--env-file', env + 'b', '-e', 'D=5', '-e', 'E=6', '--', 'x')['env']], [('A', '2'), ('D', '5'), ('E', '6')])
+    s.equal('of several the last', [(v['name'], v['value']) for v in spec('--env-file', env + 'b', '--env-file', env + 'c', '--', 'x')['env']], [('A', '1'), ('D', '4'), ('B', 'x=y '), ('C', '')])
+    for name, why in (('bad', env + 'bad:2: "B" is not NAME=VALUE'), ('binary', 'is no UTF-8 text'), ('nothing', 'No such file')):
+        r = i.cli(*BASH, '--dry-run=client', '--env-file', env + name, '--', 'x')
+        s.check('variables of a file: ' + name, r.returncode and why in r.stderr, r.stderr)
+
     # a folder
     top = folder(i, 'up', {'main.sh': 'cat data/a.txt; ls -A; ls sub', 'data/a.txt': 'hello\n', 'skip.log': 'x', 'sub/keep.log': 'k', 'sub/.gitignore': '!keep.log\n', '.gitignore': '*.log\nbuild/\n',
                            'build/big': 'x' * 400000, '.git/config': 'x'})
@@ -115,9 +122,27 @@ with instance() as i:
     s.equal('rerun in a dry run', i.cli('workflow', 'rerun', 'flow', '--failed', '--dry-run=client').stdout, 'workflow/flow-… created (dry run)\n')
     s.equal('submit a Workflow in a dry run', i.cli('workflow', 'submit', '-f', '-', '--dry-run=server', '-o', 'name', stdin=FLOW.replace('name: flow', 'name: other')).stdout, 'workflow.kruntimes.io/other\n')
 
+    # like another
+    like = lambda *words: json.loads(i.cli('run', 'submit', '--dry-run=client', '-o', 'json', *words).stdout)
+    i.cli(*BASH, '--name', 'base', '--label', 'a=b', '-e', 'A=1', '-e', 'B=2', '--script', '-', '--retries', '2', '--request', 'runs=2', '--wait', stdin='echo $A$B$C')
+    got = like('--from', 'base')
+    s.equal('like it', (got['metadata'], got['spec']['source'], got['spec']['env']), ({'generateName': 'base-', 'namespace': 'default', 'labels': {'a': 'b'}, 'annotations': {'kruntimes.io/retry-stem': 'base'}},
+                        {'inline': 'echo $A$B$C'}, [{'name': 'A', 'value': '1'}, {'name': 'B', 'value': '2'}]))
+    got = like('--from', 'run/base', '--name', 'other', '--label', 'c=d', '-e', 'B=3', '-e', 'C=4', '--retries', '0', '--request', 'tpu=2', '--', 'x', 'y')
+    s.equal('but for what is said', (got['metadata']['name'], got['metadata'].get('generateName'), got['metadata']['labels'], got['spec']['env'], got['spec']['retryPolicy']['maxAttempts'], got['spec']['args'], got['spec']['resources']),
+            ('other', None, {'a': 'b', 'c': 'd'}, [{'name': 'A', 'value': '1'}, {'name': 'B', 'value': '3'}, {'name': 'C', 'value': '4'}], 1, ['x', 'y'], {'requests': {'runs': 2, 'tpu': 2}}))
+    s.equal('another source', like('--from', 'base', '--git', 'https://example.com/x.git@v1')['spec']['source'], {'repoURL': 'https://example.com/x.git', 'commitSHA': 'v1'})
+    r = i.cli('run', 'submit', '--from', '@latest', '-e', 'C=9', '--follow')
+    s.equal('and executed', (r.returncode, r.stdout), (0, '129\n'))
+    for words, code, why in ((('--from', 'nobody'), 3, '--from: runs.kruntimes.io "nobody" not found'), (('--from', 'base', '-f', 'x'), 1, "--from doesn't go with it"),
+                             (('--from', i.cli('run', 'list', '-l', 'kruntimes.io/step', '-o', 'jsonpath={.items[0].metadata.name}').stdout), 2, 'is a step of a Workflow'),
+                             (('--param', 'a=b'), 1, 'did you mean --env?'), (('--param-file', 'x'), 1, 'did you mean --env-file?'), (('--log',), 1, 'did you mean --follow?')):
+        r = i.cli('run', 'submit', *words)
+        s.check('refused: ' + ' '.join(words), r.returncode == code and why in r.stderr, '%d %s' % (r.returncode, r.stderr))
+
     # which are meant
     s.equal('cancel, in a dry run', (i.cli('run', 'cancel', 'long', '--dry-run=server').stdout, i.api.call('GET', RUNS + '/long')[1]['spec'].get('cancelRequested')), ('run/long is asked to end (server dry run)\n', None))
-    s.equal('cancel by a field', i.cli('run', 'cancel', '--field-selector', 'status.phase=Running').stdout, 'run/long is asked to end\n')
+    s.equal('cancel by a field', i.cli('run', 'cancel', '--phase', 'Running').stdout, 'run/long is asked to end\n')
     s.equal('delete: older ones', (i.cli('run', 'delete', '--older', '1h').stdout, i.cli('run', 'delete', '--older', '1h').stderr), ('', 'no runs found in namespace default\n'))
     s.equal('delete by labels, in a dry run', i.cli('run', 'delete', '-l', 'a=b,kruntimes.io/x!=y', '--dry-run=client', '--field-selector', 'metadata.name=two').stdout, 'run/two deleted (dry run)\n')
     s.equal('delete by labels and field', i.cli('run', 'delete', '-l', 'a=b', '--field-selector', 'metadata.name=two').stdout, 'run/two deleted\n')

@@ -55,6 +55,11 @@ run list -l team=a
 run list --sort-by .metadata.name -o name --field-selector spec.runtime=bash,status.phase!=Pending,metadata.name!=left
 run list -l team=b
 run list -o nonsense
+run list -o go-template={{.}}
+run list -L team -l team
+run list --phase Failed,Timeout -o name --field-selector metadata.name!=waits
+run list --phase failed
+run list --status Failed
 run describe exits
 run describe nobody
 run explain waits
@@ -63,8 +68,14 @@ run logs exits
 run logs exits --tail 1 --timestamps
 run logs waits
 run logs nobody
+run logs exits hello
+run logs -l team=a --prefix
+run logs exits --previous
 run wait exits
 run wait nobody
+run submit --from exits --name like --dry-run=client -o yaml -- echo other
+run submit --from nobody
+run submit --param a=b
 run retry exits --wait
 run retry waits
 run cancel waits --dry-run=client

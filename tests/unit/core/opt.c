@@ -13,7 +13,7 @@ static struct {
 } o;
 static const struct opt opts[] = {
     { "bind", 'b', OPT_STR, &o.bind, "ADDR", "where metrics listen", .env = "KR_TEST_BIND", .given = &o.bind_given },
-    { "workers", 'w', OPT_INT, &o.workers, "N", "side by side", .lo = 1, .hi = 64 },
+    { "workers", 'w', OPT_INT, &o.workers, "N", "side by side", .lo = 1, .hi = 64, .also = "jobs threads" },
     { "wait", 0, OPT_DURATION, &o.wait, "TIME", "how long", .env = "KR_TEST_WAIT", .lo = 1000, .hi = 60000000, .given = &o.wait_given },
     { "leader-elect", 0, OPT_FLAG, &o.elect, NULL, "hold the Lease" },
     { "verbose", 'v', OPT_FLAG, &o.verbose, NULL, "say more" },
@@ -106,6 +106,7 @@ TEST(typed_values) {
 
 TEST(refusals_name_the_option_and_the_nearest) {
     REFUSED("unknown option \"--wokers\": did you mean --workers?", "--wokers=3");
+    REFUSED("unknown option \"--threads\": did you mean --workers?", "--threads=3");      /* what others call it */
     REFUSED("unknown option \"--zzzzzz\"", "--zzzzzz");
     REFUSED("unknown option \"--secre\"", "--secre=1");           /* what is hidden is not proposed */
     REFUSED("unknown option \"-x\"", "-vx");
