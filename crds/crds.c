@@ -41,3 +41,13 @@ const struct model_type *crd_find(struct str name)
             return *t;
     return NULL;
 }
+
+struct str runtime_object_name(struct str runtime, struct arena *a)
+{
+    if (runtime.n + sizeof "runtime-" - 1 <= 57)      /* pods add a hash and a tail, and the whole is a label too */
+        return arena_fmt(a, "runtime-%.*s", SFMT(runtime));
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < runtime.n; i++)
+        hash = (hash ^ (unsigned char)runtime.p[i]) * 16777619u;
+    return arena_fmt(a, "runtime-%.40s-%08x", runtime.p, (unsigned)hash);
+}

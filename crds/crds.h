@@ -23,4 +23,6 @@
 extern const struct model_type *const crd_types[];
 /* By kind, plural, singular or short name; NULL when it is none of ours. */
 const struct model_type *crd_find(struct str name);
+/* What a Runtime's Deployment and the like are called: "runtime-NAME", of a long name its beginning and a hash. */
+struct str runtime_object_name(struct str runtime, struct arena *);
 #endif

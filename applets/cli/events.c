@@ -13,7 +13,7 @@ static const struct opt opts[] = {
     { "warnings", 0, OPT_FLAG, &o.warnings, NULL, "only those of type Warning" },
     { 0 } };
 
-/* "-7d9f-x2k4" behind a Runtime's name: of its Deployment, ReplicaSet or pod, not of a Runtime whose name only begins alike. */
+/* "-7d9f-x2k4" behind the name that a Runtime's objects have: of its Deployment, ReplicaSet or pod, not of a Runtime whose name only begins alike. */
 static bool is_tail(struct str tail)
 {
     size_t dashes = 0;
@@ -24,8 +24,9 @@ static bool is_tail(struct str tail)
 
 static bool of_runtime(struct str object, struct str runtime)
 {
-    struct str rest = str_from(object, sizeof "runtime-" - 1);
-    return str_starts(object, S("runtime-")) && (!runtime.n || (str_starts(rest, runtime) && is_tail(str_from(rest, runtime.n))));
+    AUTO_ARENA struct arena a = { .limit = 4096 };
+    struct str own = runtime.n ? runtime_object_name(runtime, &a) : S("runtime-");
+    return str_starts(object, own) && (!runtime.n || is_tail(str_from(object, own.n)));
 }
 
 static bool is_wanted(const struct json *object)

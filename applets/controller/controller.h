@@ -33,8 +33,6 @@ struct runtime_view {
 };
 struct runtime_config { const char *image; };     /* of runtimed and of the injected server */
 int runtime_plan(const struct runtime_view *, const struct runtime_config *, int64_t wall_us, struct plan *, struct kr_err *);
-/* "runtime-<name>", shortened with a hash where it would be too long. */
-struct str runtime_object_name(struct str runtime, struct arena *);
 
 /* ---- runtime_pod.c ----------------------------------------------------------------------------------------------- */
 /* The Deployment's pod template. `overridden` gets the places where a user's value gave way, and is told as ReservedField. */

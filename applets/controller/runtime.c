@@ -22,16 +22,6 @@ struct look {
     const char *degraded; char why[900];
 };
 
-struct str runtime_object_name(struct str runtime, struct arena *a)
-{
-    if (runtime.n + sizeof "runtime-" - 1 <= 57)      /* pods add a hash and a tail, and the whole is a label too */
-        return arena_fmt(a, "runtime-%.*s", SFMT(runtime));
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < runtime.n; i++)
-        hash = (hash ^ (unsigned char)runtime.p[i]) * 16777619u;
-    return arena_fmt(a, "runtime-%.40s-%08x", runtime.p, (unsigned)hash);
-}
-
 /* ---- what we own, as it is to be -------------------------------------------------------------------------------- */
 
 /* Does `live` have all that `want` says? Arrays must be equal as far as their members say something. */

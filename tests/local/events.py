@@ -8,6 +8,8 @@ from fakeapi import *
 
 s = Suite()
 EVENTS = '/api/v1/namespaces/default/events'
+LONG = 'a-runtime-whose-name-is-too-long-for-that-of-a-deployment-too'
+HASHED = 'runtime-' + LONG[:40] + '-31d96770'
 
 
 def event(name, kind, about, reason='Lost', type='Warning', at='2026-01-02T03:04:0%dZ', n=0, api=None):
@@ -25,19 +27,25 @@ def until(what):
 with instance() as i:
     rows = lambda *words: [line.split() for line in i.cli(*words).stdout.splitlines()]
     for o in (event('e1', 'Run', 'a', n=5), event('e2', 'Pod', 'runtime-bash-1-2', n=4), event('e3', 'Pod', 'foreign'), event('e4', 'Runtime', 'bash', n=6, type='Normal'),
-              event('e5', 'Pod', 'runtime-bash-long-1-2', n=7), event('e6', 'Deployment', 'runtime-bash', n=8, api='apps/v1')):
+              event('e5', 'Pod', 'runtime-bash-long-1-2', n=7), event('e7', 'Deployment', HASHED, n=1, api='apps/v1'), event('e8', 'Pod', HASHED + '-x2k4z', n=2), event('e6', 'Deployment', 'runtime-bash', n=8, api='apps/v1')):
         s.equal('create ' + o['metadata']['name'], i.api.call('POST', EVENTS, o)[0], 201)
     told = lambda *words: [r[-1] for r in rows('events', *words)][1:]
     s.equal('headings', rows('events')[0], ['LAST-SEEN', 'TYPE', 'REASON', 'KIND', 'NAME', 'MESSAGE'])
-    s.equal('ours and those of Runtimes\' pods, the newest last', told(), ['e2', 'e1', 'e4', 'e5', 'e6'])
-    s.equal('warnings', told('--warnings'), ['e2', 'e1', 'e5', 'e6'])
+    s.equal('ours and those of Runtimes\' pods, the newest last', told(), ['e7', 'e8', 'e2', 'e1', 'e4', 'e5', 'e6'])
+    s.equal('warnings', told('--warnings'), ['e7', 'e8', 'e2', 'e1', 'e5', 'e6'])
     s.equal('of a Run', told('run/a'), ['e1'])
     s.equal('a name alone is a Run', told('a'), ['e1'])
     s.equal('of a Runtime, its Deployment and pods', told('rt/bash'), ['e2', 'e4', 'e6'])
     s.equal('of another', told('runtime/bash-long'), ['e5'])
+    s.equal('of one whose name is long', (told('rt/' + LONG), told('rt/' + LONG[:-1])), (['e7', 'e8'], []))
     s.equal('names', i.cli('events', 'run/a', '-o', 'name').stdout, 'event/e1\n')
     s.equal('no other kind', i.cli('events', 'pod/x').returncode, 1)
     s.equal('none', (i.cli('events', 'run/b').stdout, 'no events found in namespace default' in i.cli('events', 'run/b').stderr), ('', True))
+
+    spec = {'server': 'Injected', 'interpreter': ['bash'], 'replicas': 0, 'template': {'spec': {'containers': [{'name': 'runtime', 'image': 'local'}]}}}
+    i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': LONG}, 'spec': spec})
+    s.check('that is what its Deployment is called', until(lambda: i.api.call('GET', '/apis/apps/v1/namespaces/default/deployments/' + HASHED)[0] == 200))
+    i.api.call('DELETE', RUNTIMES + '/' + LONG)
 
     # how full they are
     i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': 'small'}, 'spec': {
