@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # completion.sh: what each shell proposes for a line, with the script that the binary prints for it. bash and fish are
-# asked themselves; of zsh its own functions are replaced by ones that print what they are told.
+# asked themselves; of zsh its own functions are replaced by ones that print what they are told, and then a zsh on a
+# terminal of its own, with all its own functions, completes lines.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 program=$PWD/build/kruntimes
@@ -82,6 +83,23 @@ if command -v zsh >/dev/null; then
     same 'zsh: options'       "$(told scheduler -- | head -2)" "2 scheduler"
     same 'zsh: words'         "$(told scheduler --log-l | tail -1 | sed 's/.*:LEVEL:(\(.*\))/\1/' | lines)" "$(lines <<<"$levels")"
     same 'zsh: no third'      "$(told nothing '')" ''
+
+    # live LINE: the line as a zsh that somebody types into leaves it when all that fits is put in its place
+    cat >"$dir/ask" <<'END'
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z 'PS1= PS2= RPS1=; stty -echo; autoload -Uz compinit; compinit -D -u; source '$1
+zpty -w z 'everything() { _main_complete; compstate[insert]=all compstate[list]= }; zle -C everything complete-word everything; bindkey "^A" everything'
+zpty -w z 'tell() { print -r -- "<<$BUFFER>>"; BUFFER= }; zle -N tell; bindkey "^B" tell; print rea"dy"'
+while zpty -r z line; do [[ $line == *ready* ]] && break; done
+zpty -w -n z "$2"$'\x01\x02'
+while zpty -r z line; do [[ $line == *'<<'*'>>'* ]] && break; done
+print -r -- ${${line#*'<<'}%'>>'*}
+zpty -d z
+END
+    live() { timeout 120 zsh -f "$dir/ask" "$dir/zsh" "$1" | lines; }
+    same 'zsh, live: a verb'  "$(live 'kruntimes run expl')" "$(lines <<<'kruntimes run explain')"
+    same 'zsh, live: words'   "$(live 'kruntimes scheduler --log-format ')" "$(lines <<<"kruntimes scheduler --log-format $formats")"
 fi
 
 # names, of an instance
@@ -103,6 +121,12 @@ if kruntimes local up --port 0 >/dev/null; then
     if command -v fish >/dev/null; then
         same 'fish: names of Runs'    "$(ask 'kruntimes run get o')" 'one other'
         same 'fish: a value'          "$(ask 'kruntimes run submit --runtime b')" bash
+    fi
+    if command -v zsh >/dev/null; then
+        same 'zsh, live: names of Runs' "$(live 'kruntimes run get o')" "$(lines <<<'kruntimes run get one other')"
+        same 'zsh, live: other name'    "$(live 'krt run logs ot')" "$(lines <<<'krt run logs other')"
+        same 'zsh, live: a value'       "$(live 'kruntimes run submit --runtime ')" "$(lines <<<'kruntimes run submit --runtime bash')"
+        same 'zsh, live: namespaces'    "$(live 'kruntimes run list -n kube-s')" "$(lines <<<'kruntimes run list -n kube-system')"
     fi
     kruntimes local down >/dev/null
 else
