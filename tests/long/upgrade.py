@@ -132,11 +132,15 @@ def conditions(p):
 
 
 def folder():
-    """An instance of the old build, of this one, and of the old one again, over one state folder; each time with a Run under way."""
+    """An instance of the old build, of this one, and of the old one again, over one state folder; each time with a Run under way, and one
+    that may be tried again. A finished Run with what only the newer one knows lies there meanwhile."""
     i = Instance()
+    def submit(binary, run):
+        return subprocess.run([binary, 'run', 'submit', '-f', '-'], input=json.dumps(run), capture_output=True, text=True, timeout=2 * DEADLINE, env=i.env)
+    again = {'retryPolicy': {'maxAttempts': 20, 'backoff': '100ms'}}
     of = lambda binary, *words: subprocess.run([binary, *words], capture_output=True, text=True, timeout=2 * DEADLINE, env=i.env)
     try:
-        seen = []
+        seen, carried = [], None
         for n, binary in enumerate((OLD, NEW, OLD, NEW)):
             up = of(binary, 'local', 'up', '--port', '0')
             s.equal('up %d' % n, up.returncode, 0)
@@ -145,17 +149,31 @@ def folder():
             of(binary, 'run', 'submit', '--runtime', 'bash', '--name', 'quick%d' % n, '--wait', '--', 'echo x=%d > $KRUNTIME_OUTPUTS' % n)
             live = of(binary, 'run', 'submit', '--runtime', 'bash', '--name', 'live%d' % n, '--', 'sleep 2')
             s.equal('up %d: Runs' % n, live.returncode, 0)
-            seen += ['quick%d' % n, 'live%d' % n]
+            r = submit(binary, run_object('made%d' % n, ['sleep 2'], **again))
+            s.equal('up %d: a Run that may be tried again' % n, r.returncode, 0)
+            seen += ['quick%d' % n, 'live%d' % n, 'made%d' % n]
+            if binary == NEW and not carried:
+                of(binary, 'run', 'submit', '--runtime', 'bash', '--name', 'quick-left', '--wait', '--', 'echo 1 > $KRUNTIME_ARTIFACTS_DIR/one; echo x=t > $KRUNTIME_OUTPUTS')
+                r = submit(binary, run_object('quick-rest', ['cat in/one && echo x=t > $KRUNTIME_OUTPUTS'], artifacts=[{'run': 'quick-left', 'name': 'one', 'path': 'in/one'}]))
+                s.equal('up %d: a Run with what the older one does not know' % n, r.returncode, 0)
+                of(binary, 'run', 'wait', 'quick-rest')
+                carried = of(binary, 'run', 'get', 'quick-rest', '-o', 'jsonpath={.spec}').stdout
+                s.check('up %d: it has it' % n, 'quick-left' in carried, carried)
+                seen += ['quick-left', 'quick-rest']
             for x in seen[:-1]:
-                wanted = {'q': ('Succeeded',), 'l': ('Succeeded', 'Pending', 'Scheduled', 'Running', 'Failed')}[x[0]]
+                wanted = {'q': ('Succeeded',), 'm': TERMINAL + ('Pending', 'Scheduled', 'Running'), 'l': ('Succeeded', 'Pending', 'Scheduled', 'Running', 'Failed')}[x[0]]
                 phase = of(binary, 'run', 'get', x, '-o', 'jsonpath={.status.phase} {.status.outputs.x}').stdout.split()
-                s.check('up %d: %s is as it was' % (n, x), phase and phase[0] in wanted and (x[0] == 'l' or phase[1:] == [x[-1]]), phase)
+                s.check('up %d: %s is as it was' % (n, x), phase and phase[0] in wanted and (x[0] != 'q' or phase[1:] == [x[-1]]), phase)
             s.equal('down %d' % n, of(binary, 'local', 'down').returncode, 0)
         of(NEW, 'local', 'up', '--port', '0')
         for x in [x for x in seen if x[0] == 'l']:      # it ran when its instance went down: lost, and told so
             of(NEW, 'run', 'wait', x)
             phase = of(NEW, 'run', 'get', x, '-o', 'jsonpath={.status.phase} {.status.reason}').stdout.split()
             s.check('%s has an end' % x, phase in (['Succeeded'], ['Failed', 'ExecutionLost'], ['Failed', 'PodDrained'], ['Failed', 'PodLost']), phase)
+        for x in [x for x in seen if x[0] == 'm']:      # each of them was tried again
+            of(NEW, 'run', 'wait', x)
+            s.equal('%s is not lost' % x, of(NEW, 'run', 'get', x, '-o', 'jsonpath={.status.phase}').stdout, 'Succeeded')
+        s.equal('what only the newer one knows is still there', json.loads(of(NEW, 'run', 'get', 'quick-rest', '-o', 'jsonpath={.spec}').stdout or '{}'), json.loads(carried))
     finally:
         of(NEW, 'local', 'down')
         shutil.rmtree(i.dir, ignore_errors=True)
