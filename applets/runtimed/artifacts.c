@@ -102,6 +102,21 @@ const char *const *artifacts_environment(struct arena *a)
     return list;
 }
 
+int artifacts_answer(const struct helper_end *end, struct kr_err *e)
+{
+    AUTO_ARENA struct arena a = { .limit = ANSWER_MAX };
+    char how[48];
+    struct str said = str_trim(end->err);
+    if (end->late)
+        return kr_fail(e, KR_DEADLINE, "it took longer than 10 minutes");
+    if (end->status)
+        return kr_fail(e, KR_SYSTEM, "the helper ended with %.*s%s%.*s", SFMT(proc_status_text(end->status, how)), said.n ? ": " : "", SFMT(said));
+    if (json_scan(end->out, e) < 0)
+        return kr_wrap(e, "the helper's answer");
+    struct str message = json_str_of(json_find(end->out, "message"), &a);
+    return message.p ? kr_fail(e, KR_INVALID, "%.*s", SFMT(message)) : 0;
+}
+
 struct removal { struct runtimed *d; struct buf order; };
 
 static void removed(void *ctx, const struct helper_end *end)
@@ -168,34 +183,35 @@ static void over(struct storing *s, const char *reason, struct str message)
 
 /* ---- the upload -------------------------------------------------------------------------------------------------- */
 
+static void keep(struct storing *s, struct str answer)
+{
+    AUTO_ARENA struct arena a = { .limit = ANSWER_MAX };
+    struct str refs = json_find(answer, "refs"), logs = json_str_of(json_find(answer, "logsError"), &a);
+    if (logs.n)
+        log_warn(&log_std, "the output of a Run can't be stored", LOG_STR("run", s->t->name), LOG_STR("error", logs));
+    s->t->refs = (struct buf){ .max = ANSWER_MAX };
+    if (refs.p && !str_is(refs, "[]"))
+        buf_str(&s->t->refs, refs);
+    over(s, NULL, S(""));
+}
+
 static void uploaded(void *ctx, const struct helper_end *end)
 {
     struct storing *s = ctx;
-    AUTO_ARENA struct arena a = { .limit = ANSWER_MAX };
     struct kr_err e = { 0 };
-    char text[48];
+    char how[48];
     s->helper = NULL;
     KR_FAILPOINT("runtimed.store-artifacts.done");
-    struct str refs = end->status == 0 && json_scan(end->out, &e) == 0 ? json_find(end->out, "refs") : (struct str){ 0 };
-    struct str logs = refs.p ? json_str_of(json_find(end->out, "logsError"), &a) : (struct str){ 0 };
-    if (logs.n)
-        log_warn(&log_std, "the output of a Run can't be stored", LOG_STR("run", s->t->name), LOG_STR("error", logs));
-    if (refs.p) {
-        s->t->refs = (struct buf){ .max = ANSWER_MAX };
-        if (!str_is(refs, "[]"))
-            buf_str(&s->t->refs, refs);
-        over(s, NULL, S(""));
-    } else if (end->status == 0 && !e.code) {
-        struct str reason = json_str_of(json_find(end->out, "reason"), &a);
-        over(s, str_is(reason, "ArtifactInvalid") ? "ArtifactInvalid" : "ArtifactStore", json_str_of(json_find(end->out, "message"), &a));
+    if (artifacts_answer(end, &e) == 0) {
+        keep(s, end->out);
+    } else if (e.code == KR_INVALID) {
+        over(s, str_is(json_find(end->out, "reason"), "\"ArtifactInvalid\"") ? "ArtifactInvalid" : "ArtifactStore", str_of(e.msg));
     } else if (WIFSIGNALED(end->status) && !end->late && ++s->helpers < HELPERS_MAX) {
-        log_warn(&log_std, "the helper that stores artifacts was killed; another one begins anew", LOG_STR("run", s->t->name), LOG_STR("how", proc_status_text(end->status, text)));
+        log_warn(&log_std, "the helper that stores artifacts was killed; another one begins anew", LOG_STR("run", s->t->name), LOG_STR("how", proc_status_text(end->status, how)));
         artifacts_snapshot_written(s->t);
-    } else if (end->late) {
-        over(s, "ArtifactStore", S("the upload took longer than 10 minutes"));
     } else {
-        struct str how = proc_status_text(end->status, text), said = str_trim(end->err);
-        over(s, "ArtifactStore", arena_fmt(&a, "the helper that stores them ended with %.*s%s%.*s", SFMT(how), said.n ? ": " : "", SFMT(said)));
+        kr_wrap(&e, "the upload");
+        over(s, "ArtifactStore", str_of(e.msg));
     }
 }
 

@@ -37,6 +37,9 @@ struct str artifacts_prefix(const struct task *, struct arena *);
 /* The order for a helper: store and place are in it, more may follow; and its environment. */
 void artifacts_order(const struct runtimed *, struct buf *);
 const char *const *artifacts_environment(struct arena *);
+/* What it said at its end. KR_INVALID: that it can't be, in its own words; other codes: it could not even say so. */
+struct helper_end;
+int artifacts_answer(const struct helper_end *, struct kr_err *);
 
 /* stored.c: an attempt's log out of the store, asked for by the Run's name and UID. `got` comes once, with a reader (its to free)
  * or with a gRPC status that says why not; attempt 0: the last. */

@@ -6,6 +6,7 @@
  * does not count to the Run's timeout. Tests: tests/local/inputs.py
  */
 #include "applets/runtimed/runtimed.h"
+#include "core/failpoint.h"
 #include "core/helper.h"
 #include <unistd.h>
 
@@ -44,18 +45,10 @@ static void look(struct inputs *s);
 static void placed(void *ctx, const struct helper_end *end)
 {
     struct inputs *s = ctx;
-    AUTO_ARENA struct arena a = { .limit = ANSWER_MAX };
     struct kr_err e = { 0 };
-    char how[48];
     s->helper = NULL;
-    struct str message = end->status == 0 && json_scan(end->out, &e) == 0 ? json_str_of(json_find(end->out, "message"), &a) : (struct str){ 0 };
-    if (end->late)
-        kr_fail(&e, KR_DEADLINE, "it took longer than 10 minutes");
-    else if (end->status)
-        kr_fail(&e, KR_SYSTEM, "the helper that brings it ended with %.*s", SFMT(proc_status_text(end->status, how)));
-    else if (message.p && !e.code)
-        kr_fail(&e, KR_INVALID, "%.*s", SFMT(message));
-    if (e.code) {
+    KR_FAILPOINT("runtimed.bring-artifact.done");
+    if (artifacts_answer(end, &e) < 0) {
         refuse(s, &e);
     } else if (++s->at < s->t->run->spec.artifacts.n) {
         look(s);
@@ -86,7 +79,7 @@ static int bring(struct inputs *s, const struct artifact_ref *ref, struct str ke
     int64_t left = s->until_us - loop_now_us(d->loop);
     struct helper_spec spec = { .argv = argv, .envp = artifacts_environment(&a), .input = buf_view(&order), .fds = (struct proc_fd[]){ { work, 3 } }, .nfds = 1,
                                 .max_out = ANSWER_MAX, .timeout_us = left > 0 ? left : 0, .memory = LIMIT_ARTIFACT_HELPER };
-    s->helper = helper_start(d->loop, &spec, (struct helper_user){ .ended = placed, .ctx = s }, e);
+    s->helper = KR_FAILPOINTS_AROUND("runtimed.bring-artifact.fork", helper_start(d->loop, &spec, (struct helper_user){ .ended = placed, .ctx = s }, e));
     return s->helper ? 0 : -1;
 }
 

@@ -219,6 +219,12 @@ def source_is_fetched(l):
     l.run('git', 'cat file', runtime='spare', source={'repoURL': l.git, 'commitSHA': 'main'})
 
 
+def artifact_is_brought(l):
+    name = l.run('left', 'echo kept > $KRUNTIME_ARTIFACTS_DIR/a', runtime='spare')
+    until(lambda: l.status(name).get('phase') in TERMINAL)
+    l.run('takes', '[ "$(cat in/a)" = kept ]', runtime='spare', artifacts=[{'run': name, 'name': 'a', 'path': 'in/a'}])
+
+
 def server_is_killed(l):
     kill(l, 'runtime-server', pod_of(l, 'bash')['uid'])
 
@@ -257,6 +263,7 @@ TRIGGERS = (
     (r'runtimed\.read-log', log_is_read),
     (r'runtimed\.read-artifact', artifact_is_read),
     (r'runtimed\.fetch-source', source_is_fetched),
+    (r'runtimed\.bring-artifact', artifact_is_brought),
     (r'runtimed\.file\.rename', server_is_killed),
     (r'runtimed\.(list|health)\.', daemon_is_killed),
     (r'runtimed\.end-leftover', run_goes_unseen),
