@@ -47,8 +47,8 @@ enum model_shape {
 struct model_rule { const char *rule, *message, *reason, *path, *message_expr; };
 #define RULE(r, m, ...) { .rule = r, .message = m, ##__VA_ARGS__ }
 #define RULES(...) (const struct model_rule[]){ __VA_ARGS__, { .rule = NULL } }
-/* On the root: a field that never changes, absent or present; MODEL_NEVER is an upper bound of 0 in `len`. */
-#define FIXED(f) RULE("has(self." f ") == has(oldSelf." f ") && (!has(self." f ") || self." f " == oldSelf." f ")", \
+/* A field that never changes, absent or present, of an object that is always there; MODEL_NEVER is an upper bound of 0 in `len`. */
+#define FIXED(f) RULE("has(self." f ") ? has(oldSelf." f ") && self." f " == oldSelf." f " : !has(oldSelf." f ")", \
                       "field is immutable", .reason = "FieldValueForbidden", .path = "." f)
 #define MODEL_NEVER (-1)
 

@@ -55,10 +55,15 @@ static void bounds(struct buf *b, size_t start, const int64_t at[2], const char 
         buf_fmt(b, "%lld…%lld%s", (long long)at[0], (long long)max, unit);
 }
 
+/* Neighbours that say the same of several fields say it once. */
 static void rules(struct buf *b, size_t start, const struct model_rule *r, bool plain)
 {
     for (; r && r->rule; r++) {
         separate(b, start);
+        for (; r->path && r[1].path && !strcmp(r->message, r[1].message); r++) {
+            code(b, str_from(str_of(r->path), 1), plain);
+            buf_lit(b, ", ");
+        }
         if (r->path) {
             code(b, str_from(str_of(r->path), 1), plain);
             buf_lit(b, ": ");

@@ -14,10 +14,11 @@
     RULE("self.all(k, k.size() <= 54 && k.matches('^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$'))", \
       "each name must be 1 to 54 letters, digits, \"-\", \"_\" or \".\", with a letter or digit first and last")
 #define OUTPUT_KEYS RULE("self.all(k, k.size() >= 1 && k.size() <= 128)", "each key must have 1 to 128 characters")
+/* What stays as it was is said on spec and not on the root: an API server looks each member up anew at each write of a status. */
 #define CANCEL_STAYS \
-    RULE("!has(oldSelf.spec.cancelRequested) || !oldSelf.spec.cancelRequested" \
-      " || (has(self.spec.cancelRequested) && self.spec.cancelRequested)", \
-      "cannot be taken back once true", .reason = "FieldValueForbidden", .path = ".spec.cancelRequested")
+    RULE("!has(oldSelf.cancelRequested) || !oldSelf.cancelRequested" \
+      " || (has(self.cancelRequested) && self.cancelRequested)", \
+      "cannot be taken back once true", .reason = "FieldValueForbidden", .path = ".cancelRequested")
 #define TERMINAL_STAYS(phases) \
     RULE("!has(oldSelf.status) || !has(oldSelf.status.phase) || !(oldSelf.status.phase in " phases ")" \
       " || (has(self.status) && has(self.status.phase) && self.status.phase == oldSelf.status.phase)", \

@@ -100,7 +100,7 @@ def trial(title, fault, seconds=0, attempts_stay=False):
     rest = threading.Thread(target=spread, args=(names[third:], seconds))
     rest.start()
     in_flight = lambda: sum(bool(seen[n]) and seen[n][-1][0] == 'Running' for n in names[third:])
-    s.check('%s: it meets Runs in flight' % title, until(lambda: in_flight() >= 4, 60))
+    s.check('%s: it meets Runs in flight' % title, until(lambda: in_flight() >= 4, 180))
     fault()
     rest.join()
     ends = ns.wait_runs(names, 600 if LONG else 240)

@@ -122,8 +122,8 @@ TEST(from_one_version_to_the_next)
                       "\"status\":{\"phase\":\"Failed\",\"attempt\":2}}";
     admitted(&type_run, "{\"spec\":{\"runtime\":\"b\",\"args\":[\"2\"],\"priority\":0},"
         "\"status\":{\"phase\":\"Running\",\"attempt\":1}}", old,
-        "[spec.args: Forbidden: field is immutable, spec.cancelRequested: Forbidden: cannot be taken back once true,"
-        " status.phase: Forbidden: a terminal phase never changes, status.attempt: Forbidden: may not decrease]");
+        "[status.phase: Forbidden: a terminal phase never changes, status.attempt: Forbidden: may not decrease,"
+        " spec.args: Forbidden: field is immutable, spec.cancelRequested: Forbidden: cannot be taken back once true]");
     admitted(&type_run, "{\"spec\":{\"runtime\":\"b\",\"args\":[\"1\"],\"priority\":0,\"cancelRequested\":true}}", old,
         "[status.phase: Forbidden: a terminal phase never changes, status.attempt: Forbidden: may not decrease]");
     admitted(&type_run, old, old, old);
