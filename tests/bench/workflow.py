@@ -6,6 +6,10 @@ import os, statistics, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 
+# The environment of a container: no locale that each command loads, nobody's shims in front of python3.
+os.environ['PATH'] = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+for name in ('LANG', 'LANGUAGE', 'LC_ALL'):
+    os.environ.pop(name, None)
 FIB = 'def f(n): return n if n < 2 else f(n - 1) + f(n - 2)\nprint(f(%d))'
 
 
