@@ -28,6 +28,8 @@ static int bio_recv(void *ctx, unsigned char *p, size_t n)
 {
     struct tls_session *s = ctx;
     size_t left = s->in.n - s->in_at;
+    if (s->in.failed)                             /* more than may wait: some of it is missing */
+        return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
     if (!left)
         return s->eof ? 0 : MBEDTLS_ERR_SSL_WANT_READ;
     if (n > left)

@@ -91,6 +91,12 @@ static void hcall_free(struct hcall *k)
     free(k);
 }
 
+/* A body of which a part was not taken must not go out as a whole one. */
+static void too_large(const struct hcall *k, struct kr_err *e)
+{
+    kr_fail(e, KR_TOO_LARGE, "%.*s:%u: the request is larger than %d bytes", SFMT(k->h->config.target.host), k->h->config.target.port, LIMIT_HTTP_OUT);
+}
+
 static void deadline_passed(struct loop *loop, struct timer *t)
 {
     (void)loop;
@@ -99,11 +105,15 @@ static void deadline_passed(struct loop *loop, struct timer *t)
     struct kr_err e = { 0 };
     if (h->on_hold && !k->c)
         return;                             /* the time of the hold is added behind it */
+    bool large = k->out.failed;
     if (k->c && k->c->h2)
         h2_reset(k->c->h2, k->stream, H2_CANCEL);
     else if (k->c)
         k->c->dead = true;
-    kr_fail(&e, KR_DEADLINE, "%.*s:%u: no complete answer in time", SFMT(h->config.target.host), h->config.target.port);
+    if (large)
+        too_large(k, &e);
+    else
+        kr_fail(&e, KR_DEADLINE, "%.*s:%u: no complete answer in time", SFMT(h->config.target.host), h->config.target.port);
     httpc_enter(h);
     hcall_fail(k, &e);
     httpc_leave(h);
@@ -171,6 +181,13 @@ static void start_waiting(struct httpc *h)
     }
     for (struct hcall *k = h->queue, *next; k && !h->on_hold && !h->closing; k = next) {
         next = k->next;
+        if (k->out.failed) {
+            struct kr_err e = { 0 };
+            too_large(k, &e);
+            hcall_fail(k, &e);
+            loop_defer(h->loop, &h->turn);        /* who heard it may have changed the queue */
+            return;
+        }
         struct cconn *c = h->conns;
         while (c && !can_carry(c, k))
             c = c->next;
@@ -353,10 +370,12 @@ static void push_body(struct hcall *k)
 {
     if (!k->c || !k->sent)
         return;
-    if (k->c->h2)
+    if (!k->out.failed && k->c->h2)
         h2_call_body(k);
-    else
+    else if (!k->out.failed)
         h1_call_body(k);
+    if (k->out.failed)
+        loop_timer_in(k->h->loop, &k->deadline, 0);       /* told from the loop */
     cconn_turn(k->c);
 }
 

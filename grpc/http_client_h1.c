@@ -121,4 +121,5 @@ void h1_call_body(struct hcall *k)
     }
     if (k->more)
         buf_clear(&k->out);
+    k->out.failed |= out->failed;
 }

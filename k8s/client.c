@@ -290,10 +290,24 @@ static bool put_off(struct kube_call *q, uint32_t stamp)
     return true;
 }
 
+/* What is left of it would be taken for nothing. */
+static void answer_too_large(struct kube_call *q)
+{
+    struct kr_err e = { 0 };
+    kr_fail(&e, KR_TOO_LARGE, "the answer is larger than %zu bytes", q->answer.max);
+    hcall_cancel(TAKE(q->call));
+    fail(q, &e);
+}
+
 static void on_head(struct hcall *h, int status, struct http_fields f)
 {
     struct kube_call *q = hcall_ctx(h);
     int64_t seconds;
+    uint64_t length;
+    if (str_u64(http_get(f, "content-length"), &length) && length > q->answer.max) {
+        answer_too_large(q);
+        return;
+    }
     q->status = status;
     q->retry_after_s = 0;
     time_parse_http(http_get(f, "date"), &q->date_us);
@@ -305,6 +319,8 @@ static void on_data(struct hcall *h, struct str bytes)
 {
     struct kube_call *q = hcall_ctx(h);
     buf_str(&q->answer, bytes);
+    if (q->answer.failed)
+        answer_too_large(q);
 }
 
 /* A success of another kind is somebody else's page, or another server's: nothing in it may be taken for an answer. */
@@ -325,9 +341,7 @@ static void on_end(struct hcall *h, struct http_fields trailers)
     struct kube_result r = { .status = q->status, .body = buf_view(&q->answer), .date_us = q->date_us };
     KUBE_FAILPOINT(q->method, q->path, "after");
     q->call = NULL;
-    if (q->answer.failed)
-        kr_fail(&e, KR_TOO_LARGE, "the answer is larger than %zu bytes", q->answer.max);
-    else if (q->status >= 400 && put_off(q, hcall_stamp(h)))
+    if (q->status >= 400 && put_off(q, hcall_stamp(h)))
         return;
     else if (q->status >= 400)
         kube_status_error(q->status, r.body, &e, &r.causes);

@@ -146,6 +146,8 @@ struct plan_run *plan_execute(struct kube *k, struct plan *p, void (*done)(void 
     struct plan_run *run = xcalloc(1, sizeof *run);
     *run = (struct plan_run){ .k = k, .plan = *p, .next = { .run = next }, .done = done, .ctx = ctx };
     *p = (struct plan){ 0 };
+    if (run->plan.arena.over)                     /* some of its texts are missing */
+        run->failed = kr_fail(&run->e, KR_TOO_LARGE, "the operations need more than %zu bytes", run->plan.arena.limit) < 0;
     loop_defer(kube_loop(k), &run->next);
     return run;
 }

@@ -168,9 +168,23 @@ static int connect_to(struct wire *w, const struct uri_url *u)
 
 /* ---- an exchange ------------------------------------------------------------------------------------------------- */
 
+static void give_up(struct wire *w)
+{
+    hcall_cancel(w->call);
+    w->call = NULL;
+    w->ended = true;
+}
+
+static void too_large(struct wire *w)
+{
+    kr_fail(&w->err, KR_TOO_LARGE, "the repository is too large: its answers have more than %llu bytes", (unsigned long long)w->config.max_bytes);
+    give_up(w);
+}
+
 static void on_head(struct hcall *h, int status, struct http_fields f)
 {
     struct wire *w = hcall_ctx(h);
+    uint64_t length;
     if (status < 200)
         return;
     struct str location = http_get(f, "location"), type = http_get(f, "content-type");
@@ -179,13 +193,8 @@ static void on_head(struct hcall *h, int status, struct http_fields f)
     w->is_pack = str_caseeq(str_trim(str_cut(&type, ';')), str_of(w->want_type));
     buf_clear(&w->location);
     buf_str(&w->location, location);
-}
-
-static void give_up(struct wire *w)
-{
-    hcall_cancel(w->call);
-    w->call = NULL;
-    w->ended = true;
+    if (str_u64(http_get(f, "content-length"), &length) && length > w->config.max_bytes - w->bytes)
+        too_large(w);                    /* nothing of it need come first */
 }
 
 static void on_data(struct hcall *h, struct str bytes)
@@ -193,8 +202,7 @@ static void on_data(struct hcall *h, struct str bytes)
     struct wire *w = hcall_ctx(h);
     w->bytes += bytes.n;
     if (w->bytes > w->config.max_bytes) {
-        kr_fail(&w->err, KR_TOO_LARGE, "the repository is too large: more than %llu bytes came", (unsigned long long)w->config.max_bytes);
-        give_up(w);
+        too_large(w);
         return;
     }
     if (w->status != 200)

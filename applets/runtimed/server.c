@@ -75,10 +75,11 @@ static void on_list(void *ctx, struct str bytes)
 static void listed(void *ctx, int status, struct str text)
 {
     struct runtimed *d = ctx;
-    (void)text;
     KR_FAILPOINT("runtimed.list.after");
     d->list = NULL;
-    if (status != GRPC_OK)
+    if (status == GRPC_RESOURCE_EXHAUSTED)        /* it would be the same again */
+        log_warn(&log_std, "what the Runtime Server lists is too large: executions of no Run are not ended", LOG_STR("error", text));
+    else if (status != GRPC_OK)
         d->server_seen = false;                   /* asked again with the next healthy answer */
 }
 

@@ -20,7 +20,7 @@ count, peak = [0], [0]
 SANITIZED = b'__asan_init' in open(BINARY, 'rb').read()
 
 
-def fetch(url, ref='main', private=True, timeout=30, secret=None, mirrors=None, limits=False):
+def fetch(url, ref='main', private=True, timeout=100, secret=None, mirrors=None, limits=False):
     """The answer's line, the folder, how the process ended. limits: those of applets/runtimed/source.c."""
     count[0] += 1
     into = os.path.join(work, 'into%d' % count[0], 'work')
@@ -147,7 +147,24 @@ if not os.environ.get(NESTED):
         s.check('row 45, ' + name, not said.startswith('ok ') or os.listdir(into) == ['f'], '%d %s' % (code, said[:200]))
         s.check('row 45, %s: bounded' % name, peak[0] < 1 << 30 and said.startswith(('ok ', 'error ')), '%d MiB, %d, %s' % (peak[0] >> 20, code, said[:200]))
 
-    # ---- mirrors: by their number, and by their bytes
+    # ---- what is refused by what it says of itself
+    server.packs['crowd'] = ('1' * 40, b'PACK' + (2).to_bytes(4, 'big') + (4000001).to_bytes(4, 'big') + bytes(1000))
+    said, into, code = fetch(server.url('pack/crowd/x.git'))
+    s.check('a pack of 4,000,001 objects', 'too many objects' in said and os.listdir(into) == [], said)
+    said, into, code = fetch(server.url('promise/%d/x.git' % ((2 << 30) + 1)))
+    s.check('an answer of 2 GiB and a byte', 'too large: its answers have more than 2147483648 bytes' in said, said)
+
+    # ---- mirrors: by the packs in one, by their number, and by their bytes
+    packed = os.path.join(work, 'packed')
+    url = with_pack('packed', file=b'x\n')
+    packs = lambda: [os.path.join(d, n) for d, _, names in os.walk(packed) for n in names if n.endswith('.pack')]
+    fetch(url, mirrors=packed)
+    first = packs()
+    for n in range(50 - len(first)):
+        open(os.path.join(os.path.dirname(first[0]), 'pack-%040x.pack' % n), 'w').close()
+    s.equal('a mirror of fifty packs', len(packs()), 50)
+    said, into, code = fetch(url, mirrors=packed)
+    s.check('is begun anew', said.startswith('ok ') and len(packs()) == len(first), '%s %s' % (said, packs()))
     kept = os.path.join(work, 'kept')
     for n in range(3):
         fetch(with_pack('kept%d' % n, file=b'%d\n' % n), mirrors=kept)

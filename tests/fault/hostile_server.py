@@ -33,7 +33,7 @@ over = threading.Event()               # what hangs may go
 class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
     """What it does with an execution is its first argument."""
     def __init__(self):
-        self.what, self.seen = {}, {}
+        self.what, self.seen, self.vast = {}, {}, False
 
     def count(self, kind, id):
         self.seen[kind, id] = self.seen.get((kind, id), 0) + 1
@@ -76,6 +76,9 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
         return x.StatusResponse(id=q.id, state=x.EXECUTION_STATE_RUNNING if what in ('watch-hang', 'hang', 'die', 'flood') else x.EXECUTION_STATE_SUCCEEDED)
 
     def List(self, q, context):
+        self.count('list', '')
+        if self.vast:
+            return x.ListResponse(entries=[x.StatusResponse(id='none', state=x.EXECUTION_STATE_SUCCEEDED, stdout='.' * (64 << 20))])
         return x.ListResponse(entries=[x.StatusResponse(id=i, state=x.EXECUTION_STATE_RUNNING) for i in self.what])
 
     def Cancel(self, q, context):
@@ -107,9 +110,10 @@ with instance() as i:
     pod = i.api.call('POST', '/api/v1/namespaces/default/pods', {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {
         'name': 'p', 'labels': {'kruntimes.io/runtime': 'theirs'}, 'annotations': {'kruntimes.io/capacity.runs': '32'}}, 'spec': {'containers': [{'name': 'runtime'}]}})[1]
     log = os.path.join(i.dir, 'runtimed.log')
-    daemon = subprocess.Popen([BINARY, 'runtimed', '--pod-name', 'p', '--pod-uid', pod['metadata']['uid'], '-n', 'default', '--capacity', 'runs=32', '--workspace', os.path.join(work, 'ws'),
-                               '--state', os.path.join(work, 'st'), '--secret-file', os.path.join(work, 'sec'), '--server-port', str(port), '--port', '0', '--pages-bind', 'off',
-                               '--kubeconfig', os.path.join(i.state, 'kubeconfig')], stderr=open(log, 'w'))
+    argv = [BINARY, 'runtimed', '--pod-name', 'p', '--pod-uid', pod['metadata']['uid'], '-n', 'default', '--capacity', 'runs=32', '--workspace', os.path.join(work, 'ws'),
+            '--state', os.path.join(work, 'st'), '--secret-file', os.path.join(work, 'sec'), '--server-port', str(port), '--port', '0', '--pages-bind', 'off',
+            '--kubeconfig', os.path.join(i.state, 'kubeconfig')]
+    daemon = subprocess.Popen(argv, stderr=open(log, 'w'))
     i.api.call('PATCH', '/api/v1/namespaces/default/pods/p/status', {'status': {'phase': 'Running', 'podIP': '127.0.0.1', 'conditions': [{'type': 'Ready', 'status': 'True'}]}},
                'application/merge-patch+json')
     most, stop = [0, 0], threading.Event()
@@ -139,6 +143,14 @@ with instance() as i:
     i.api.call('POST', RUNS, run_object('after', ['well'], runtime='theirs'))
     s.equal('row 21: the next Run is served', i.wait({'after'}).get('after', {}).get('status', {}).get('phase'), 'Succeeded')
     s.check('row 21: who died was asked again from where it stopped', theirs.seen.get(('watch', runs['die']['metadata']['uid'])) == 4, str(theirs.seen))
+    daemon.terminate()
+    s.equal('it ends when told', daemon.wait(DEADLINE), 0)
+    theirs.vast, asked = True, theirs.seen.get(('list', ''), 0)
+    daemon = subprocess.Popen(argv, stderr=open(log, 'a'))
+    i.api.call('POST', RUNS, run_object('last', ['well'], runtime='theirs'))
+    s.equal('row 21: a List beyond 64 MiB is given up, and Runs are served', i.wait({'last'}).get('last', {}).get('status', {}).get('phase'), 'Succeeded')
+    s.check('row 21: it was asked for', theirs.seen.get(('list', ''), 0) > asked, str(theirs.seen))
+    s.check('row 21: and is told', 'what the Runtime Server lists is too large' in open(log).read(), open(log).read()[-600:])
     stop.set()
     looker.join()
     s.check('row 21: memory of runtimed', 0 < most[0] <= 64, '%.1f MiB at most' % most[0])

@@ -169,6 +169,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.trickle(endless=True)
         if first == 'pack':                           # /pack/NAME/…: whatever is asked for, the pack that the test has put there
             return self.give(*s.packs[rest.split('/')[0]])
+        if first == 'promise':                        # an answer of so many bytes, by its head
+            return self.promise(int(rest.split('/')[0]))
         if first == 'flood':
             return self.flood()
         if first == 'garbage':
@@ -180,6 +182,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, b'0008NAK\n' + data, 'application/x-git-upload-pack-result')
         lines = [oid.encode() + b' HEAD\0ofs-delta agent=x\n', oid.encode() + b' refs/heads/main\n']
         self.answer(200, b'001e# service=git-upload-pack\n0000' + b''.join(b'%04x%s' % (len(l) + 4, l) for l in lines) + b'0000', 'application/x-git-upload-pack-advertisement')
+
+    def promise(self, length):
+        self.send_response(200)
+        self.send_header('Content-Type', 'application/x-git-upload-pack-advertisement')
+        self.send_header('Content-Length', str(length))
+        self.end_headers()
+        self.wfile.flush()
+        self.server.stopping.wait(60)
 
     def stream(self, chunks):
         self.send_response(200)

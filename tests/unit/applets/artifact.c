@@ -190,6 +190,29 @@ TEST(collecting_refuses_before_anything_is_read)
     CHECK_INT(e.code, KR_INVALID);
 }
 
+TEST(artifacts_have_a_number_of_files)
+{
+    enum { IN_ONE = 1000 };
+    AUTO_ARENA struct arena a = { .limit = 64 << 20 };
+    struct collection all;
+    struct kr_err e = { 0 };
+    AUTO_CLOSE int fd = folder("crowd"), all_of_it = folder("crowd/all");
+    char name[32];
+    CHECK_OR(all_of_it >= 0);
+    for (int i = 0; i <= LIMIT_ARTIFACT_FILES / IN_ONE; i++) {
+        snprintf(name, sizeof name, "crowd/all/%d", i);
+        AUTO_CLOSE int below = folder(name);
+        AUTO_CLOSE int one = openat(below, "0", O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+        for (int j = 1; j < IN_ONE; j++) {        /* one file by many names: inodes take longer */
+            snprintf(name, sizeof name, "%d", j);
+            CHECK_OR(linkat(below, "0", below, name, 0) == 0);
+        }
+    }
+    CHECK_INT(collect(fd, &(struct collect_limits){ 1000 }, &all, &a, &e), -1);
+    CHECK_INT(e.code, KR_TOO_LARGE);
+    CHECK_Z(e.msg, "there are more than 100000 files and folders in $KRUNTIME_ARTIFACTS_DIR");
+}
+
 TEST(artifacts_have_a_number_and_a_depth)
 {
     AUTO_ARENA struct arena a = { .limit = 1 << 20 };

@@ -338,6 +338,32 @@ static void play(const char *name)
     free(t);
 }
 
+TEST(a_spec_that_is_too_large_is_refused)
+{
+    struct story *t = xcalloc(1, sizeof *t);
+    struct plan p = { 0 };
+    struct kr_err e = { 0 };
+    AUTO_BUF struct buf text = { .max = 4 << 20 }, told = { .max = 1 << 20 };
+    t->a.limit = 256 << 20;
+    buf_lit(&text, "{\"metadata\":{\"name\":\"w\",\"namespace\":\"default\",\"uid\":\"u\",\"generation\":1},\"spec\":{\"jobs\":{");
+    for (int i = 0; text.n <= LIMIT_FLOW_SPEC + 65536; i++) {        /* each job is one that may be */
+        buf_fmt(&text, "%s\"j%d\":{\"runs-on\":\"bash\",\"steps\":[{\"name\":\"s\",\"run\":\"", i ? "," : "", i);
+        for (int j = 0; j < 30000; j++)
+            buf_byte(&text, 'x');
+        buf_lit(&text, "\"}]}");
+    }
+    buf_lit(&text, "}}}");
+    CHECK_INT(workflow_plan(&(struct flow_view){ buf_view(&text), run_named, goes_on, t }, &t->m, 1000000, &p, &e), 0);
+    plan_print(&p, &told);
+    CHECK(str_find(buf_view(&told), S("\"phase\":\"Failed\"")) >= 0 && str_find(buf_view(&told), S("InvalidWorkflow")) >= 0);
+    CHECK(str_find(buf_view(&told), S("spec: is larger than 1048576 bytes")) >= 0);
+    CHECK(str_find(buf_view(&told), S("create ")) < 0);
+    plan_free(&p);
+    flow_memory_free(&t->m);
+    arena_reset(&t->a);
+    free(t);
+}
+
 TEST(golden_plans_of_workflows)
 {
     DIR *dir = opendir("tests/golden/plans/workflow");

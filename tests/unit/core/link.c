@@ -2,9 +2,11 @@
 /* link: plain, and beneath TLS; each end reads all it gets, and writes a number of bytes whose values tell their place. */
 #include "core/link.h"
 #include "core/tls.h"
+#include "core/tls_session.h"
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -259,6 +261,24 @@ TEST(tls_takes_the_right_server_and_no_other)
     close_door(&d);
     tls_free(server), tls_free(expired), tls_free(client), tls_free(h1), tls_free(wrong);
     tls_pair_free(&ca), tls_pair_free(&other), tls_pair_free(&leaf), tls_pair_free(&old);
+}
+
+TEST(tls_has_a_limit_on_what_waits)
+{
+    struct kr_err e = { 0 };
+    struct tls_pair ca = { 0 };
+    size_t n = LIMIT_TLS_BUFFER + (size_t)1;
+    void *zeros = mmap(NULL, n, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK_OR(zeros != MAP_FAILED && tls_make_ca(&ca, S("ca"), now(), 10, &e) == 0);
+    struct tls *client = trusting(&ca, NULL, h2_first);
+    struct tls_session *s = tls_session_new(client, S("x"), &e);
+    CHECK_INT(tls_session_handshake(s, &e), 0);
+    tls_session_feed(s, zeros, n);
+    CHECK_INT(tls_session_handshake(s, &e), -1);
+    CHECK(e.code != KR_OK && e.msg[0]);
+    tls_session_free(s);
+    tls_free(client);
+    tls_pair_free(&ca);
 }
 
 TEST(client_certificates_are_of_the_right_authority)

@@ -157,6 +157,21 @@ TEST(many_errors_are_cut)
     CHECK_INT(errors.n, LIMIT_MODEL_ERRORS);
 }
 
+TEST(a_long_path_is_cut_in_what_is_said_of_it)
+{
+    AUTO_BUF struct buf b = { .max = 1 << 20 };
+    struct model_errors errors = { 0 };
+    struct str_list unknown = { 0 };
+    struct kr_err e = { 0 };
+    buf_lit(&b, "{\"metadata\":{\"name\":\"x\"},\"spec\":{\"runtime\":\"b\",\"");
+    for (int i = 0; i < 2 * LIMIT_MODEL_PATH; i++)
+        buf_byte(&b, 'k');
+    buf_lit(&b, "\":1}}");
+    CHECK_INT(model_admit(&type_run, &arena, tree(b.p), NULL, &errors, &unknown, &e), 0);
+    CHECK_INT(unknown.n, 1);
+    CHECK(str_starts(unknown.v[0], S("spec")) && unknown.v[0].n <= LIMIT_MODEL_PATH);
+}
+
 TEST(a_long_value_is_cut_in_what_is_said_of_it)
 {
     AUTO_BUF struct buf b = { .max = 1 << 20 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/clock.h"
 #include "tests/kit/h2_ends.h"
+#include <sys/mman.h>
 
 #define BOTH_ENDS(stream_window, connection_window)                         \
     struct h2_end c, s;                                                     \
@@ -335,6 +336,32 @@ TEST(no_more_is_queued_for_a_client_that_takes_nothing_than_the_limit_and_an_ans
     }
     CHECK_INT(queued, LIMIT_H2_QUEUED + (1 << 20));
     CHECK_INT(refused, 120 - 16 - 64 - 1);         /* 16 are within the connection's window */
+    ENDS_DONE();
+}
+
+/* Zeros that take no memory. */
+static struct str zeros(size_t n)
+{
+    void *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (!CHECK(p != MAP_FAILED))
+        abort();
+    return (struct str){ p, n };
+}
+
+TEST(input_and_queues_have_a_size)
+{
+    BOTH_ENDS(0, 0);
+    h2_pump(&c, &s, 4096);
+    CHECK_INT(h2_open(c.h, H2_GET, false, NULL), 1);
+    CHECK_INT(h2_open(c.h, H2_GET, true, NULL), 3);
+    CHECK(!h2_data(c.h, 1, zeros(LIMIT_H2_STREAM_QUEUE + (size_t)1), true));
+    h2_pump(&c, &s, 4096);
+    CHECK_STR(h2_end_trace(&c), S("RESET 1 code 2\n"));
+    CHECK(!h2_is_done(c.h) && h2_can_open(c.h));
+    buf_clear(&s.trace);
+    h2_feed(s.h, zeros(LIMIT_H2_INPUT + (size_t)1), s.now_us);
+    h2_end_drain(&s);
+    CHECK(str_find(h2_end_trace(&s), S("DEAD code 2")) >= 0);
     ENDS_DONE();
 }
 

@@ -4,6 +4,7 @@
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
 #include <stdio.h>
+#include <sys/mman.h>
 
 #define NONE ((struct http_fields){ 0 })
 enum { BIG = 3000000 };
@@ -344,6 +345,65 @@ TEST(a_stream_whose_window_stays_shut_is_reset_and_others_go_on)
     CHECK_INT(big.code, KR_CANCELLED);
     end(&x);
 }
+
+/* ---- what is too large ---------------------------------------------------------------------------------------------- */
+
+/* Zeros that take no memory: more than a queue may hold. */
+static struct str vast(void)
+{
+    size_t n = LIMIT_HTTP_OUT + (size_t)1;
+    void *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (!CHECK(p != MAP_FAILED))
+        abort();
+    return (struct str){ p, n };
+}
+
+static void vast_answer(enum http_version v)
+{
+    struct fixture x;
+    struct call q = { 0 }, next = { 0 };
+    begin(&x, v);
+    START(&x, &q, .method = S("GET"), .path = S("/hold"));
+    here_until_is(&x.h, &x.begun, 1);
+    here_run(&x.h, 5000);
+    CHECK_OR(x.held);
+    hreq_start(x.held, 200, NONE);
+    hreq_write(x.held, vast());
+    here_until(&x.h, &q.over);
+    CHECK(q.failed && !q.got);
+    START(&x, &next, .method = S("GET"), .path = S("/small"));
+    here_until(&x.h, &next.over);
+    CHECK_INT(next.status, 200);
+    end(&x);
+}
+TEST(an_answer_beyond_the_queue_ends_its_connection_over_http1) { vast_answer(HTTP_11); }
+TEST(an_answer_beyond_the_queue_ends_its_stream_over_http2) { vast_answer(HTTP_2); }
+
+static void vast_request(enum http_version v)
+{
+    struct fixture x;
+    struct call whole = { 0 }, piece = { 0 }, next = { 0 };
+    begin(&x, v);
+    START(&x, &whole, .method = S("PUT"), .path = S("/small"), .body = vast());
+    START(&x, &piece, .method = S("PUT"), .path = S("/hold"), .more = true);
+    here_until(&x.h, &whole.over);
+    here_until_is(&x.h, &x.begun, 1);
+    hcall_write(piece.c, vast());
+    CHECK(!piece.over);
+    hcall_finish(piece.c);
+    here_until(&x.h, &piece.over);
+    CHECK(whole.failed && piece.failed);
+    CHECK_INT(whole.code, KR_TOO_LARGE);
+    CHECK_INT(piece.code, KR_TOO_LARGE);
+    CHECK(!x.held);
+    START(&x, &next, .method = S("GET"), .path = S("/small"));
+    here_until(&x.h, &next.over);
+    CHECK_INT(next.status, 200);
+    CHECK_INT(x.received, 0);
+    end(&x);
+}
+TEST(a_request_beyond_the_queue_fails_and_is_not_cut_over_http1) { vast_request(HTTP_11); }
+TEST(a_request_beyond_the_queue_fails_and_is_not_cut_over_http2) { vast_request(HTTP_2); }
 
 /* ---- upgrade ------------------------------------------------------------------------------------------------------- */
 

@@ -44,6 +44,39 @@ TEST(refusals_come_as_codes_and_in_the_servers_words)
     here_done(&h);
 }
 
+static void vast_begin(struct hreq *r, void *ctx)
+{
+    struct http_field f = { S("content-length"), ctx ? S("268435457") : S("268435456") };
+    hreq_start(r, 200, (struct http_fields){ &f, 1 });
+}
+static void vast_data(struct hreq *r, struct str b) { (void)r; (void)b; }
+static void vast_event(struct hreq *r) { (void)r; }
+
+TEST(an_answer_that_is_too_large_is_not_taken)
+{
+    for (int over = 1; over >= 0; over--) {       /* one byte beyond the limit, and one that would just fit: it is waited for */
+        struct here h;
+        struct here_answer r = { 0 };
+        struct kr_err e = { 0 };
+        here_loop(&h);
+        struct httpd *d = httpd_new(h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .user = { vast_begin, vast_data, vast_event, NULL, vast_event, over ? &h : NULL } }, &e);
+        CHECK_OR(d);
+        h.kube = here_client(&h, httpd_port(d));
+        struct kube_call *q = kube_get(h.kube, &kube_configmaps, S("default"), S("a"), here_into(&r));
+        if (over)
+            check_refused(&h, &r, 0, KR_TOO_LARGE, "the answer is larger than 268435456 bytes");
+        else
+            here_run(&h, 50000);
+        CHECK_INT(r.over, over);
+        if (!over)
+            kube_cancel(q);
+        here_answer_free(&r);
+        kube_free(h.kube);
+        httpd_free(d);
+        loop_free(h.loop);
+    }
+}
+
 TEST(every_verb_reaches_its_object)
 {
     struct here h;

@@ -4,6 +4,7 @@
 #include "core/fs.h"
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -100,6 +101,34 @@ TEST(plugins_that_fail_say_why)
     x.interactive = KUBE_ALWAYS;
     close(0);                                     /* no terminal */
     check_bad(&h, &x, KR_UNAUTHORIZED, "terminal");
+    loop_free(h.loop);
+}
+
+/* Standard input becomes a terminal. */
+static bool at_a_terminal(void)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    const char *name = master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0 ? ptsname(master) : NULL;
+    int fd = name ? open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
+    return fd >= 0 && dup2(fd, 0) == 0 && isatty(0);
+}
+
+TEST(a_plugin_that_may_ask_somebody_has_longer)
+{
+    struct here h;
+    struct asked q;
+    here_loop(&h);
+    struct kube_exec x = script("exec tail -f /dev/null");
+    x.interactive = KUBE_IF_AVAILABLE;
+    CHECK_OR(at_a_terminal());
+    ask(&h, &q, &x);
+    here_skip(&h, INT64_C(1000000) * (LIMIT_EXEC_DIALOG_SECONDS - 1));
+    here_run(&h, 20000);
+    CHECK(!q.over);
+    here_skip(&h, 2000000);
+    here_until(&h, &q.over);
+    CHECK_INT(q.code, KR_DEADLINE);
+    here_turn(&h);
     loop_free(h.loop);
 }
 

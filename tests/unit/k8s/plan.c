@@ -3,6 +3,7 @@
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
 #include <stdio.h>
+#include <sys/mman.h>
 
 TEST(a_plan_is_told_a_line_an_operation)
 {
@@ -54,6 +55,25 @@ static bool is_there(struct here *h, struct str name)
     here_until(h, &r.over);
     here_answer_free(&r);
     return r.status == 200;
+}
+
+TEST(a_plan_that_needs_too_much_memory_is_not_carried_out)
+{
+    struct here h;
+    struct plan p = { 0 };
+    struct end end;
+    void *zeros = mmap(NULL, LIMIT_PLAN_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK_OR(zeros != MAP_FAILED);
+    here_init(&h);
+    create(&p, S("fits"), MAP("fits"));
+    struct plan_op *op = plan_add(&p, PLAN_CREATE, &kube_configmaps, S("default"), S("large"));
+    op->body = arena_str(&p.arena, (struct str){ zeros, LIMIT_PLAN_BYTES });
+    CHECK_INT(op->body.n, 0);
+    carry_out(&h, &p, &end);
+    CHECK(end.failed);
+    CHECK_Z(end.msg, "the operations need more than 67108864 bytes");
+    CHECK(!is_there(&h, S("fits")));
+    here_done(&h);
 }
 
 TEST(operations_are_carried_out_in_order_until_one_is_refused)
