@@ -82,7 +82,6 @@ struct pool {                          /* one per Runtime name that anybody ment
     bool exists, deleting, dirty;
     char degraded[64], why[160];       /* what the Runtime says is wrong, cut; empty: nothing */
     uint64_t hold_pass;                /* the pass in which one of its pods is kept free */
-    int64_t bound_us;                  /* the last time that one of its Runs was assigned; 0 before */
     struct heap ready;
     struct cpod **pods; size_t npods, cap_pods;
     struct group *groups;

@@ -31,7 +31,6 @@ static struct sched_decision *bind(struct round *r, struct crun *c, struct cpod 
     d->since_us = c->since_us;
     d->first = !c->attempted;
     pod_add_run(r->s, pod, c);
-    pod->pool->bound_us = r->now_us;
     c->told = NULL;
     c->told_us = 0;
     if (c->workspace && c->workspace->state == WORKSPACE_FREE) workspace_put(r->s, c->workspace, pod, false);
@@ -245,14 +244,6 @@ static void end_urgent(struct round *r)
     }
 }
 
-/* Until when it is enough that the queue moves: in a burst, telling each Run that it waits would be one write more for each. */
-static int64_t moves_until(const struct crun *c, const char *reason)
-{
-    int64_t stands = c->group->pool->bound_us + SCHED_NOTICE_US, end = c->since_us + SCHED_MOVING_US;
-    if (c->told || !c->group->pool->bound_us || strcmp(reason, "InsufficientCapacity") != 0) return 0;
-    return stands < end ? stands : end;
-}
-
 static void tell_waiting(struct round *r)
 {
     struct sched *s = r->s;
@@ -264,9 +255,8 @@ static void tell_waiting(struct round *r)
         if (c->notice_us > r->now_us) break;
         char message[256];
         const char *reason = explain_wait(s, c, message, sizeof message);
-        int64_t moves = moves_until(c, reason);
-        if (reason == c->told || moves > r->now_us) {
-            c->notice_us = reason == c->told ? r->now_us + SCHED_RENOTICE_US : moves;
+        if (reason == c->told) {
+            c->notice_us = r->now_us + SCHED_RENOTICE_US;
             heap_fix(&s->notices, top);
             continue;
         }
@@ -276,7 +266,7 @@ static void tell_waiting(struct round *r)
         c->told_us = r->now_us;
         told++;
     }
-    if (told == SCHED_NOTICES_PER_PASS) s->notices_from_us = r->now_us + 1000000;
+    if (told == SCHED_NOTICES_PER_PASS) s->notices_from_us = r->now_us + SCHED_NOTICES_APART_US;
 }
 
 size_t sched_pass(struct sched *s, int64_t now_us, struct sched_decision *out, size_t max)

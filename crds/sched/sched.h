@@ -26,10 +26,10 @@
 enum {
     SCHED_POINT_US = 10 * 1000000,      /* waiting this long is worth one point of priority */
     SCHED_NOTICE_US = 2 * 1000000,      /* a Run that waits longer is told why, once ... */
-    SCHED_MOVING_US = 5 * 1000000,      /* ... or after this, while Runs of its Runtime go on being assigned: its turn may come ... */
     SCHED_RENOTICE_US = 30 * 1000000,   /* ... and again at most this often, when the reason changed */
     SCHED_HOLD_US = 30 * 1000000,       /* the first in order, waiting longer than this, has a pod kept free for it */
-    SCHED_NOTICES_PER_PASS = 32,        /* notices are writes too: binds go first */
+    SCHED_NOTICES_PER_PASS = 4,         /* notices are writes too: binds go first, and in a queue that moves ... */
+    SCHED_NOTICES_APART_US = 125000,    /* ... many are assigned before these few at a time come to them */
 };
 
 struct sched;
