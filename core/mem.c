@@ -40,7 +40,7 @@ struct arena_block {
 /* What arenas, buffers and xblock are made of. Blocks of the usual sizes (powers of two) are kept for the next one: the C library
  * would hand their pages back to the kernel and fetch them anew for each request. A build with AddressSanitizer keeps none,
  * so that it sees stale views. Every block has room for an arena's head beside `cap` bytes. */
-enum { SPARE_LEAST = 256, SPARE_MOST = 65536, SPARE_SIZES = 9, SPARE_BYTES = 131072 };
+enum { SPARE_LEAST = 256, SPARE_MOST = 131072, SPARE_SIZES = 10, SPARE_BYTES = 131072 };
 struct spare { struct spare *next; };
 static struct { size_t n; struct spare *list; } spares[SPARE_SIZES];
 

@@ -59,6 +59,12 @@ void grpc_client_free(struct grpc_client *c)
     free(c);
 }
 
+static void call_free(struct grpc_call *k)
+{
+    buf_free(&k->framer.b);
+    xblock_free(k, sizeof *k);
+}
+
 static void finish(struct grpc_call *k, int status, struct str text)
 {
     struct grpc_user user = k->user;
@@ -66,8 +72,7 @@ static void finish(struct grpc_call *k, int status, struct str text)
     size_t n = str_rune_cut(text, sizeof kept - 1);
     memcpy(kept, text.p ? text.p : "", n);
     kept[n] = '\0';
-    buf_free(&k->framer.b);
-    free(k);
+    call_free(k);
     user.done(user.ctx, status, (struct str){ kept, n });
 }
 
@@ -91,8 +96,7 @@ static void read_status(struct grpc_call *k, struct http_fields f)
 static void forget(struct grpc_call *k)
 {
     hcall_cancel(k->http);
-    buf_free(&k->framer.b);
-    free(k);
+    call_free(k);
 }
 
 static void on_head(struct hcall *h, int status, struct http_fields f)
@@ -155,8 +159,7 @@ static void on_end(struct hcall *h, struct http_fields trailers)
         k->in_callback = false;
     }
     if (k->cancelled) {
-        buf_free(&k->framer.b);
-        free(k);
+        call_free(k);
     } else if (k->status < 0 && (k->http_status != 200 || !k->is_grpc)) {
         snprintf(text, sizeof text, "the peer speaks no gRPC: it answered HTTP %d", k->http_status);
         finish(k, k->http_status == 200 ? GRPC_UNKNOWN : status_of_http(k->http_status), str_of(text));
@@ -176,7 +179,7 @@ static void on_failed(struct hcall *h, const struct kr_err *e)
 
 struct grpc_call *grpc_call(struct grpc_client *c, const char *path, struct str request, const struct grpc_options *o, struct grpc_user user)
 {
-    struct grpc_call *k = xcalloc(1, sizeof *k);
+    struct grpc_call *k = xblock(sizeof *k);
     struct http_field f[4 + GRPC_METADATA];
     size_t n = 0;
     AUTO_BUF struct buf timeout = { .max = 32 }, body = { .max = request.n + 16 };

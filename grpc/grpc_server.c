@@ -121,7 +121,7 @@ static void refuse_http(struct hreq *h, int status, const char *text)
 
 static struct grpc_request *request_new(struct grpc_server *s, struct hreq *h)
 {
-    struct grpc_request *r = xcalloc(1, sizeof *r);
+    struct grpc_request *r = xblock(sizeof *r);
     size_t max = s->config.max_message ? s->config.max_message : LIMIT_GRPC_MESSAGE;
     *r = (struct grpc_request){ .s = s, .http = h, .framer = { .max = max }, .arena = { .limit = 4 * max + 65536 },
                                 .deadline = { .fire = deadline_passed } };
@@ -239,7 +239,7 @@ static void gone(struct hreq *h)
     loop_timer_stop(r->s->loop, &r->deadline);
     buf_free(&r->framer.b);
     arena_reset(&r->arena);
-    free(r);
+    xblock_free(r, sizeof *r);
 }
 
 /* ---- the server -------------------------------------------------------------------------------------------------- */

@@ -88,7 +88,7 @@ void hcall_again(struct hcall *k)
 static void hcall_free(struct hcall *k)
 {
     buf_free(&k->out);
-    free(k);
+    xblock_free(k, k->size);
 }
 
 /* A body of which a part was not taken must not go out as a whole one. */
@@ -342,11 +342,11 @@ static struct str put(char **at, struct str s)
 
 struct hcall *httpc_call(struct httpc *h, const struct httpc_request *q, struct hcall_user user)
 {
-    size_t bytes = q->method.n + q->path.n + q->authority.n + 3;
+    size_t size = sizeof(struct hcall) + q->fields.n * sizeof *q->fields.v + q->method.n + q->path.n + q->authority.n + 3;
     for (size_t i = 0; i < q->fields.n; i++)
-        bytes += q->fields.v[i].name.n + q->fields.v[i].value.n + 2;
-    struct hcall *k = xmalloc(sizeof *k + q->fields.n * sizeof *q->fields.v + bytes);
-    *k = (struct hcall){ .h = h, .user = user, .fields = (struct http_field *)(k + 1), .nfields = q->fields.n,
+        size += q->fields.v[i].name.n + q->fields.v[i].value.n + 2;
+    struct hcall *k = xblock(size);
+    *k = (struct hcall){ .size = size, .h = h, .user = user, .fields = (struct http_field *)(k + 1), .nfields = q->fields.n,
                          .out = { .max = LIMIT_HTTP_OUT }, .more = q->more, .finished = !q->more, .upgrade = q->upgrade, .length = q->length };
     char *at = (char *)(k->fields + q->fields.n);
     k->method = put(&at, q->method);

@@ -11,6 +11,7 @@
 #include "grpc/http.h"
 
 struct hcall {
+    size_t size;                          /* of the block, which has all of the request but its body */
     struct hcall *next, **at;             /* httpc's queue, a connection's calls, or those that are over */
     struct httpc *h;
     struct cconn *c;                      /* NULL: waits */

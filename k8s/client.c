@@ -15,7 +15,7 @@
 #include "k8s/failpoint.h"
 #include <stdio.h>
 
-enum { TIMEOUT_US = 30000000, MAX_WAITS = 5, MAX_RETRY_AFTER_S = 30, STREAM_CONNECTIONS = 64 };
+enum { TIMEOUT_US = 30000000, MAX_WAITS = 5, MAX_RETRY_AFTER_S = 30, STREAM_CONNECTIONS = 64, TYPES_MAX = 512 };
 
 struct kube {
     struct loop *loop;
@@ -34,9 +34,9 @@ struct kube_call {
     struct kube *k;
     struct kube_user user;
     struct hcall *call;
-    char *method, *path, *content_type, *accept;
+    const char *method, *path, *content_type, *accept;      /* in texts; path: NULL when it is too long */
     const char *kind;
-    struct buf body, answer;
+    struct buf texts, body, answer;
     int64_t deadline_us, date_us;
     struct timer again;
     int status, waits, retry_after_s;
@@ -136,13 +136,10 @@ static void call_unlink(struct kube_call *q)
 
 static void call_free(struct kube_call *q)
 {
-    free(q->method);
-    free(q->path);
-    free(q->content_type);
-    free(q->accept);
+    buf_free(&q->texts);
     buf_free(&q->body);
     buf_free(&q->answer);
-    free(q);
+    xblock_free(q, sizeof *q);
 }
 
 void kube_free(struct kube *k)
@@ -385,19 +382,32 @@ static char *full_path(struct kube *k, struct str path)
     return b.failed ? NULL : xstrndup(b.n ? b.p : "", b.n);
 }
 
+/* Each with its NUL, one behind the other; the path comes last, as it may not fit. */
+static void keep_texts(struct kube_call *q, const struct kube_request *r)
+{
+    struct str texts[] = { str_of(r->method), str_of(r->content_type ? r->content_type : "application/json"),
+                           str_of(r->accept ? r->accept : "application/json") };
+    for (size_t i = 0; i < LEN(texts); i++) {
+        buf_str(&q->texts, texts[i]);
+        buf_add(&q->texts, "", 1);
+    }
+    buf_str(&q->texts, q->k->config.path);
+    buf_str(&q->texts, r->path);
+    q->method = q->texts.p;
+    q->content_type = q->method + texts[0].n + 1;
+    q->accept = q->content_type + texts[1].n + 1;
+    q->path = q->texts.failed ? NULL : q->accept + texts[2].n + 1;
+}
+
 struct kube_call *kube_send(struct kube *k, const struct kube_request *r, struct kube_user user)
 {
-    struct kube_call *q = xcalloc(1, sizeof *q);
-    *q = (struct kube_call){ .next = k->open, .at = &k->open, .k = k, .user = user, .body = { .max = LIMIT_API_BODY },
+    struct kube_call *q = xblock(sizeof *q);
+    *q = (struct kube_call){ .next = k->open, .at = &k->open, .k = k, .user = user, .texts = { .max = LIMIT_HTTP1_START_LINE + k->config.path.n + TYPES_MAX }, .body = { .max = LIMIT_API_BODY },
                              .answer = { .max = LIMIT_KUBE_ANSWER }, .again = { .fire = again_fired } };
     if (k->open)
         k->open->at = &q->next;
     k->open = q;
-    q->method = xstrndup(r->method, strlen(r->method));
-    q->path = full_path(k, r->path);
-    const char *type = r->content_type ? r->content_type : "application/json", *accept = r->accept ? r->accept : "application/json";
-    q->content_type = xstrndup(type, strlen(type));
-    q->accept = xstrndup(accept, strlen(accept));
+    keep_texts(q, r);
     q->kind = r->kind;
     q->deadline_us = loop_now_us(k->loop) + (r->timeout_us ? r->timeout_us : k->config.timeout_us ? k->config.timeout_us : TIMEOUT_US);
     buf_str(&q->body, r->body);

@@ -47,7 +47,7 @@ static void held_free(struct held *h)
     follow_free(h->follow);
     api_reply_free(&h->reply);
     arena_reset(&h->arena);
-    free(h);
+    xblock_free(h, sizeof *h);
 }
 
 static void watch_write(void *ctx, struct str bytes)
@@ -280,7 +280,7 @@ static void got_body(struct hreq *r, struct str body, const struct kr_err *e)
 static void begin(struct hreq *r, void *ctx)
 {
     struct serve *s = ctx;
-    struct held *h = xcalloc(1, sizeof *h);
+    struct held *h = xblock(sizeof *h);
     *h = (struct held){ .s = s, .r = r, .arena = { .limit = 65536, .first = 1024 } };
     h->next = h;
     hreq_set_user(r, h);

@@ -33,7 +33,7 @@ static void read_fields(struct version *v)
 
 struct version *version_new(const struct resource *r, struct str ns, struct str name, uint64_t revision, struct str json)
 {
-    struct version *v = xcalloc(1, sizeof *v);
+    struct version *v = xblock(sizeof *v);
     size_t first = 1024;                          /* a size of which spare blocks are kept: versions come and go */
     while (first < json.n + ns.n + name.n + 512 && first < 65536)
         first *= 2;
@@ -57,7 +57,7 @@ void version_unref(struct version *v)
     if (!v || --v->refs)
         return;
     arena_reset(&v->arena);
-    free(v);
+    xblock_free(v, sizeof *v);
 }
 
 size_t version_bytes(const struct version *v) { return sizeof *v + v->arena.used; }

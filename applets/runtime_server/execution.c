@@ -89,7 +89,7 @@ static void remove_execution(struct execution *x)
         output_free(&x->streams[i].out);
     }
     free((char *)x->id.p);
-    free(x);
+    xblock_free(x, sizeof *x);
 }
 
 static void judge_exec(struct execution *x, int err)
@@ -269,11 +269,10 @@ int exec_start(struct execs *s, const struct exec_request *r, struct kr_err *e)
     AUTO_FREE char *where = xstrndup(r->working_dir.n ? r->working_dir.p : ".", r->working_dir.n ? r->working_dir.n : 1);
     AUTO_CLOSE int dir = open(where, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0) return kr_fail_sys(e, KR_INVALID, errno, "working directory \"%s\"", where);
-    struct execution *x = xcalloc(1, sizeof *x);
-    x->all = s;
-    x->oom_before = oom_kills();
+    struct execution *x = xblock(sizeof *x);
+    *x = (struct execution){ .all = s, .oom_before = oom_kills() };
     if (start_in(s, r, dir, where, x, e) < 0) {
-        free(x);
+        xblock_free(x, sizeof *x);
         return -1;
     }
     x->id = (struct str){ xstrndup(r->id.p, r->id.n), r->id.n };

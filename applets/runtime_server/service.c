@@ -273,7 +273,7 @@ static void watch(struct grpc_request *r, struct str bytes)
     struct execution *x = q ? find(r, q->id) : NULL;
     if (!x)
         return;
-    struct following *f = xcalloc(1, sizeof *f);
+    struct following *f = xblock(sizeof *f);
     *f = (struct following){ .watch = { .changed = changed }, .r = r, .x = x,
                              .offset = { 0, q->stdout_offset > 0 ? (uint64_t)q->stdout_offset : 0, q->stderr_offset > 0 ? (uint64_t)q->stderr_offset : 0 } };
     grpc_set_user(r, f);
@@ -295,7 +295,7 @@ static void watch_gone(struct grpc_request *r)
     if (f->x)
         exec_unwatch(f->x, &f->watch);
     grpc_set_user(r, NULL);
-    free(f);
+    xblock_free(f, sizeof *f);
 }
 
 static const struct grpc_method runtime_methods[] = {

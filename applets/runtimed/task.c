@@ -51,11 +51,11 @@ static void backoff_over(struct loop *loop, struct timer *timer)
 
 struct task *task_new(struct runtimed *d, struct record *rec, struct str json)
 {
-    struct task *t = xcalloc(1, sizeof *t);
+    struct task *t = xblock(sizeof *t);
     *t = (struct task){ .next = d->tasks, .at = &d->tasks, .d = d, .rec = rec, .grace = { .fire = grace_over }, .deadline = { .fire = deadline_passed },
                         .backoff = { .fire = backoff_over } };
     if (decode(t, json) < 0) {
-        free(t);
+        xblock_free(t, sizeof *t);
         return NULL;
     }
     if (d->tasks)
@@ -100,7 +100,7 @@ void task_free(struct task *t)
     print_rest(t);
     model_kept_free(&t->kept);
     buf_free(&t->outputs_text);
-    free(t);
+    xblock_free(t, sizeof *t);
     drain_check(d);
 }
 
