@@ -94,6 +94,7 @@ static void info(struct grpc_request *r, struct str bytes)
         break;
     }
     grpc_reply_pb(r, grpc_reflection_v1_ServerReflectionResponse_fields, &a);
+    arena_reset(&r->arena);                       /* a stream of questions may have no end */
 }
 
 static void half_closed(struct grpc_request *r) { grpc_end(r, GRPC_OK, S("")); }
