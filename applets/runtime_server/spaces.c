@@ -186,11 +186,12 @@ static int put_proc(struct kr_err *e)
 {
     int rc = put_mount("proc", "/proc", "proc", QUIET | MS_NOEXEC, NULL, e);
     DIR *proc = rc < 0 ? NULL : opendir("/proc");
-    for (struct dirent *d; rc == 0 && proc && (d = readdir(proc));)
+    if (!proc)
+        return rc < 0 ? rc : kr_fail_sys(e, KR_SYSTEM, errno, "read \"/proc\" of a sandbox");
+    for (struct dirent *d; rc == 0 && (d = readdir(proc));)
         if (!is_shown(d))
             rc = cover(d, e);
-    if (proc)
-        closedir(proc);
+    closedir(proc);
     return rc;
 }
 
