@@ -153,7 +153,7 @@ static int logic(struct eval *v, const struct node *n, struct value *out)
     if (bad && spent(v)) return -1;
     if (bad) first = *v->e;
     if (eval_bool(v, n->b, &b) < 0) {
-        if (bad) *v->e = first;
+        if (bad && !spent(v)) *v->e = first;
         return -1;
     }
     if (bad && b.b != decides) return *v->e = first, -1;

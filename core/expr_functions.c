@@ -170,7 +170,7 @@ static int f_trim(struct expr_run *r, const struct value *a, size_t n, struct va
 
 static int change_case(struct expr_run *r, const struct value *a, struct value *out, struct kr_err *e, char from, char to)
 {
-    if (want_strings("lowerAscii", a, 1, e) < 0 || expr_charge(r, a[0].s.n / 10, e) < 0) return -1;
+    if (want_strings(from == 'A' ? "lowerAscii" : "upperAscii", a, 1, e) < 0 || expr_charge(r, a[0].s.n / 10, e) < 0) return -1;
     char *p = arena_alloc(r->arena, a[0].s.n + 1);
     if (!p) return over(e);
     for (size_t i = 0; i < a[0].s.n; i++) {
@@ -239,7 +239,7 @@ static int index_in(struct expr_run *r, const struct value *a, struct value *out
         *out = value_of_int(found);
         return expr_charge(r, 1, e);
     }
-    if (want_strings("indexOf", a, 2, e) < 0 || expr_charge(r, a[0].s.n * (last ? a[1].s.n + 1 : 1) / 10, e) < 0) return -1;
+    if (want_strings(last ? "lastIndexOf" : "indexOf", a, 2, e) < 0 || expr_charge(r, a[0].s.n * (last ? a[1].s.n + 1 : 1) / 10, e) < 0) return -1;
     *out = value_of_int(find_in_string(a, last));
     return 0;
 }
@@ -318,7 +318,7 @@ static int extreme(struct expr_run *r, const struct value *a, struct value *out,
     for (size_t i = 1; i < value_len(a[0]); i++) {
         struct value v = value_at(a[0], i);
         int c = value_compare(v, *out);
-        if (c == INT32_MIN) return refuse(e, "min", v);
+        if (c == INT32_MIN) return refuse(e, want < 0 ? "min" : "max", v);
         if (c == want) *out = v;
         if (expr_charge(r, 1, e) < 0) return -1;
     }

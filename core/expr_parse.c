@@ -429,7 +429,7 @@ static int member(struct parser *p, struct typed *out)
                 *out = (struct typed){ n, sub };
                 continue;
             }
-            bool inside = out->schema && out->schema->items && (out->schema->kind == EXPR_LIST || out->schema->kind == EXPR_MAP);
+            bool inside = out->schema && out->schema->items;
             *out = (struct typed){ n, inside ? out->schema->items(out->schema) : NULL };
             continue;
         }

@@ -48,6 +48,32 @@ static const struct { const char *text, *want; } T[] = {
     { "[1", "! at 3: expected \",\", but" }, { "a", "! at 1: undeclared name \"a\"" }, { "foo(1)", "! at 1: no such function \"foo\"" }, { "'a'.foo()", "! at 5: no such method \"foo\"" }, { "size()", "! at 1: wrong number of arguments for \"size\"" },
     { "'a'.contains()", "! at 5: wrong number of arguments for \"contains\"" }, { "'abc", "! at 1: a string that is not closed" }, { "'\\q'", "! at 3: an escape that is not understood" }, { "1u", "! at 1: a number that is not understood" }, { "b'x'", "! at 1: bytes literals are not supported" },
     { "1 = 2", "! at 3: a character that means nothing here" }, { "self.", "! at 6: expected a name behind" }, { "self.l.all(1, true)", "! at 12: expected the name of a variable" }, { "self.l.all(x)", "! at 13: expected \",\", found \")\"" }, { "true ? 1", "! at 9: expected \":\"" },
+    { "0xff", "255" }, { "0xAF", "175" }, { "0x1g", "! at 1: a number that is not understood" }, { "1e+2", "100" }, { "1E-2", "0.01" }, { "1e", "! at 1: a number that is not understood" }, { "1.x", "! at 3: int has" },
+    { "1.25", "1.25" }, { "1e999", "! at 1: a number that is too large" }, { "0x10000000000000000", "! at 1: a number that is too large" }, { "18446744073709551615", "! at 1: a number that is too large" },
+    { "1111111111111111111111111111111111111111111111111111111111111111", "! at 1: a number that is not understood" }, { "'\\u20AC\\x4A\\X4a'", "€JJ" },
+    { "'\\x4'", "! at 5: an escape that is not understood" }, { "'\\xg0'", "! at 4: an escape" }, { "'\\x@0'", "! at 4: an escape" }, { "'\\ud800'", "! at 8: an escape" }, { "'\\udfff'", "! at 8: an escape" },
+    { "'\\ue000'", "\xEE\x80\x80" }, { "'\\U00110000'", "! at 12: an escape" }, { "'\\018'", "! at 5: an escape" }, { "'\\400'", "! at 3: an escape" }, { "'\\/'", "! at 3: an escape" }, { "'\\", "! at 3: an escape" },
+    { "'a\nb'", "! at 1: a string that is not closed" }, { "'''a\nb'c''d'''", "a\nb'c''d" }, { "'''a''", "! at 1: a string that is not closed" }, { "\t\r\n 1", "1" }, { "R\"\\d\"", "\\d" },
+    { "b\"x\"", "! at 1: bytes literals" }, { "B'x'", "! at 1: bytes literals" },
+    { "1.0 / 0.0", "+Inf" }, { "-1.0 / 0.0", "-Inf" }, { "0.0 / 0.0", "NaN" }, { "-0.0", "-0" }, { "1.0 - 0.5", "0.5" }, { "2.0 * 2.0", "4" }, { "1.5 + 1.0", "2.5" }, { "1.5 % 1.0", "! at 5: no such overload: double % double" },
+    { "0.0 / 0.0 < 1.0", "! at 11: NaN comes" }, { "1.0 < 0.0 / 0.0", "! at 5: NaN comes" }, { "0.0 / 0.0 == 0.0 / 0.0", "false" }, { "1.0 == 0.0 / 0.0", "false" }, { "int(0.0 / 0.0)", "! at 1: int(): out of range" },
+    { "int(-1e30)", "! at 1: int(): out of range" }, { "-9223372036854775808 % -1", "! at 22: integer overflow" }, { "-9223372036854775808 / 2", "-4611686018427387904" }, { "duration('1s') - duration('2s')", "-1s" },
+    { "self.l[1.0]", "2" }, { "self.l[1.5]", "! at 8: no such overload: list [] double" }, { "self.l[-1.0]", "! at 8: index out of bounds: -1" }, { "self.l[-2.0]", "! at 8: no such overload" }, { "self.l[1e300]", "! at 8: no such overload" },
+    { "double('x')", "! at 1: double(): not a number" }, { "double('')", "! at 1: double(): not a number" }, { "double('1e')", "! at 1: double(): not a number" },
+    { "double('1111111111111111111111111111111111111111111111111111111111111111')", "! at 1: double(): not a number" }, { "double(1.5)", "1.5" }, { "int(7)", "7" }, { "bool(true)", "true" },
+    { "['true','True','TRUE','t','1'].all(x, bool(x))", "true" }, { "['false','False','FALSE','f','0'].exists(x, bool(x))", "false" }, { "duration('+1h2m3s4ms5us6ns')", "3723.004005006s" },
+    { "duration('1µs') == duration('1μs')", "true" }, { "duration('9999999999h')", "! at 1: duration(): out of range" }, { "duration(duration('1s'))", "1s" }, { "duration('1s2')", "! at 1: type conversion error" },
+    { "[9223372036854775807, 1].sum()", "! at 26: sum(): integer overflow" }, { "[duration('1s'), duration('2s')].sum()", "3s" }, { "[1, 1.5].sum()", "! at 10: no such overload: sum(double)" }, { "['a'].sum()", "! at 7: no such overload: sum(string)" },
+    { "'a'.split('')", "! at 5: split(): the separator is empty" }, { "'a'.replace('', 'b')", "! at 5: replace(): what to replace is empty" }, { "'aa'.lastIndexOf('')", "2" }, { "[1,2].indexOf(3)", "-1" }, { "[1,2].indexOf(1)", "0" }, { "'abc'.substring(-1)", "! at 7: substring(): index" },
+    { "'abc'.substring(0, 9)", "! at 7: substring(): index" }, { "[1, 'a'].min()", "! at 10: no such overload: min(string)" }, { "[1, 'a'].max()", "! at 10: no such overload: max(string)" }, { "[1, 'a'].isSorted()", "! at 10: no such overload" },
+    { "self.o.a__dot__b", "! at 8: no such key: a.b" }, { "self.o.__x__", "y" }, { "self.o.__a__b__", "! at 8: no such key: __a__b__" }, { "self.o.__dash__", "! at 8: no such key: -" }, { "self.o.____", "! at 8: no such key: ____" }, { "self.o.__a", "! at 8: no such key: __a" },
+    { "[1,2].exists_one(x, 1)", "! at 21: a bool is needed" }, { "[1].filter(x, 1)", "! at 15: a bool is needed" }, { "[1].map(x, y)", "! at 12: undeclared name \"y\"" }, { "[1].map(x, 1, 2)", "! at 12: a bool is needed" }, { "1/0 == 1 || 2/0 == 1", "! at 2: division by zero" },
+    { "has(self.l[0])", "! at 1: has() needs a field" }, { "[self.n, self.n].all(x, x == 5)", "true" }, { "self.m == {'a': 1, 'b': 3}", "false" }, { "self.m == {'a': 1, 'c': 2}", "false" }, { "{'a': 1} == {'a': 1, 'b': 2}", "false" },
+    { "[1] == [1, 2]", "false" }, { "type(1) == type('')", "false" }, { "null == 1", "false" }, { "self.m[1]", "! at 8: no such key" }, { "{'b': 1.5, 'c': [null, true]}", "{\"b\":1.5,\"c\":[null,true]}" }, { "{1: self.o}", "{\"1\":{\"x\":\"y\",\"in\":7,\"a-b\":8}}" },
+    { "'a'.matches('a', 'b')", "! at 5: wrong number of arguments" }, { "matches('aXbX' + '', 'X')", "true" }, { "1.matches('x')", "! at 3: no such overload" }, { "true ? 1 : 'a'", "1" }, { "dyn([1])[0]", "1" }, { "has", "! at 1: undeclared name" },
+    { "self.l == [1,2,3]", "true" }, { "[1,2,3] == self.l", "true" }, { "[1,2,4] == self.l", "false" }, { "[[1,2],[1,3]].indexOf([1,3])", "1" }, { "[[1,2],[1,3]].lastIndexOf([1,2])", "0" },
+    { "'aaaaaaaaaaaaaaaaaaaa'.contains('b')", "false" }, { "'aaaaaaaaaaaaaaaaaaaa'.startsWith('b')", "false" }, { "'aaaaaaaaaaaaaaaaaaaa'.endsWith('b')", "false" }, { "'aaaaaaaaaaaaaaaaaaaa'.matches('b')", "false" },
+    { "'aaaaaaaaaaaaaaaaaaaa'.lowerAscii().upperAscii()", "AAAAAAAAAAAAAAAAAAAA" }, { "'aaaaaaaaaaaaaaaaaaaa'.indexOf('b')", "-1" }, { "'aaaaaaaaaaaaaaaaaaaa' < 'aaaaaaaaaaaaaaaaaaaaa'", "true" }, { "size('aaaaaaaaaaaaaaaaaaaa' + 'b')", "21" },
     { "@", "! at 1: a character that means nothing here" }, { "x.y.z", "! at 1: undeclared name \"x\"" },
 };
 
@@ -93,15 +119,70 @@ TEST(expressions)
     }
 }
 
+/* An expression that is cut anywhere, or has something too much, is told where it is wrong or means something else. */
+static void changed(struct str text, const struct value *self)
+{
+    static const char *const inserted[] = { "", "@", "\"", " x ", "(", ")" };
+    for (size_t k = 0; k < LEN(inserted); k++)
+        for (size_t i = 0; i <= text.n; i++) {
+            AUTO_BUF struct buf b = { .max = 65536 }, to = { .max = 65536 };
+            buf_fmt(&b, "%.*s%s%.*s", (int)i, text.p, inserted[k], k ? (int)(text.n - i) : 0, text.p + i);
+            buf_byte(&b, 0);
+            answer(&to, b.p, &dynamic, self, 100000);
+            if (!CHECK(!str_is(buf_view(&to), "! "))) printf("    %s\n", b.p);
+        }
+}
+
+/* Any smaller budget, and any less memory, ends an expression with the words for it or is enough. */
+static void in_need(const char *text, const struct value *self)
+{
+    AUTO_BUF struct buf want = { .max = 65536 };
+    answer(&want, text, &dynamic, self, 100000);
+    bool same = false;
+    for (int64_t budget = 0; budget < 2000 && !same; budget++) {
+        AUTO_BUF struct buf b = { .max = 65536 };
+        answer(&b, text, &dynamic, self, budget);
+        same = str_eq(buf_view(&b), buf_view(&want));
+        if (!CHECK(same || str_find(buf_view(&b), S("costs more than its budget")) > 0)) printf("    %s: %.*s\n", text, SFMT(buf_view(&b)));
+    }
+    struct kr_err e = { 0 };
+    struct expr *x = expr_compile(str_of(text), &dynamic, &e);
+    for (size_t limit = 0; x && limit < 1024; limit += 8) {
+        AUTO_ARENA struct arena a = { .limit = limit };
+        struct expr_run run = { .arena = &a, .cost_left = 100000 };
+        struct value v;
+        e = (struct kr_err){ 0 };
+        if (expr_eval(x, &run, self, &v, &e) < 0 && e.code == KR_TOO_LARGE)
+            CHECK(str_find(str_of(e.msg), S("needs too much memory")) >= 0);
+    }
+    expr_free(x);
+}
+
+TEST(wrong_anywhere_and_short_of_anything)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    struct kr_err e;
+    struct value self = value_of_json(json_parse(&a, str_of(data), &e), NULL);
+    for (size_t i = 0; i < LEN(T); i++) {
+        changed(str_of(T[i].text), &self);
+        in_need(T[i].text, &self);
+    }
+}
+
 /* ---- declared fields ---- */
 static const struct expr_schema *fields(const struct expr_schema *s, struct str name);
 static const struct expr_schema *item(const struct expr_schema *s);
 static const struct expr_schema text_schema = { .kind = EXPR_STRING }, object_schema = { .kind = EXPR_OBJECT, .field = fields },
-                                set_schema = { .kind = EXPR_LIST, .items = item, .as_set = true };
+                                set_schema = { .kind = EXPR_LIST, .items = item, .as_set = true }, map_schema = { .kind = EXPR_MAP, .items = item },
+                               bare_schema = { .kind = EXPR_LIST }, any_schema = { .kind = EXPR_DYN }, real_schema = { .kind = EXPR_DOUBLE }, loose_schema = { .kind = EXPR_MAP };
 static const struct expr_schema *fields(const struct expr_schema *s, struct str name)
 {
     (void)s;
-    return str_is(name, "name") ? &text_schema : str_is(name, "sub") ? &object_schema : str_is(name, "set") ? &set_schema : NULL;
+    static const struct { const char *name; const struct expr_schema *s; } all[] = {
+        { "name", &text_schema }, { "sub", &object_schema }, { "set", &set_schema }, { "map", &map_schema }, { "bare", &bare_schema }, { "any", &any_schema }, { "real", &real_schema }, { "loose", &loose_schema } };
+    for (size_t i = 0; i < LEN(all); i++)
+        if (str_is(name, all[i].name)) return all[i].s;
+    return NULL;
 }
 static const struct expr_schema *item(const struct expr_schema *s) { (void)s; return &object_schema; }
 
@@ -110,21 +191,117 @@ TEST(undeclared_fields_are_refused_when_compiled)
     static const struct { const char *text, *want; } rows[] = {
         { "self.name == 'x'", "false" }, { "self.nam == 'x'", "! at 6: undeclared field \"nam\"" }, { "has(self.sub.nam)", "! at 14: undeclared field \"nam\"" },
         { "self.set.all(x, x.name == '')", "false" }, { "self.set.all(x, x.nam == '')", "! at 19: undeclared field \"nam\"" }, { "self.set[0].foo", "! at 13: undeclared field" },
+        { "self['name']", "n" }, { "self['nam']", "! at 6: undeclared field \"nam\"" }, { "self['na' + 'me']", "n" }, { "self['sub'][0]", "! at 13: no such" }, { "self.map.x.name", "m" }, { "self.map['x'].nam", "! at 15: undeclared" },
+        { "self.map.all(k, k != '')", "true" }, { "self.bare.all(x, x.y == 1)", "true" }, { "self.bare[0].y", "1" }, { "self.any.x", "2" }, { "self.any[\"x\"]", "2" }, { "self.real / 4.0", "0.5" }, { "self.name[0]", "! at 11: no such" },
+        { "self.set == []", "false" }, { "self.bare == oldSelf.set", "false" }, { "oldSelf.set == self.bare", "false" }, { "self.set == oldSelf.bare", "false" }, { "[{'name': 'b'}, {'name': 'a'}] == self.set", "true" },
+        { "[{'name': 'b'}, {'name': 'b'}] == self.set", "false" }, { "self.sub == {}", "true" },
+        { "self.all(k, k != '')", "true" }, { "self.loose.x", "1" }, { "self.any.y == null", "true" }, { "self.bare == [{'y': 2}]", "false" }, { "[{'y': 2}] == self.bare", "false" }, { "self.set == [{'name': 'a'}, {'name': 'a'}]", "false" },
         { "self.name.foo", "! at 11: this is no object" }, { "self.set == oldSelf.set", "true" }, { "self.set.filter(x, true)[0].foo", "! at 29: undeclared field" },
     };
     const struct expr_env env = { (const struct expr_var[]){ { "self", &object_schema }, { "oldSelf", &object_schema } }, 2, NULL, 0 };
     AUTO_ARENA struct arena a = { .limit = 1 << 20 };
     struct kr_err e;
-    struct value vars[] = { value_of_json(json_parse(&a, S("{\"name\":\"n\",\"set\":[{\"name\":\"a\"},{\"name\":\"b\"}]}"), &e), &object_schema),
-                            value_of_json(json_parse(&a, S("{\"name\":\"n\",\"set\":[{\"name\":\"b\"},{\"name\":\"a\"}]}"), &e), &object_schema) };
+    struct value vars[] = { value_of_json(json_parse(&a, S("{\"name\":\"n\",\"sub\":{},\"set\":[{\"name\":\"a\"},{\"name\":\"b\"}],"
+                                             "\"map\":{\"x\":{\"name\":\"m\"}},\"bare\":[{\"y\":1}],\"any\":{\"x\":2,\"y\":null},\"real\":2,\"loose\":{\"x\":1}}"), &e), &object_schema),
+                            value_of_json(json_parse(&a, S("{\"name\":\"n\",\"set\":[{\"name\":\"b\"},{\"name\":\"a\"}],\"bare\":[{\"name\":\"b\"},{\"name\":\"c\"}]}"), &e), &object_schema) };
     for (size_t i = 0; i < LEN(rows); i++) {
         AUTO_BUF struct buf b = { .max = 4096 };
         answer(&b, rows[i].text, &env, vars, 1000000);
         if (!CHECK(str_starts(buf_view(&b), str_of(rows[i].want)))) printf("    %s -> %.*s\n", rows[i].text, SFMT(buf_view(&b)));
+        for (int64_t budget = 0; budget < 60; budget++) {
+            AUTO_BUF struct buf less = { .max = 4096 };
+            answer(&less, rows[i].text, &env, vars, budget);
+            CHECK(str_eq(buf_view(&less), buf_view(&b)) || str_ends(buf_view(&less), S("costs more than its budget")));
+        }
     }
     struct expr *x = expr_compile(S("self.name != ''"), &env, &e);
     CHECK(x && expr_uses(x, "self") && !expr_uses(x, "oldSelf"));
     expr_free(x);
+}
+
+/* ---- kinds ---- */
+static const char *const of_kind[] = { "1", "1.5", "'a'", "true", "null", "[1]", "{'a': 1}", "duration('1s')", "type(1)", "self", "dyn(self.sub)" };
+
+/* Whoever refuses a kind says its own name. */
+static void try(const struct value *self, const char *name, const char *text)
+{
+    AUTO_BUF struct buf b = { .max = 4096 };
+    answer(&b, text, &dynamic, self, 100000);
+    struct str got = buf_view(&b);
+    ptrdiff_t at = str_find(got, S("no such overload: "));
+    if (!CHECK(got.n > 2 || got.p[0] != '!') || (at >= 0 && !CHECK(str_find(str_from(got, (size_t)at), str_of(name)) >= 0)))
+        printf("    %s -> %.*s\n", text, SFMT(got));
+}
+
+static void try_methods(const struct value *self, const char *one, const char *two)
+{
+    static const char *const methods[] = { "size", "contains", "startsWith", "endsWith", "matches", "split", "join", "replace", "trim", "lowerAscii", "upperAscii",
+                                           "substring", "charAt", "indexOf", "lastIndexOf", "sum", "min", "max", "isSorted" };
+    char text[200];
+    for (size_t f = 0; f < LEN(methods); f++) {
+        const char *m = methods[f];
+        snprintf(text, sizeof text, "(%s).%s()", one, m), try(self, m, text);
+        snprintf(text, sizeof text, "(%s).%s(%s)", one, m, two), try(self, m, text);
+        snprintf(text, sizeof text, "(%s).%s(%s, %s)", one, m, two, one), try(self, m, text);
+        snprintf(text, sizeof text, "('a').%s('a', 'a', %s)", m, two), try(self, m, text);
+        snprintf(text, sizeof text, "([%s, %s]).%s()", one, two, m), try(self, m, text);
+    }
+}
+
+TEST(functions_and_operators_take_what_they_take)
+{
+    static const char *const functions[] = { "size", "int", "double", "string", "bool", "duration", "type", "dyn", "matches" },
+                      *const signs[] = { "||", "&&", "==", "!=", "<", "<=", ">", ">=", "in", "+", "-", "*", "/", "%" };
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    struct kr_err e;
+    struct value self = value_of_json(json_parse(&a, S("{\"name\":\"n\",\"sub\":{}}"), &e), &object_schema);
+    char text[200];
+    for (size_t i = 0; i < LEN(of_kind); i++) {
+        for (size_t k = 0; k < LEN(functions); k++)
+            snprintf(text, sizeof text, "%s(%s%s)", functions[k], of_kind[i], k + 1 < LEN(functions) ? "" : ", 'a' + ''"), try(&self, functions[k], text);
+        snprintf(text, sizeof text, "[-%s, !%s]", of_kind[i], of_kind[i]), try(&self, "", text);
+        snprintf(text, sizeof text, "%s.name", of_kind[i]), try(&self, "", text);
+        for (size_t k = 0; k < LEN(of_kind); k++) {
+            for (size_t f = 0; f < LEN(signs); f++)
+                snprintf(text, sizeof text, "%s %s %s", of_kind[i], signs[f], of_kind[k]), try(&self, signs[f], text);
+            snprintf(text, sizeof text, "%s[%s]", of_kind[i], of_kind[k]), try(&self, "[]", text);
+            try_methods(&self, of_kind[i], of_kind[k]);
+        }
+    }
+}
+
+TEST(what_an_expression_yields_is_known_beforehand)
+{
+    static const struct { const char *text; enum expr_kind kind; } rows[] = {
+        { "!true", EXPR_BOOL }, { "1 < 2", EXPR_BOOL }, { "[1].all(x, true)", EXPR_BOOL }, { "[1]", EXPR_LIST }, { "[1].map(x, x)", EXPR_LIST }, { "{'a': 1}", EXPR_MAP },
+        { "1", EXPR_INT }, { "self.name", EXPR_STRING }, { "true ? self.name : self['name']", EXPR_STRING }, { "true ? self.name : self.sub", EXPR_DYN }, { "size('a')", EXPR_DYN } };
+    const struct expr_env env = { (const struct expr_var[]){ { "self", &object_schema } }, 1, NULL, 0 };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct kr_err e = { 0 };
+        struct expr *x = expr_compile(str_of(rows[i].text), &env, &e);
+        CHECK_Z(e.msg, "");
+        if (!CHECK_INT(x ? (int)expr_yields(x) : -1, rows[i].kind)) printf("    %s\n", rows[i].text);
+        CHECK(!x || !expr_uses(x, "other"));
+        expr_free(x);
+    }
+}
+
+TEST(an_answer_that_is_no_bool_is_refused_where_one_is_needed)
+{
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    struct expr_run run = { .arena = &a, .cost_left = 100 };
+    struct value self = { .kind = EXPR_NULL };
+    struct kr_err e = { 0 };
+    struct expr *x = expr_compile(S("1"), &dynamic, &e), *bad = expr_compile(S("1/0"), &dynamic, &e);
+    bool yes;
+    CHECK(x && bad && expr_eval_bool(bad, &run, &self, &yes, &e) < 0);
+    CHECK(expr_eval_bool(x, &run, &self, &yes, &e) < 0);
+    CHECK_Z(e.msg, "the expression yields int, a bool is needed");
+    CHECK(!expr_compile(S("'\xFF'"), &dynamic, &e));
+    CHECK_Z(e.msg, "the expression is not valid UTF-8");
+    CHECK(!expr_compile(S("1"), &(struct expr_env){ .nvars = LIMIT_EXPR_SLOTS }, &e) && e.code == KR_TOO_LARGE);
+    expr_free(x);
+    expr_free(bad);
 }
 
 /* ---- the caller's own functions ---- */
@@ -137,11 +314,14 @@ static int f_success(struct expr_run *r, const struct value *a, size_t n, struct
 
 TEST(functions_can_be_added)
 {
-    const struct expr_fn own[] = { { "success", 0, 0, false, f_success } };
-    const struct expr_env env = { NULL, 0, own, 1 };
+    const struct expr_fn own[] = { { "success", 0, 0, false, f_success }, { "many", 0, 20, false, f_success } };
+    const struct expr_env env = { NULL, 0, own, LEN(own) };
     AUTO_BUF struct buf b = { .max = 4096 };
     answer(&b, "success() ? 'ok' : 'no'", &env, NULL, 1000);
     CHECK_STR(buf_view(&b), S("ok"));
+    buf_clear(&b);
+    answer(&b, "many(1, 2, 3, 4, 5, 6, 7, 8, 9)", &env, NULL, 1000);
+    CHECK_STR(buf_view(&b), S("! at 1: too many arguments"));
 }
 
 /* ---- hostile ---- */
@@ -203,6 +383,53 @@ TEST(each_limit_of_expressions_is_told)
     CHECK_INT(e.code, KR_TOO_LARGE);
     CHECK(str_find(str_of(e.msg), S("macros nested too deeply")) >= 0);
     expr_free(x);
+}
+
+/* The same limits, reached at each kind of node: `%s` stands for a chain that is nearly as deep, or follows a list that is nearly as long, as may be. */
+TEST(limits_of_expressions_are_told_wherever_they_show)
+{
+    static const char *const deep[] = { "%s", "true ? %s : 1", "!%s", "-%s", "[%s]", "{'a': %s}", "%s[0]", "%s['a']", "size(%s)", "%s.size()", "has(%s.x)", "%s + 1", "%s.all(x, x)", "%s.map(x, x, x)" };
+    /* with so many nodes less before it, the next one is too many */
+    static const struct { const char *text; size_t less; } large[] = { { "self", 0 }, { "self.a", 1 }, { "-self", 1 }, { "self[0]", 1 }, { "size(1)", 0 }, { "self.size()", 1 },
+        { "self.all(x, x)", 1 }, { "[1]", 0 }, { "1 + 2", 2 }, { "true ? 1 : 2", 1 }, { "-1", 0 } };
+    struct kr_err e;
+    for (size_t i = 0; i < LEN(deep); i++)
+        for (int n = 3 * LIMIT_EXPR_DEPTH - 4; n < 3 * LIMIT_EXPR_DEPTH + 2; n++) {
+            AUTO_BUF struct buf chain = { .max = 65536 }, text = { .max = 65536 };
+            buf_lit(&chain, "self");
+            repeat(&chain, ".a", n);
+            buf_byte(&chain, 0);
+            struct str form = str_of(deep[i]), before = str_cut(&form, '%');
+            buf_fmt(&text, "%.*s%s%.*s", SFMT(before), chain.p, (int)form.n - 1, form.p + 1);
+            struct expr *x = expr_compile(buf_view(&text), &dynamic, &e);
+            CHECK(x || (e.code == KR_TOO_LARGE && str_ends(str_of(e.msg), S("nested too deeply"))));
+            CHECK(x || n > 3 * LIMIT_EXPR_DEPTH - 4);
+            CHECK(!x || n < 3 * LIMIT_EXPR_DEPTH + 1);
+            expr_free(x);
+        }
+    AUTO_BUF struct buf list = { .max = 1 << 20 };
+    repeat(&list, "1,", LIMIT_EXPR_NODES - 1);
+    for (size_t i = 0; i < LEN(large); i++) {
+        AUTO_BUF struct buf text = { .max = 1 << 20 };
+        buf_fmt(&text, "[%.*s%s]", (int)(list.n - 2 * large[i].less), list.p, large[i].text);
+        struct expr *x = expr_compile(buf_view(&text), &dynamic, &e);
+        CHECK(!x && e.code == KR_TOO_LARGE && str_is(str_of(e.msg), "the expression is too large"));
+        expr_free(x);
+    }
+}
+
+TEST(what_is_joined_and_replaced_has_a_size)
+{
+    AUTO_BUF struct buf text = { .max = 1 << 20 }, b = { .max = 4096 };
+    struct value self = { .kind = EXPR_NULL };
+    buf_byte(&text, '\'');
+    repeat(&text, "a", 2000);
+    buf_lit(&text, "'.replace('a', '");
+    repeat(&text, "b", 600);
+    buf_lit(&text, "')");
+    buf_byte(&text, 0);
+    answer(&b, text.p, &dynamic, &self, 1000000);
+    CHECK(str_ends(buf_view(&b), S("the expression needs too much memory")));
 }
 
 /* Each line is an expression and what cel-go makes of it (tests/interop/cel.sh holds cel-go to the same file). */
