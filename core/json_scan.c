@@ -159,8 +159,7 @@ static void note_key(struct scan *s, struct keys *k, struct str key)
         k->few[k->n++] = key;
         return;
     }
-    if (k->n == FEW_KEYS)
-        for (; k->n > 0 && k->many.n < FEW_KEYS;) map_put(&k->many, k->few[k->many.n], s);
+    while (k->many.n < FEW_KEYS) map_put(&k->many, k->few[k->many.n], s);
     if (map_put(&k->many, key, s)) s->twice(s->ctx, key, (size_t)(key.p - s->start));
 }
 

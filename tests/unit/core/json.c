@@ -9,7 +9,7 @@ static const char *const good[] = {
 };
 static const char *const wrong[] = {
     "", " ", "{", "}", "[", "]", "{]", "[}", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}", "01", "+1", ".5", "1.", "1e", "1e+", "-", "--1", "NaN",
-    "Infinity", "tru", "nul", "truex", "\"", "\"\\\"", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\n\"", "\"\t\"", "\"\xFF\"",
+    "Infinity", "tru", "nul", "truex", "\"", "\"\\\"", "\"\\x\"", "\"\\u12\"", "\"\\u12G4\"", "\"\\u12:4\"", "\"\\u12/4\"", "\"\\u12@4\"", "\"\\u12g4\"", "\"\n\"", "\"\t\"", "\"\xFF\"",
     "\"\xC0\x80\"", "\"\xED\xA0\x80\"", "1 2", "{} {}", "[1] x", "\xEF\xBB\xBF{}", "[1 2]", "{\"a\" 1}", "{\"a\":1 \"b\":2}", "/**/1", "[1]//",
 };
 
@@ -115,6 +115,8 @@ TEST(whole_numbers_of_every_spelling)
     static const struct { const char *text; bool ok; int64_t want; } T[] = {
         { "1", true, 1 }, { "1.0", true, 1 }, { "1e3", true, 1000 }, { "1.5e1", true, 15 }, { "1.5", false, 0 }, { "-0", true, 0 }, { "9223372036854775807", true, INT64_MAX },
         { "-9223372036854775808", true, INT64_MIN }, { "9223372036854775808", false, 0 }, { "1e400", false, 0 }, { "0e400", true, 0 }, { "100e-2", true, 1 }, { "\"1\"", false, 0 }, { "1e19", false, 0 },
+        { "1e+3", true, 1000 }, { "1E2", true, 100 }, { "1e401", false, 0 }, { "1e-401", false, 0 }, { "1e99999999999999999999", false, 0 }, { "99999999999999999999.0", false, 0 }, { "9223372036854775808.0", false, 0 },
+        { "922337203685477580.9e1", false, 0 }, { "-9.5", false, 0 }, { "-9223372036854775808.0", false, 0 }, { "-922337203685477580.8e1", true, INT64_MIN },
     };
     for (size_t i = 0; i < LEN(T); i++) {
         struct json_cur c = json_begin(str_of(T[i].text));
@@ -139,7 +141,9 @@ TEST(trees_print_what_they_read)
         { " { \"b\" : 1 , \"a\" : [ true , false , null , \"x\\u0041\\n\" ] } ", "{\"b\":1,\"a\":[true,false,null,\"xA\\n\"]}" },
         { "12345678901234567890", "12345678901234567890" }, { "1.10", "1.10" }, { "1.0", "1" }, { "[9007199254740993]", "[9007199254740993]" }, { "{\"a\":1,\"A\":2,\"a\":3}", "{\"a\":3,\"A\":2}" },
         { "\"\\u001f\\\"\\\\\\/\"", "\"\\u001f\\\"\\\\/\"" }, { "[]", "[]" }, { "{}", "{}" }, { "[[],{},\"\"]", "[[],{},\"\"]" },
-        { "\"a\\u0000b\"", "\"a\\u0000b\"" },
+        { "\"a\\u0000b\"", "\"a\\u0000b\"" }, { "\"\\u20AC\\u00e9\"", "\"€é\"" }, { "\t1\r\n", "1" },
+        { "[\"\\ud83dabcdefg\",\"\\ud83d\\nabcdef\",\"\\ud83d\\ue000\",\"\\ud83d\",\"\\uFFFFx\"]",
+          "[\"\xEF\xBF\xBD" "abcdefg\",\"\xEF\xBF\xBD\\nabcdef\",\"\xEF\xBF\xBD\xEE\x80\x80\",\"\xEF\xBF\xBD\",\"\xEF\xBF\xBFx\"]" },
         { "[\"\\ud800\",\"\\udc00x\",\"\\ud800\\u0041\",\"\\ud83d\\ude00\"]", "[\"\xEF\xBF\xBD\",\"\xEF\xBF\xBDx\",\"\xEF\xBF\xBD" "A\",\"\xF0\x9F\x98\x80\"]" }, { "{\"a\\u0000\":1}", "! JSON: a key has a NUL character (\\u0000) inside" },
     };
     for (size_t i = 0; i < LEN(T); i++) {
@@ -150,7 +154,8 @@ TEST(trees_print_what_they_read)
 
 TEST(trees_take_no_number_that_no_double_holds)
 {
-    static const struct { const char *text; bool ok; } T[] = { { "[1e308]", true }, { "[-1e308]", true }, { "[1e309]", false }, { "{\"a\":[-1e400]}", false }, { "[1e-400]", true } };
+    static const struct { const char *text; bool ok; } T[] = { { "[1e308]", true }, { "[-1e308]", true }, { "[1e309]", false }, { "{\"a\":[-1e400]}", false }, { "[1e-400]", true },
+        { "1111111111111111111111111111111111111111111111111e300", false } };
     for (size_t i = 0; i < LEN(T); i++) {
         AUTO_ARENA struct arena a = { .limit = 65536 };
         struct kr_err e = { 0 };
@@ -250,11 +255,119 @@ TEST(json_strings_end_wherever_they_do)
 TEST(text_is_indented_for_people)
 {
     static const struct { const char *text, *want; } T[] = {
-        { "1", "1" }, { "{}", "{}" }, { "[ ]", "[]" }, { "[[],{}]", "[\n    [],\n    {}\n]" },
+        { "1", "1" }, { "{}", "{}" }, { "[ ]", "[]" }, { "[[],{}]", "[\n    [],\n    {}\n]" }, { "\t[\r\n1 ]", "[\n    1\n]" }, { "\"\\\"\"", "\"\\\"\"" }, { "\"x", "\"x" }, { "]", "\n]" },
         { "{\"a\" : [1,2] ,\"b\":\"x,{\\\"}\"}", "{\n    \"a\": [\n        1,\n        2\n    ],\n    \"b\": \"x,{\\\"}\"\n}" } };
     for (size_t i = 0; i < LEN(T); i++) {
         AUTO_BUF struct buf b = { .max = 4096 };
         json_indent(&b, str_of(T[i].text));
         CHECK_STR(buf_view(&b), str_of(T[i].want));
     }
+}
+
+/* Whatever step of it finds no memory: the arena says so, and nothing else happens. */
+TEST(trees_are_built_or_the_arena_is_over)
+{
+    AUTO_BUF struct buf want = { .max = 4096 };
+    for (size_t limit = 8192; limit > 0; limit -= 8) {                 /* the first has enough */
+        AUTO_ARENA struct arena a = { .limit = limit };
+        AUTO_BUF struct buf b = { .max = 4096 };
+        struct json *o = json_new_object(&a), *list = json_new_array(&a);
+        json_set(&a, o, S("a"), json_new_str(&a, S("one")));
+        json_set(&a, o, S("list"), list);
+        json_append(list, json_new_int(&a, 1));
+        json_append(list, json_new_double(&a, 0.5));
+        CHECK(json_insert(list, 1, json_new_null(&a)) || a.over);
+        json_set(&a, o, S("a"), json_new_str(&a, S("two")));
+        json_add(&a, o, S("b"), json_new_bool(&a, false));
+        struct json *c = json_ensure_object(&a, o, "c"), *same = json_ensure_object(&a, o, "c");
+        CHECK(c == same || a.over);
+        json_set(&a, c, S("d"), json_clone(&a, o));
+        json_print(&b, o);
+        if (!want.n)
+            buf_str(&want, buf_view(&b));
+        CHECK(a.over || str_eq(buf_view(&b), buf_view(&want)));
+    }
+    CHECK_STR(buf_view(&want), S("{\"a\":\"two\",\"list\":[1,null,0.5],\"b\":false,\"c\":{\"d\":{\"a\":\"two\",\"list\":[1,null,0.5],\"b\":false,\"c\":{}}}}"));
+}
+
+TEST(who_asks_for_another_type_gets_nothing)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 16 };
+    struct kr_err e;
+    struct json *o = json_parse(&a, S("{\"s\":\"x\",\"n\":1.5,\"big\":123456789012345678901234567890,\"exp\":1e30,\"a\":1}"), &e), *s = json_get(o, "s");
+    CHECK(json_double(s) == 0 && json_double(json_get(o, "n")) == 1.5);
+    CHECK_STR(json_number_text(s), S(""));
+    CHECK_STR(json_number_text(json_get(o, "n")), S("1.5"));
+    CHECK(!json_is_whole(s) && !json_is_whole(json_get(o, "n")) && json_is_whole(json_get(o, "big")) && !json_is_whole(json_get(o, "exp")) && json_is_whole(json_get(o, "a")));
+    CHECK(!json_at(o, 0) && !json_get(s, "x") && !json_len(s) && !json_len(NULL));
+    CHECK_STR(json_key(o), S(""));
+    CHECK(!json_get_str(o, (struct str){ "a\0b", 3 }));               /* a key with a NUL inside is nobody's */
+    CHECK(json_string(o).n == 0 && json_get_path(o, (const char *const[]){ "s", "x", "y" }, 3) == NULL && !json_str_of(S("1"), &a).p && !json_str_of((struct str){ 0 }, &a).p);
+    CHECK(!json_find_path(S("{\"a\":{}}"), (const char *const[]){ "a", "b", "c" }, 3).p && !json_find(S("{\"ab\":1}"), "a").p && !json_find(S("{\"a\":1}"), "ab").p);
+    CHECK(!json_parse(&a, S("{"), &e) && e.code == KR_BAD_REQUEST);
+    CHECK(!json_equal(json_get(o, "n"), json_get(o, "a")) && !json_equal(json_get(o, "n"), s) && !json_equal(json_get(o, "big"), json_get(o, "exp")));
+    static const char *const differ[][2] = { { "{\"a\":1}", "{\"b\":1}" }, { "[1]", "[1,2]" }, { "[1,2]", "[1]" }, { "1", "1.5" }, { "1e30", "1" }, { "[1]", "[2]" }, { "\"a\"", "\"b\"" } };
+    for (size_t i = 0; i < LEN(differ); i++)
+        CHECK(!json_equal(json_parse(&a, str_of(differ[i][0]), &e), json_parse(&a, str_of(differ[i][1]), &e)));
+    AUTO_BUF struct buf few = { .max = 8 };
+    json_print(&few, o);
+    CHECK(few.failed);
+    CHECK(json_type(NULL) == JSON_NULL && !strcmp(json_type_name(JSON_NULL), "null"));
+}
+
+TEST(numbers_are_written_as_short_as_they_read_back)
+{
+    static const struct { double v; const char *want; } T[] = {
+        { 0, "0" }, { -0.5, "-0.5" }, { 1e15, "1e+15" }, { -1e15, "-1e+15" }, { 123456, "123456" }, { 0.1, "0.1" }, { 1.0 / 3, "0.3333333333333333" }, { 5e-324, "5e-324" } };
+    AUTO_ARENA struct arena a = { .limit = 1 << 16 };
+    for (size_t i = 0; i < LEN(T); i++)
+        CHECK_STR(json_number_text(json_new_double(&a, T[i].v)), str_of(T[i].want));
+}
+
+TEST(keys_that_come_twice_among_many)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    AUTO_BUF struct buf b = { .max = 65536 };
+    struct kr_err e;
+    buf_lit(&b, "{\"x\":1,\"list\":[");
+    for (int i = 0; i < 100; i++) buf_fmt(&b, "%s%d", i ? "," : "", i);
+    buf_lit(&b, "],\"x\":2}");
+    struct json *j = json_parse(&a, buf_view(&b), &e);
+    CHECK_INT(json_len(j), 2);
+    CHECK_INT(json_len(json_get(j, "list")), 100);
+}
+
+/* Of a text that was not checked nothing is known, but that it ends. */
+TEST(the_cursor_stays_in_what_it_was_given)
+{
+    static const char *const T[] = { "", "\"", "\"abc", "\"abcdefghijk", "\"abc\\", "\"abcdefghijk\\", "[", "{", "[1", "[1,", "{\"a", "[[[[", "12" };
+    for (size_t i = 0; i < LEN(T); i++) {
+        size_t n = strlen(T[i]);
+        AUTO_FREE char *copy = xmalloc(n + !n);
+        memcpy(copy, T[i], n);
+        struct json_cur c = json_begin((struct str){ copy, n });
+        CHECK(n || json_kind(&c) == JSON_NULL);
+        CHECK_INT(json_raw(&c).n, n);
+        CHECK(c.at == c.end && !json_raw(&c).n && !json_item(&c));
+    }
+}
+
+TEST(values_are_parted_by_commas)
+{
+    AUTO_BUF struct buf b = { .max = 40 };
+    jw_begin(&b, '{');
+    jw_kbegin(&b, "a", '[');
+    jw_int(&b, 1);
+    jw_str(&b, S("\r\t\x01"));
+    jw_end(&b, ']');
+    jw_end(&b, '}');
+    CHECK_STR(buf_view(&b), S("{\"a\":[1,\"\\r\\t\\u0001\"]}"));
+    buf_byte(&b, '\n');
+    jw_null(&b);
+    jw_bool(&b, true);
+    CHECK_STR(str_from(buf_view(&b), 22), S("\nnull,true"));
+    jw_str(&b, S("more than there is room for"));
+    CHECK(b.failed);
+    jw_null(&b);
+    CHECK(b.failed);
 }
