@@ -152,10 +152,11 @@ struct model_node *model_compile(const struct model_type *t, struct kr_err *e)
     c->type = t;
     c->schema = (struct model_schema){ .shape = MODEL_OBJECT, .object = t->object };
     c->next = all;
+    all = c;
     if (build(&c->root, &c->schema, t, e) < 0) {
         kr_wrap(e, "table of %s", t->kind);
-        return NULL;                              /* a wrong table is a bug of this program; its pieces stay behind */
+        c->type = NULL;                           /* a wrong table is a bug of this program; nobody finds its pieces again */
+        return NULL;
     }
-    all = c;
     return &c->root;
 }

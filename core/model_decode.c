@@ -54,8 +54,6 @@ static int decode_text(struct decoder *d, struct str *out, const struct place *a
     if (json_kind(&d->c) != JSON_STRING)
         return unexpected(d, at, "a string");
     *out = json_text(&d->c, d->arena);
-    if (!out->p)
-        out->p = "";
     return 0;
 }
 
@@ -71,12 +69,10 @@ static int decode_int(struct decoder *d, int64_t *out, const struct place *at)
 /* A whole number or its digits; beyond int64 it is as much as there is. */
 static int decode_count(struct decoder *d, int64_t *out, const struct place *at)
 {
-    struct str s;
     if (json_kind(&d->c) != JSON_STRING)
         return decode_int(d, out, at);
     struct decoder before = *d;
-    if (decode_text(d, &s, at) < 0)
-        return -1;
+    struct str s = json_text(&d->c, d->arena);
     if (str_i64(s, out))
         return 0;
     size_t digits = 0;
