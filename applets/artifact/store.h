@@ -40,7 +40,7 @@ void sink_end(struct sink *, struct stored *);
 /* Bytes that are digested by a thread while whoever read them does something else with them, which takes about as long. Where no
  * thread can be had, or for few bytes, it is done at once. Room is for one piece; what was in the room before may be looked at, but
  * not changed, until the room after is asked for. */
-enum { BESIDE_PIECE = 1 << 18, BESIDE_ROOMS = 4 };
+enum { BESIDE_PIECE = 1 << 19, BESIDE_ROOMS = 4 };
 struct beside;
 struct beside *beside_begin(struct digest *, uint64_t bytes);
 char *beside_room(struct beside *);               /* BESIDE_PIECE bytes, to be filled */

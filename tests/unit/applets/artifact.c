@@ -63,7 +63,7 @@ static int refuse_third(struct sink *s, struct str bytes, struct kr_err *e)
 TEST(a_large_file_is_digested_beside_and_is_what_was_written)
 {
     struct kr_err e = { 0 };
-    AUTO_BUF struct buf content = { .max = 4 << 20 };
+    AUTO_BUF struct buf content = { .max = 8 << 20 };
     char digest[DIGEST_TEXT];
     struct stored r;
     for (uint32_t i = 0; content.n < 9 * BESIDE_PIECE + 4711; i++)
@@ -72,7 +72,7 @@ TEST(a_large_file_is_digested_beside_and_is_what_was_written)
     file("large", buf_view(&content));
     AUTO_CLOSE int fd = open(path("large"), O_RDONLY);
     struct item item = { .name = S("large"), .fd = fd, .size = content.n };
-    struct kept k = { .b = { .max = 4 << 20 } };
+    struct kept k = { .b = { .max = 8 << 20 } };
     sink_begin(&k.s, -1);
     k.s.write = keep;
     CHECK_INT(item_write(&item, &k.s, &e), 0);
