@@ -92,7 +92,7 @@ int submit_check(struct submissions *out, struct str json, struct str from, stru
     AUTO_BUF struct buf why = { .max = 380 };
     put_unknown(&why, type, &unknown);
     put_causes(&why, &errors);
-    if (errors.n || unknown.n)
+    if (errors.n || (unknown.n && !out->newer))
         return kr_fail(e, KR_INVALID, "%.*s: %.*s", SFMT(from), SFMT(buf_view(&why)));
     if (type == &type_workflow && check_workflow(object, from, a, e) < 0)
         return -1;

@@ -9,7 +9,8 @@
 #include "k8s/resource.h"
 
 struct submission { const struct kube_resource *resource; struct str json, ns, name, generate_name, from; };   /* from: "hello.yaml:12" */
-struct submissions { struct submission *v; size_t n; };
+/* newer: fields that this build doesn't know are the server's to judge, as they come from an object that it has. */
+struct submissions { struct submission *v; size_t n; bool newer; };
 /* Reads one file ("-" is stdin) and appends its objects; strings live on the arena. Runs, Runtimes and Workflows are taken; anything
  * else is refused. default_ns is used where the object names none. */
 int submit_read(struct submissions *, const char *path, struct str default_ns, struct arena *, struct kr_err *);

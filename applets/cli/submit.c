@@ -20,6 +20,7 @@ static int from_options(struct submissions *list, struct cli *c, const struct ap
     AUTO_BUF struct buf b = { .max = LIMIT_API_BODY };
     if (submit_from_options(call, &b, e) < 0 || (submit_spec_from().n && submit_from(c, submit_spec_from(), &b, a, e) < 0))
         return -1;
+    list->newer = submit_spec_from().n > 0;
     return submit_check(list, arena_str(a, buf_view(&b)), S("the command line"), cli_ns(c), a, e);
 }
 
