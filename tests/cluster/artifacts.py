@@ -9,24 +9,11 @@ s = Suite()
 install()
 MAKE = ['cd $KRUNTIME_ARTIFACTS_DIR; head -c 3000000 /dev/zero >zeros; mkdir d; echo 1 >d/1']
 KEY, SECRET = 'AKCLUSTER', 'a/secret+of=the-cluster'
-VOLUME, BUCKETS = (os.path.join(CLUSTER, d) for d in ('volume', 'buckets'))
+VOLUME, BUCKETS = (os.path.join(CLUSTER, d) for d in ('volume-claim', 'buckets'))
 
 
 def files(top):
     return sorted(os.path.relpath(os.path.join(d, f), top) for d, _, fs in os.walk(top) for f in fs if '.sgwtmp' not in d)
-
-
-def claim(ns):
-    """A folder of the node as a volume, since nothing here provisions any; it lets the group of runtimed write (hostPath has no fsGroup)."""
-    os.makedirs(VOLUME, exist_ok=True)
-    os.chown(VOLUME, 0, 65532)
-    os.chmod(VOLUME, 0o2775)
-    volume = {'capacity': {'storage': '1Gi'}, 'accessModes': ['ReadWriteMany'], 'hostPath': {'path': VOLUME}, 'storageClassName': '',
-              'claimRef': {'namespace': ns.name, 'name': 'artifacts'}}
-    ns.api.call('POST', '/api/v1/persistentvolumes', {'apiVersion': 'v1', 'kind': 'PersistentVolume', 'metadata': {'name': ns.name}, 'spec': volume})
-    ns.api.call('POST', ns.core + '/persistentvolumeclaims', {'apiVersion': 'v1', 'kind': 'PersistentVolumeClaim', 'metadata': {'name': 'artifacts'}, 'spec': {
-        'accessModes': ['ReadWriteMany'], 'storageClassName': '', 'volumeName': ns.name, 'resources': {'requests': {'storage': '1Gi'}}}})
-    return {'driver': 'filesystem', 'filesystem': {'volumeClaimName': 'artifacts'}}
 
 
 def bucket(ns):
@@ -71,7 +58,7 @@ def life(ns, store, top):
 
 
 ns = Space('claim')
-life(ns, claim(ns), VOLUME)
+life(ns, ns.claim(), VOLUME)
 ns.api.call('DELETE', '/api/v1/persistentvolumes/claim')
 got = subprocess.run([os.path.join(TOP, 'tests', 'tools', 'get'), 'versitygw'], capture_output=True, text=True)
 if got.returncode:

@@ -97,6 +97,20 @@ class Space:
     def events(self, name):
         return [e for e in self.items(self.core + '/events') if e['involvedObject'].get('name') == name]
 
+    def claim(self):
+        """A folder of the node as a volume for artifacts, since nothing here provisions any; it lets the group of runtimed write (hostPath has
+        no fsGroup). A volume is no part of the namespace."""
+        folder = os.path.join(CLUSTER, 'volume-' + self.name)
+        os.makedirs(folder, exist_ok=True)
+        os.chown(folder, 0, 65532)
+        os.chmod(folder, 0o2775)
+        volume = {'capacity': {'storage': '1Gi'}, 'accessModes': ['ReadWriteMany'], 'hostPath': {'path': folder}, 'storageClassName': '',
+                  'claimRef': {'namespace': self.name, 'name': 'artifacts'}}
+        self.api.call('POST', '/api/v1/persistentvolumes', {'apiVersion': 'v1', 'kind': 'PersistentVolume', 'metadata': {'name': self.name}, 'spec': volume})
+        self.api.call('POST', self.core + '/persistentvolumeclaims', {'apiVersion': 'v1', 'kind': 'PersistentVolumeClaim', 'metadata': {'name': 'artifacts'}, 'spec': {
+            'accessModes': ['ReadWriteMany'], 'storageClassName': '', 'volumeName': self.name, 'resources': {'requests': {'storage': '1Gi'}}}})
+        return {'driver': 'filesystem', 'filesystem': {'volumeClaimName': 'artifacts'}}
+
     def delete(self):
         self.api.call('DELETE', '/api/v1/namespaces/' + self.name)
 

@@ -250,4 +250,5 @@ def main():
     s.end()
 
 
-main()
+if __name__ == '__main__':
+    main()
