@@ -7,28 +7,32 @@
 #include "core/version.h"
 #include <stdio.h>
 
-static void list(const struct applet *const *all, int group, struct buf *b)
+enum { BRIEF_AT = 17 };      /* column */
+
+static void list(const struct applet *const *all, int group, size_t width, struct buf *b)
 {
     for (; *all; all++)
-        if (!(*all)->hidden && (group < 0 || (int)(*all)->group == group))
-            buf_fmt(b, "  %-14s %s\n", (*all)->name, (*all)->brief);
+        if (!(*all)->hidden && (group < 0 || (int)(*all)->group == group)) {
+            AUTO_BUF struct buf brief = { .max = 4096 };
+            opt_wrap(str_of((*all)->brief), BRIEF_AT, width, &brief);
+            buf_fmt(b, "  %-14s %.*s", (*all)->name, SFMT(str_from(buf_view(&brief), BRIEF_AT)));
+        }
 }
 
-static void whole_program(const char *prog, struct buf *b)
+static void whole_program(const char *prog, size_t width, struct buf *b)
 {
     static const char *const headings[] = { "Work", "Components", "Tools" };
     buf_fmt(b, "kruntimes %s: short pieces of work on pods that already run\n\n", kr_version);
     buf_fmt(b, "usage: %s APPLET [VERB] [OPTION…] [ARGUMENT…]\n", prog);
     for (int g = 0; g < (int)LEN(headings); g++) {
         AUTO_BUF struct buf rows = { .max = 16384 };
-        list(applet_all(), g, &rows);
+        list(applet_all(), g, width, &rows);
         if (rows.n)
             buf_fmt(b, "\n%s\n%s", headings[g], rows.p);
     }
-    buf_fmt(b, "\n%s APPLET --help says more.", prog);
+    buf_fmt(b, "\n%s APPLET --help says more.\n", prog);
     if (applet_find(applet_all(), S("local")))
-        buf_fmt(b, " A first try: %s local run -f manifests/samples/hello.yaml", prog);
-    buf_byte(b, '\n');
+        buf_fmt(b, "A first try: %s local run -f manifests/samples/hello.yaml\n", prog);
 }
 
 /* By the name it was called: "kubectl kruntimes run list". */
@@ -48,7 +52,7 @@ static void examples(const struct applet *a, const char *prog, struct buf *b)
 void applet_help(const struct applet *a, const char *prog, size_t width, struct buf *b)
 {
     if (!a) {
-        whole_program(prog, b);
+        whole_program(prog, width, b);
         return;
     }
     const struct opt *tables[APPLET_TABLES + 1];
@@ -61,7 +65,7 @@ void applet_help(const struct applet *a, const char *prog, size_t width, struct 
     }
     if (a->verbs) {
         buf_lit(b, "\nverbs\n");
-        list(a->verbs, -1, b);
+        list(a->verbs, -1, width, b);
     }
     if (tables[0]) {
         buf_lit(b, "\noptions\n");

@@ -153,7 +153,7 @@ static int set_number(const struct opt *o, struct str v, const char *from, struc
         return kr_fail(e, KR_USAGE, "%s: \"%.*s\" is no %s", from, SFMT(v), time ? "duration like 30s, 1m30s or 250ms" : "whole number");
     if ((o->lo || o->hi) && (n < o->lo || n > o->hi)) {
         if (time)
-            return kr_fail(e, KR_USAGE, "%s: \"%.*s\" is out of range (%g s … %g s)", from, SFMT(v), (double)o->lo / 1e6,
+            return kr_fail(e, KR_USAGE, "%s: \"%.*s\" is out of range (%.10g s … %.10g s)", from, SFMT(v), (double)o->lo / 1e6,
                            (double)o->hi / 1e6);
         return kr_fail(e, KR_USAGE, "%s: %lld is out of range (%lld … %lld)", from, (long long)n, (long long)o->lo, (long long)o->hi);
     }

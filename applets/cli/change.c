@@ -146,6 +146,25 @@ static int each_listed(struct cli *c, const struct kube_resource *r, int (*one)(
     return rc;
 }
 
+/* One that isn't there doesn't keep the others from it; the first such error is the command's. */
+static int each_named(struct cli *c, const struct applet_call *call, int (*one)(struct cli *, struct str, struct kr_err *), struct kr_err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; i < call->nargs; i++) {
+        struct kr_err why = { 0 };
+        if (one(c, call->args[i], &why) == 0)
+            continue;
+        if (rc < 0)
+            fprintf(stderr, "%s\n", why.msg);
+        else
+            *e = why;
+        rc = -1;
+        if (why.code != KR_NOT_FOUND)
+            break;
+    }
+    return rc;
+}
+
 int cli_each(struct applet_call *call, const struct kube_resource *r, int (*one)(struct cli *, struct str name, struct kr_err *), struct kr_err *e)
 {
     struct cli c;
@@ -158,8 +177,8 @@ int cli_each(struct applet_call *call, const struct kube_resource *r, int (*one)
     rc = cli_latest(&c, r, call->args, call->nargs, e);
     if (rc == 0 && listed)
         rc = each_listed(&c, r, one, e);
-    for (size_t i = 0; rc == 0 && i < call->nargs; i++)
-        rc = one(&c, call->args[i], e);
+    if (rc == 0)
+        rc = each_named(&c, call, one, e);
     cli_close(&c);
     return rc;
 }

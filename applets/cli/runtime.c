@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * runtime: the verbs of `kruntimes runtime`: pools are looked at here, and changed with kubectl or files.
+ * runtime: the verbs of `kruntimes runtime`: pools are looked at here, scaled and deleted; what else is to change stands in a file.
+ * Tests: tests/local/submit.py
  */
-#include "applets/cli/cli.h"
+#include "applets/cli/change.h"
 #include "crds/crds.h"
 #include <stdio.h>
 
@@ -62,6 +63,30 @@ static int describe(struct applet_call *call, struct kr_err *e)
     return rc;
 }
 
+/* ---- changing ---------------------------------------------------------------------------------------------------- */
+
+static struct { int64_t replicas; } o;
+static const struct opt scale_opts[] = {
+    { "replicas", 0, OPT_INT, &o.replicas, "N", "so many pods; 0: none, and Runs wait", .lo = 0, .hi = INT32_MAX, .required = true },
+    { 0 } };
+static const struct opt *const scale_tables[] = { cli_target_opts, cli_opts, NULL };
+
+static int scale_one(struct cli *c, struct str name, struct kr_err *e)
+{
+    char patch[64];
+    snprintf(patch, sizeof patch, "{\"spec\":{\"replicas\":%lld}}", (long long)o.replicas);
+    return cli_change_one(c, &kube_runtimes, name, "PATCH", str_of(patch), "scaled", e);
+}
+
+static int delete_one(struct cli *c, struct str name, struct kr_err *e) { return cli_change_one(c, &kube_runtimes, name, "DELETE", S(""), "deleted", e); }
+static int scale(struct applet_call *call, struct kr_err *e) { return cli_each(call, &kube_runtimes, scale_one, e); }
+static int delete(struct applet_call *call, struct kr_err *e) { return cli_each(call, &kube_runtimes, delete_one, e); }
+
+static const struct applet verb_scale = { .name = "scale", .brief = "have more or fewer pods", .args = "[NAME…]", .names = "runtimes", .opts = scale_opts,
+                                          .help = "Runs on a pod that goes are let end, as long as its terminationGracePeriodSeconds has them.",
+                                          .examples = "runtime scale bash --replicas 5", .shared = scale_tables, .main = scale };
+static const struct applet verb_delete = { .name = "delete", .brief = "delete Runtimes and their pods", .args = "[NAME…]", .names = "runtimes", .shared = scale_tables,
+                                           .help = "Runs on its pods are let end first; those that wait for it stay, and wait.", .examples = "runtime delete bash --dry-run=server", .main = delete };
 static const struct applet verb_get = { .name = "get", .brief = "Runtimes as a table or in another form", .args = "[NAME…]", .names = "runtimes", .shared = list_tables,
                                         .main = get };
 static const struct applet verb_list = { .name = "list", .brief = "the same without names", .aliases = (const char *const[]){ "ls", NULL },
@@ -69,5 +94,5 @@ static const struct applet verb_list = { .name = "list", .brief = "the same with
 static const struct applet verb_describe = { .name = "describe", .brief = "all about it, in words", .args = "NAME…", .names = "runtimes", .min_args = 1,
                                              .shared = plain_tables, .main = describe };
 const struct applet applet_runtime = {
-    .name = "runtime", .group = APPLET_WORK, .brief = "look at Runtimes", .aliases = (const char *const[]){ "runtimes", "rt", NULL },
-    .verbs = (const struct applet *const[]){ &verb_get, &verb_list, &verb_describe, NULL } };
+    .name = "runtime", .group = APPLET_WORK, .brief = "look at Runtimes, scale and delete them", .aliases = (const char *const[]){ "runtimes", "rt", NULL },
+    .verbs = (const struct applet *const[]){ &verb_get, &verb_list, &verb_describe, &verb_scale, &verb_delete, NULL } };

@@ -118,5 +118,5 @@ static const struct applet verb_delete = { .name = "delete", .brief = "delete Wo
                                            .main = delete };
 const struct applet applet_workflow = {
     .name = "workflow", .group = APPLET_WORK, .brief = "submit Workflows, and look after them", .aliases = (const char *const[]){ "workflows", "wf", NULL },
-    .verbs = (const struct applet *const[]){ &verb_submit, &verb_get, &verb_list, &workflow_describe, &workflow_logs, &workflow_watch, &verb_cancel, &workflow_rerun,
+    .verbs = (const struct applet *const[]){ &verb_submit, &verb_get, &verb_list, &workflow_describe, &workflow_logs, &workflow_watch, &workflow_wait, &verb_cancel, &workflow_rerun,
                                              &verb_delete, &workflow_lint, &workflow_graph, NULL } };

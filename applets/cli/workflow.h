@@ -6,7 +6,7 @@
 #include "crds/flow.h"
 #include "crds/follow_flow.h"
 
-extern const struct applet workflow_describe, workflow_lint, workflow_graph, workflow_rerun, workflow_watch, workflow_logs;
+extern const struct applet workflow_describe, workflow_lint, workflow_graph, workflow_rerun, workflow_watch, workflow_wait, workflow_logs;
 
 /* Gets one and decodes it on the arena; *text (may be NULL) is the object as it came. */
 struct workflow *cli_workflow(struct cli *, struct str name, struct arena *, struct str *text, struct kr_err *);

@@ -14,7 +14,7 @@
 struct watching {
     struct str name;
     const char *prog;
-    bool logs, draws, done, interrupted;
+    bool logs, draws, quiet, done, interrupted;
     int exit;
     struct arena arena;                           /* the graph, made once */
     struct flow *flow;
@@ -157,7 +157,7 @@ static void on_changed(void *ctx, const struct workflow *from)
     struct watching *w = ctx;
     if (!w->flow)
         make_graph(w, from);
-    if (!w->flow || w->logs)
+    if (!w->flow || w->logs || w->quiet)
         return;
     take_status(w, from);
     draw(w);
@@ -169,7 +169,7 @@ static void on_child(void *ctx, const struct run *r)
     struct str step = str_map_get(r->metadata.labels, S("kruntimes.io/step")), phase = run_phase(r);
     ptrdiff_t job = w->flow ? flow_job_of(w->flow, str_map_get(r->metadata.labels, S("kruntimes.io/job"))) : -1;
     int64_t leg = 0;
-    if (job < 0 || w->logs || !str_i64(str_map_get(r->metadata.labels, S("kruntimes.io/leg")), &leg) || leg < 0 || (size_t)leg >= w->flow->jobs[job].nlegs)
+    if (job < 0 || w->logs || w->quiet || !str_i64(str_map_get(r->metadata.labels, S("kruntimes.io/leg")), &leg) || leg < 0 || (size_t)leg >= w->flow->jobs[job].nlegs)
         return;
     const struct workflow_job *spec = w->flow->jobs[job].spec;
     for (size_t i = 0; i < spec->steps.n; i++)
@@ -219,20 +219,65 @@ static void on_signal(struct loop *loop, int sig, void *ctx)
     ((struct watching *)ctx)->interrupted = true;
 }
 
-int cli_follow_flow(struct cli *c, struct str ns, struct str name, bool logs, bool until_end, struct str only, const char *prog)
+static int follow_one(struct cli *c, struct watching *w, struct str ns, bool until_end, struct str only)
 {
     static const int signals[] = { SIGINT, SIGTERM };
-    struct watching w = { .name = name, .prog = prog, .logs = logs, .draws = !logs && isatty(1), .arena = { .limit = 64 << 20 } };
-    loop_signals(c->loop, signals, LEN(signals), on_signal, &w);
-    struct flow_follow *f = follow_flow(c->kube, &(struct flow_follow_config){ .ns = ns, .name = name, .logs = logs, .until_end = until_end, .only = only,
+    loop_signals(c->loop, signals, LEN(signals), on_signal, w);
+    struct flow_follow *f = follow_flow(c->kube, &(struct flow_follow_config){ .ns = ns, .name = w->name, .logs = w->logs, .until_end = until_end, .only = only,
                                                                                .changed = on_changed, .child = on_child, .line = on_line, .trouble = on_trouble,
-                                                                               .done = on_done, .ctx = &w }, &c->rnd);
-    loop_run_until(c->loop, is_over, &w, INT64_MAX);
+                                                                               .done = on_done, .ctx = w }, &c->rnd);
+    loop_run_until(c->loop, is_over, w, INT64_MAX);
     follow_flow_stop(f);
-    arena_reset(&w.arena);
-    if (w.interrupted)
-        fprintf(stderr, "%s: interrupted; the Workflow goes on: kruntimes workflow cancel %.*s ends it\n", prog, SFMT(name));
-    return w.interrupted ? EXIT_OTHER : w.exit;
+    arena_reset(&w->arena);
+    if (w->interrupted)
+        fprintf(stderr, "%s: interrupted; the Workflow goes on: kruntimes workflow cancel %.*s ends it\n", w->prog, SFMT(w->name));
+    return w->interrupted ? EXIT_OTHER : w->exit;
+}
+
+int cli_follow_flow(struct cli *c, struct str ns, struct str name, bool logs, bool until_end, struct str only, const char *prog)
+{
+    struct watching w = { .name = name, .prog = prog, .logs = logs, .draws = !logs && isatty(1), .arena = { .limit = 64 << 20 } };
+    return follow_one(c, &w, ns, until_end, only);
+}
+
+/* ---- wait -------------------------------------------------------------------------------------------------------------------- */
+
+static struct { int64_t timeout_us; } wait_for;
+static const struct opt wait_opts[] = {
+    { "timeout", 0, OPT_DURATION, &wait_for.timeout_us, "TIME", "give up after this time; 0: never", .lo = 0, .hi = INT64_C(31536000000000) },
+    { 0 } };
+
+static void too_long(struct loop *loop, struct timer *t)
+{
+    (void)t;
+    loop_stop(loop);
+}
+
+static int wait_all(struct applet_call *call, struct kr_err *e)
+{
+    struct cli c;
+    struct cli_named named;
+    struct timer limit = { .fire = too_long };
+    int status = 0;
+    if (cli_open_named(&c, &kube_workflows, call, &named, e) < 0) {
+        call->fail_exit = failure_exit_status(e);
+        return -1;
+    }
+    int64_t until = wait_for.timeout_us ? loop_now_us(c.loop) + wait_for.timeout_us : INT64_MAX;
+    if (wait_for.timeout_us)
+        loop_timer_at(c.loop, &limit, until);
+    for (size_t i = 0; i < named.n && loop_now_us(c.loop) < until; i++) {
+        struct watching w = { .name = named.v[i], .prog = call->prog, .quiet = true, .arena = { .limit = 64 << 20 } };
+        int one = follow_one(&c, &w, cli_ns(&c), true, S(""));
+        status = status ? status : one;
+    }
+    bool late = loop_now_us(c.loop) >= until;
+    loop_timer_stop(c.loop, &limit);
+    cli_named_free(&named);
+    cli_close(&c);
+    if (late)
+        call->fail_exit = EXIT_OTHER;
+    return late ? kr_fail(e, KR_DEADLINE, "it has not ended in time") : status;
 }
 
 /* ---- watch, logs ------------------------------------------------------------------------------------------------------------- */
@@ -262,6 +307,10 @@ static int logs(struct applet_call *call, struct kr_err *e)
     return o.follow ? rc : rc == 0 || rc == EXIT_CANCELLED || rc < EXIT_OTHER ? 0 : rc;
 }
 
+const struct applet workflow_wait = {
+    .name = "wait", .brief = "wait for the end; exit with the exit code of the step that failed it", .args = "[NAME…]", .names = "workflows", .opts = wait_opts,
+    .help = "Of several the exit status is that of the first that did not succeed.", .examples = "workflow wait ci --timeout 30m\nworkflow wait @latest",
+    .shared = (const struct opt *const[]){ cli_named_opts, cli_opts, NULL }, .main = wait_all, .usage_exit = EXIT_USAGE };
 const struct applet workflow_watch = {
     .name = "watch", .brief = "its jobs and steps as they go, until it ends", .args = "NAME", .names = "workflows", .min_args = 1, .max_args = 1,
     .help = "On a terminal the graph of jobs is drawn anew in place; elsewhere each step that ends is a line. The exit status is that of the step that failed it.",

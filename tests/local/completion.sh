@@ -49,7 +49,7 @@ verbs=$("$program" crd-gen --help | sed -n 's/^usage: .*\[\(.*\)\]$/\1/p' | tr '
 same 'bash: applets'          "$(propose sched)" scheduler
 same 'bash: hidden applet'    "$(propose local-s)" ''
 same 'bash: a choice'         "$(propose crd-gen '')" "$verbs"
-same 'bash: options'          "$(propose version --)" --help
+same 'bash: options'          "$(propose limits --)" --help
 same 'bash: what is on'       "$(propose scheduler --no-)" --no-leader-elect
 same 'bash: words'            "$(propose scheduler --log-level '')" "$(lines <<<"$levels")"
 same 'bash: words behind ='   "$(propose scheduler --log-format =)" "$(lines <<<"$formats")"
@@ -63,7 +63,7 @@ if command -v fish >/dev/null; then
     same 'fish: applets'      "$(ask 'kruntimes schedu')" scheduler
     same 'fish: hidden'       "$(ask 'kruntimes local-s')" ''
     same 'fish: a choice'     "$(ask 'kruntimes crd-gen ')" "$verbs"
-    same 'fish: options'      "$(ask 'kruntimes version --')" --help
+    same 'fish: options'      "$(ask 'kruntimes limits --')" --help
     same 'fish: words'        "$(ask 'kruntimes scheduler --log-format ')" "$(lines <<<"$formats")"
     same 'fish: a file'       "$(ask 'kruntimes scheduler --kubeconfig a')" a-file
     same 'fish: not a file'   "$(ask 'kruntimes scheduler --identity a')" ''

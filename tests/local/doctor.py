@@ -137,6 +137,8 @@ with instance() as i:
     s.check('a local instance is fine', r.returncode == 0 and 'FAIL' not in r.stdout and 'ok    kinds: runs.kruntimes.io is built in' in r.stdout, r.stdout + r.stderr)
     s.check('its clock is compared', 'ok    clock: as the server\'s' in r.stdout, r.stdout)
     s.check('its Runtime', 'ok    runtime/bash: 2 of 2 pods are ready' in r.stdout, r.stdout)
+    r = i.cli('version', '--server')
+    s.check('version --server', re.fullmatch(r'\S+\nserver https://127\.0\.0\.1:\d+ v\S+\+kruntimes\S*\n', r.stdout), r.stdout + r.stderr)
     i.cli('local', 'user', 'add', 'vic', '--role', 'viewer')
     vic = os.path.join(i.state, 'users', 'vic.kubeconfig')
     r = i.cli('doctor', '--kubeconfig', vic)

@@ -148,6 +148,11 @@ with instance() as i:
     s.equal('delete by labels and field', i.cli('run', 'delete', '-l', 'a=b', '--field-selector', 'metadata.name=two').stdout, 'run/two deleted\n')
     s.check('it is gone', 'two' not in there())
     s.equal('delete of what is not there, in a dry run', (i.cli('run', 'delete', 'two', '--dry-run=client').returncode, i.cli('run', 'delete', 'two', '--dry-run=server').returncode), (3, 3))
+    r = i.cli('run', 'delete', 'gone-1', 'made', 'gone-2')
+    s.equal('what is not there does not keep the rest', (r.returncode, r.stdout, 'gone-1' in r.stderr and 'gone-2' in r.stderr), (3, 'run/made deleted\n', True))
+    s.equal('wait for a Workflow', [i.cli('workflow', 'wait', n).returncode for n in ('flow', '@latest', 'nobody')], [3, 3, 120])
+    s.equal('scale', (i.cli('runtime', 'scale', 'bash', '--replicas', '3').stdout, i.api.call('GET', RUNTIMES + '/bash')[1]['spec']['replicas']), ('runtime/bash scaled\n', 3))
+    s.equal('delete a Runtime, in a dry run', (i.cli('runtime', 'delete', 'bash', '--dry-run=server').stdout, i.api.call('GET', RUNTIMES + '/bash')[0]), ('runtime/bash deleted (server dry run)\n', 200))
     s.equal('delete all Workflows', i.cli('workflow', 'delete', '--all').stdout, 'workflow/flow deleted\n')
     for words in (('delete',), ('cancel',), ('delete', 'x', '--all'), ('cancel', 'x', '-l', 'a')):
         s.equal('refused: ' + ' '.join(words), i.cli('run', *words).returncode, 1)

@@ -98,6 +98,11 @@ runtime get nobody
 runtime list -o wide
 runtime describe bash
 runtime describe nobody
+runtime scale bash --replicas 3 --dry-run=client
+runtime scale bash
+runtime scale nobody --replicas 1
+runtime delete bash --dry-run=server
+runtime delete nobody other
 top
 top pods
 top nodes
@@ -122,6 +127,9 @@ workflow list
 workflow describe flow
 workflow logs flow
 workflow logs nobody
+workflow wait flow
+workflow wait nobody
+workflow wait
 workflow watch flow
 workflow rerun flow --failed --dry-run=client
 workflow rerun nobody
@@ -157,6 +165,7 @@ limits
 manifests --part namespace
 manifests --part nonsense
 version
+version --server --kubeconfig none
 version nonsense
 '''
 DRAWN_OVER = re.compile(r'(?:.*\n){2}\x1b\[2A\x1b\[J')       # a drawing of two lines that another takes the place of

@@ -152,6 +152,9 @@ TEST(help_pages) {
     CHECK_INT(CALL("kruntimes", "help", "run", "create"), 0);
     test_golden("help/applet.txt", written("out"));
     CHECK_INT(got.calls, 0);
+    AUTO_BUF struct buf narrow = { .max = 65536 };
+    applet_help(&run_applet, "kruntimes run", 32, &narrow);        /* what a verb is for is wrapped behind its name */
+    CHECK(str_find(buf_view(&narrow), S("\n  logs           print what it\n                 wrote\n")) > 0);
 }
 
 TEST(help_is_no_help_as_a_value_or_behind_dashes) {
