@@ -113,6 +113,12 @@ static int check_pages(struct store *s, const char *path, struct kr_err *e)
     return status == 0 ? 0 : cut_short(path, st.st_size, wants, e);
 }
 
+static bool is_new(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) < 0 || st.st_size == 0;
+}
+
 static int check_length(const char *path, struct kr_err *e)
 {
     struct stat st;
@@ -229,6 +235,7 @@ struct store *store_open(const char *path, struct kr_err *e)
     store_crc_init();
     s->lock = s->fd = -1;
     int rc = 0;
+    bool fresh = is_new(path);
     if (take_lock(s, path, e) < 0 || check_length(path, e) < 0 || (rc = mdb_env_create(&s->env)) != 0)
         goto failed;
     mdb_env_set_mapsize(s->env, LIMIT_STORE_BYTES);
@@ -236,6 +243,8 @@ struct store *store_open(const char *path, struct kr_err *e)
     rc = mdb_env_open(s->env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK, 0600);
     if (rc == 0)
         mdb_env_get_fd(s->env, &s->fd);
+    else if (fresh)
+        unlink(path);                             /* begun on a full disk it would look like a store that was cut short */
     s->room_wanted = room_to_want(s->fd);
     if (rc == 0 && check_pages(s, path, e) == 0 && prepare(s, path, e) == 0)
         return s;
