@@ -384,7 +384,7 @@ int bench_slots(struct bench *b)
 {
     struct load l = { .b = b, .want = 50, .width = 50, .prefix = "s", .spec = "\"runtime\":\"bash\",\"args\":[\"sleep\",\"0.5\"]" };
     double took = run_load(&l), ideal = 7 * 0.5;
-    printf("slots: 50 Runs of 500 ms over 8 slots: %.3f s of at least %.1f s; ratio %.3f\n", took, ideal, ideal / took);
+    printf("slots: 50 Runs of 500 ms over 8 slots: %.3f s of at least %.1f s; ratio %.3f\nRATE %f\n", took, ideal, ideal / took, ideal / took);
     return l.bad != 0;
 }
 
