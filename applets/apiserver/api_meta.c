@@ -119,11 +119,8 @@ int meta_for_create(struct api_call *c, struct json *object)
     char now[TIME_TEXT];
     if (check_common(c, object, &meta) < 0)
         return -1;
-    struct str name = json_string(json_get(meta, "name"));
-    if (!name.n && json_string(json_get(meta, "generateName")).n) {
+    if (!json_string(json_get(meta, "name")).n && json_string(json_get(meta, "generateName")).n)
         generate_name(c, meta);
-        name = json_string(json_get(meta, "name"));
-    }
     if (json_string(json_get(meta, "resourceVersion")).n)
         return kr_fail(&c->e, KR_BAD_REQUEST, "resourceVersion should not be set on objects to be created");
     static const char *const server_s[] = { "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion" };

@@ -68,15 +68,15 @@ static bool in_class(struct str word, unsigned char c)
 static bool bracket(struct str p, size_t at, unsigned char c, size_t *end, bool *closed)
 {
     size_t i = at + 1;
-    bool not = i < p.n && (p.p[i] == '!' || p.p[i] == '^'), has = false;
-    i += not;
+    bool negated = i < p.n && (p.p[i] == '!' || p.p[i] == '^'), has = false;
+    i += negated;
     *closed = false;
     for (size_t first = i; i < p.n; i++) {
         unsigned char low = (unsigned char)p.p[i];
         if (low == ']' && i > first) {
             *closed = true;
             *end = i + 1;
-            return has != not;
+            return has != negated;
         }
         ptrdiff_t stop = low == '[' && i + 1 < p.n && p.p[i + 1] == ':' ? str_find(str_from(p, i), S(":]")) : -1;
         if (stop > 1) {

@@ -246,7 +246,7 @@ int cli_show(struct cli *c, const struct kube_resource *r, const struct str *nam
 {
     char form[96];
     size_t at = 0;
-    for (; r->kind[at] && at < 48; at++)
+    for (; at < 48 && r->kind[at]; at++)
         form[at] = (char)(r->kind[at] >= 'A' && r->kind[at] <= 'Z' ? r->kind[at] - 'A' + 'a' : r->kind[at]);
     snprintf(form + at, sizeof form - at, "%s%s", *r->group ? "." : "", r->group);
     return cli_show_view(c, &(struct view){ .resource = r, .plural = r->plural, .name_form = form, .time_path = made_at }, names, n, e);

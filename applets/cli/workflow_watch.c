@@ -145,7 +145,7 @@ static void take_status(struct watching *w, const struct workflow *from)
         ptrdiff_t job = flow_job_of(w->flow, from->status.jobs.v[k].key);
         const struct workflow_job_status *s = &from->status.jobs.v[k].value;
         for (size_t l = 0; job >= 0 && l < s->legs.n; l++)
-            for (size_t i = 0; i < s->legs.v[l].steps.n && l < w->flow->jobs[job].nlegs && i < w->flow->jobs[job].spec->steps.n; i++)
+            for (size_t i = 0; l < w->flow->jobs[job].nlegs && i < s->legs.v[l].steps.n && i < w->flow->jobs[job].spec->steps.n; i++)
                 for (size_t q = 0; q < LEN(words); q++)
                     if (s->legs.v[l].steps.p[i] == words[q].letter)
                         set_letter(w, (size_t)job, l, i, words[q].letter, words[q].word);

@@ -196,7 +196,9 @@ int cleanup_plan(const struct cleanup_view *v, const struct runtime_config *conf
 {
     p->arena.limit = LIMIT_PLAN_BYTES;
     struct cleaning c = { .v = v, .config = config, .a = &p->arena, .p = p, .runs = arena_alloc(&p->arena, (v->n + 1) * sizeof *c.runs) };
-    for (size_t i = 0; c.runs && i < v->n; i++)
+    if (!c.runs)
+        return kr_fail(e, KR_TOO_LARGE, "the plan for %zu Runs needs more than %zu bytes of memory", v->n, p->arena.limit);
+    for (size_t i = 0; i < v->n; i++)
         if (!(c.runs[i] = model_decode(run, v->runs[i], &p->arena, e)))
             return -1;
     struct json *job = v->job.p ? json_parse(&p->arena, v->job, e) : NULL;

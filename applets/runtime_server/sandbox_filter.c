@@ -43,6 +43,7 @@ static const uint32_t refused[] = {
 };
 static const uint32_t of_ipc[] = { SYS_shmget, SYS_shmat, SYS_shmctl, SYS_semget, SYS_semop, SYS_semtimedop, SYS_semctl, SYS_msgget, SYS_msgsnd, SYS_msgrcv, SYS_msgctl };
 enum { REFUSED = LEN(refused), INSNS_MAX = REFUSED + LEN(of_ipc) + 64 };
+_Static_assert(REFUSED + LEN(of_ipc) < 256, "a jump of a filter has a byte for its distance");
 /* What root keeps: rights over files, users and its own processes, and low ports. */
 static const int kept[] = { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP,
                             CAP_NET_BIND_SERVICE, CAP_SYS_NICE, CAP_AUDIT_WRITE };
