@@ -70,7 +70,7 @@ static void finish(struct grpc_call *k, int status, struct str text)
     struct grpc_user user = k->user;
     char kept[480];
     size_t n = str_rune_cut(text, sizeof kept - 1);
-    memcpy(kept, text.p ? text.p : "", n);
+    memcpy(kept, text.p, n);
     kept[n] = '\0';
     call_free(k);
     user.done(user.ctx, status, (struct str){ kept, n });

@@ -200,6 +200,21 @@ TEST(long_values_and_many_errors_are_cut)
     CHECK(str_starts(errors.v[0].message, S("Unsupported value: \"éé")) && str_find(errors.v[0].message, S("éé…\": supported values: \"red\"")) > 0);
 }
 
+TEST(rules_are_left_out_when_enough_is_wrong)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 22 };
+    AUTO_BUF struct buf b = { .max = 1 << 20 };
+    struct kr_err e = { .msg = "" };
+    struct model_errors errors = { 0 };
+    buf_lit(&b, "{" META "\"spec\":{\"part\":{\"name\":\"no\"},\"counts\":{\"x\":\"y\"");
+    for (int i = 0; i < LIMIT_MODEL_ERRORS; i++) buf_fmt(&b, ",\"c%d\":\"y\"", i);
+    buf_lit(&b, "}}}");
+    CHECK_INT(model_check(&type_thing, &a, json_parse(&a, buf_view(&b), &e), NULL, &errors, &e), 0);
+    CHECK_INT(errors.n, LIMIT_MODEL_ERRORS);
+    for (size_t i = 0; i < errors.n; i++)
+        CHECK(str_find(errors.v[i].message, S("is no name")) < 0);
+}
+
 TEST(admission_that_is_short_of_memory_says_so)
 {
     bool done = false;
@@ -226,6 +241,12 @@ TEST(a_table_that_is_wrong_is_told)
         { { .shape = MODEL_TEXT, .rules = bad_message }, "table of Bad: x: messageExpression '('" },
         { { .shape = MODEL_LIST, .size = sizeof(struct str), .item = &bad_item }, "table of Bad: x: pattern '['" },
     };
+    struct model_field text[] = { { .name = "x", .len = 1, .s = { .shape = MODEL_TEXT } }, { .name = NULL } };
+    struct model_object plain = { .fields = text };
+    AUTO_ARENA struct arena memory = { .limit = 65536 };
+    struct model_errors none = { 0 };
+    struct kr_err no = { .msg = "" };
+    CHECK(model_check(&(struct model_type){ .kind = "Plain", .object = &plain }, &memory, json_new_object(&memory), NULL, &none, &no) == 0 && !none.n);       /* one without rules is fine */
     static const struct model_rule on_root[] = { { .rule = "self.metadata.labels == ''" }, { .rule = NULL } }, on_field[] = { { .rule = "self.nothing == 1" }, { .rule = NULL } };
     for (size_t i = 0; i < 2; i++) {
         struct model_object wrong = { .rules = i ? on_field : on_root, .fields = model_thing.fields };

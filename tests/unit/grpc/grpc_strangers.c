@@ -32,6 +32,7 @@ static void on_done(void *ctx, int status, struct str text)
     g->status = status;
     snprintf(g->text, sizeof g->text, "%.*s", SFMT(text));
 }
+static void on_metadata(void *ctx, struct http_fields f, bool trailing) { (void)f, (void)trailing; ((struct got *)ctx)->metadata++; }
 static const struct grpc_options plain = { .timeout_us = 60000000 };
 
 /* ---- servers that answer anything ---------------------------------------------------------------------------------- */
@@ -101,16 +102,28 @@ TEST(what_is_not_grpc_becomes_the_status_that_is_nearest)
 
 static void three(struct grpc_request *r, struct str m)
 {
+    struct http_field many[GRPC_METADATA + 4];
+    for (size_t i = 0; i < LEN(many); i++)
+        many[i] = (struct http_field){ S("x-word"), S("w") };
+    grpc_head(r, (struct http_fields){ many, LEN(many) });           /* as many as there may be */
     for (int i = 0; i < 3; i++)
         grpc_reply(r, m);
-    grpc_end(r, GRPC_OK, S(""));
+    grpc_end_with(r, GRPC_OK, S(""), (struct http_fields){ many, LEN(many) });
     grpc_end(r, GRPC_ABORTED, S("it is over"));   /* without effect, as what follows */
     grpc_reply(r, m);
     grpc_head(r, (struct http_fields){ 0 });
 }
 static void quiet(struct grpc_request *r, struct str m) { (void)r, (void)m; }
+static void flood(struct grpc_request *r, struct str m)
+{
+    static char much[3 * HTTP_LOW_WATER];
+    (void)m;
+    grpc_reply(r, (struct str){ much, sizeof much });
+}
+static void flooded(struct grpc_request *r) { grpc_end(r, GRPC_OK, S("all is out")); }
 static const struct grpc_method methods[] = { { .name = "Three", .message = three }, { .name = "Once", .stream_in = true, .message = three },
-                                              { .name = "Quiet", .stream_in = true, .message = quiet }, { 0 } };
+                                              { .name = "Quiet", .stream_in = true, .message = quiet },
+                                              { .name = "Flood", .message = flood, .writable = flooded }, { 0 } };
 static const struct grpc_service service = { "test.Test", methods, NULL };
 
 struct ours { struct here h; struct grpc_server *s; struct grpc_client *c; struct got g; };
@@ -171,18 +184,91 @@ TEST(calls_that_are_unusual)
     here_skip(&x.h, 5000000);
     here_until(&x.h, &x.g.over);
     CHECK_INT(x.g.status, GRPC_DEADLINE_EXCEEDED);
-    bool over = false;
     struct got g = { .last = { .max = 4096 } };
     grpc_call(x.c, "/test.Test/Three", S("abc"), &plain, (struct grpc_user){ NULL, on_done, &g });        /* who wants no message */
     here_until(&x.h, &g.over);
-    CHECK(!g.messages && !over);
+    CHECK(!g.messages);
+    g = (struct got){ .last = g.last };
+    grpc_call(x.c, "/test.Test/None", (struct str){ 0 }, &plain, (struct grpc_user){ on_message, on_done, &g, on_metadata });       /* the status comes with the head */
+    here_until(&x.h, &g.over);
+    CHECK(g.status == GRPC_UNIMPLEMENTED && g.metadata == 1);
+    call(&x, "/test.Test/Flood", S("x"), &plain);
+    here_until(&x.h, &x.g.over);
+    CHECK(x.g.status == GRPC_OK && x.g.last.n == 3 * HTTP_LOW_WATER);
+    CHECK_Z(x.g.text, "all is out");
+    call(&x, "/test.Test/Flood", S("x"), &(struct grpc_options){ .timeout_us = 60000000, .max_message = 1000 });
+    here_until(&x.h, &x.g.over);
+    CHECK_INT(x.g.status, GRPC_RESOURCE_EXHAUSTED);
     call(&x, "/grpc.health.v1.Health/Check", S("\xff"), &plain);
     here_until(&x.h, &x.g.over);
     CHECK_INT(x.g.status, GRPC_INTERNAL);
     call(&x, "/grpc.health.v1.Health/Watch", S("\xff"), &plain);
     here_until(&x.h, &x.g.over);
     CHECK_INT(x.g.status, GRPC_INTERNAL);
+    call(&x, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", (struct str){ 0 }, &(struct grpc_options){ .timeout_us = 60000000, .open = true });
+    grpc_half_close(x.g.call);                    /* a stream of no message */
+    here_until(&x.h, &x.g.over);
+    CHECK(x.g.status == GRPC_OK && !x.g.messages);
+    static char host[400];
+    memset(host, 'h', sizeof host);
+    grpc_client_free(grpc_client_new(x.h.loop, (struct str){ host, sizeof host }, 1));
     CHECK(!grpc_server_new(x.h.loop, &(struct grpc_server_config){ .host = S("127.0.0.1"), .port = grpc_server_port(x.s) }, &e) && e.code);
+    grpc_server_free(TAKE(x.s));                  /* nobody asked to be told of it */
+    call(&x, "/test.Test/Three", S("abc"), &plain);
+    here_until(&x.h, &x.g.over);
+    CHECK_INT(x.g.status, GRPC_UNAVAILABLE);
+    end(&x);
+}
+
+/* ---- what HTTP sees of it ---------------------------------------------------------------------------------------------- */
+
+struct raw { bool over; int status; char code[16]; };
+static void raw_code(struct raw *r, struct http_fields f)
+{
+    struct str s = http_get(f, "grpc-status");
+    if (s.n)
+        snprintf(r->code, sizeof r->code, "%.*s", SFMT(s));
+}
+static void raw_head(struct hcall *c, int status, struct http_fields f)
+{
+    struct raw *r = hcall_ctx(c);
+    r->status = status;
+    raw_code(r, f);
+}
+static void raw_data(struct hcall *c, struct str b) { (void)c, (void)b; }
+static void raw_end(struct hcall *c, struct http_fields f)
+{
+    struct raw *r = hcall_ctx(c);
+    raw_code(r, f);
+    r->over = true;
+}
+static void raw_failed(struct hcall *c, const struct kr_err *e) { (void)e; ((struct raw *)hcall_ctx(c))->over = true; }
+
+TEST(the_port_of_grpc_is_told_over_http_too)
+{
+    static const struct { enum http_version version; const char *type, *path; int skip_s, status; const char *code; } rows[] = {
+        { HTTP_11, "application/grpc", "/test.Test/Three", 0, 505, "" },
+        { HTTP_2, "application/grpc;x=y", "/test.Test/Three", 0, 200, "0" },
+        { HTTP_2, "application/grpc", "/test.Test/Quiet", 3, 200, "4" },           /* its time is up, and its method wants not to hear of it */
+    };
+    struct ours x;
+    begin(&x);
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct raw r = { 0 };
+        struct httpc *c = httpc_new(x.h.loop, &(struct httpc_config){ .target = { .host = S("127.0.0.1"), .port = grpc_server_port(x.s) }, .version = rows[i].version });
+        struct http_field f[] = { { S("content-type"), str_of(rows[i].type) }, { S("grpc-timeout"), rows[i].skip_s ? S("2S") : S("1H") } };
+        httpc_call(c, &(struct httpc_request){ .method = S("POST"), .path = str_of(rows[i].path), .authority = S("t"), .fields = { f, 2 }, .body = { "\0\0\0\0\1x", 6 },
+                                               .more = rows[i].skip_s > 0 },
+                   (struct hcall_user){ .head = raw_head, .data = raw_data, .end = raw_end, .failed = raw_failed, .ctx = &r });
+        if (rows[i].skip_s) {
+            here_run(&x.h, 50000);
+            here_skip(&x.h, rows[i].skip_s * INT64_C(1000000));
+        }
+        here_until(&x.h, &r.over);
+        CHECK_INT(r.status, rows[i].status);
+        CHECK_Z(r.code, rows[i].code);
+        httpc_free(c);
+    }
     end(&x);
 }
 

@@ -595,3 +595,68 @@ TEST(changed_bytes_do_no_harm)
     }
     ENDS_DONE();
 }
+
+/* ---- frames of one block, and calls that come too late ---- */
+/* Types of the frames, one letter each: H for HEADERS, C for CONTINUATION, the last of a block in upper case. */
+static void put_types(struct buf *b, struct str frames)
+{
+    while (frames.n >= 9) {
+        const unsigned char *p = (const unsigned char *)frames.p;
+        if (p[3] == 1 || p[3] == 9) buf_byte(b, (char)((p[3] == 1 ? 'h' : 'c') - (p[4] & 4 ? 32 : 0)));
+        frames = str_from(frames, 9 + ((size_t)p[0] << 16 | (size_t)p[1] << 8 | p[2]));
+    }
+}
+
+TEST(a_block_larger_than_a_frame_is_continued)
+{
+    static char big[40000];
+    BOTH_ENDS(0, 0);
+    AUTO_BUF struct buf out = { 0 }, types = { .max = 64 };
+    memset(big, '~', sizeof big);
+    h2_pump(&c, &s, 4096);
+    h2_end_trace(&s);
+    CHECK_INT(h2_open(c.h, H2_FIELDS(H2_FLD(":method", "HEAD"), H2_FLD(":scheme", "http"), H2_FLD(":path", "/x"), { S("x"), { big, sizeof big } }), true, NULL), 1);
+    struct str frames = h2_end_take(&c, &out);
+    put_types(&types, frames);
+    CHECK_STR(buf_view(&types), S("hcC"));
+    h2_end_feed(&s, frames, 1000);
+    CHECK(str_starts(h2_end_trace(&s), S("HEADERS 1 :method=HEAD :scheme=http :path=/x x=~~~~")));
+    h2_headers(s.h, 1, H2_FIELDS(H2_FLD(":status", "200"), { S("y"), { big, 16000 } }), true);
+    h2_pump(&c, &s, 4096);
+    CHECK(str_starts(h2_end_trace(&c), S("HEADERS 1 :status=200 y=~~~~")));
+    ENDS_DONE();
+}
+
+TEST(what_is_said_too_late_is_without_effect)
+{
+    BOTH_ENDS(0, 0);
+    AUTO_BUF struct buf out = { 0 };
+    h2_pump(&c, &s, 4096);
+    h2_open(c.h, H2_GET, true, NULL);
+    h2_open(c.h, H2_GET, false, NULL);
+    h2_pump(&c, &s, 4096);
+    CHECK(h2_headers(s.h, 1, H2_200, false) && h2_data(s.h, 1, S("x"), true));
+    CHECK(!h2_headers(s.h, 1, H2_200, true) && !h2_data(s.h, 1, S("y"), true));          /* it has ended */
+    CHECK(!h2_headers(s.h, 9, H2_200, true) && !h2_data(s.h, 9, S("y"), true));          /* never was */
+    CHECK(!h2_queued(s.h, 9) && !h2_moved(s.h, 9) && !h2_user(s.h, 9));
+    static char large[200000];                                                           /* more than the window: its end waits */
+    CHECK(h2_headers(s.h, 3, H2_200, false) && h2_data(s.h, 3, (struct str){ large, sizeof large }, true));
+    CHECK(!h2_headers(s.h, 3, H2_FIELDS(H2_FLD("x", "y")), true) && !h2_data(s.h, 3, S("y"), false));
+    CHECK(h2_queued(s.h, 3) > 0);
+    h2_goaway(s.h, H2_NO_ERROR, false);
+    h2_goaway(s.h, H2_NO_ERROR, true);
+    h2_goaway(s.h, H2_NO_ERROR, true);
+    h2_pump(&c, &s, 4096);
+    CHECK(!h2_can_open(c.h) && !h2_open(c.h, H2_GET, true, NULL));
+    h2_end_feed(&c, S("\0\0\1\0\0\0\0\0\0x"), 99);                                       /* DATA without a stream */
+    h2_end_take(&c, &out);
+    CHECK(h2_is_done(c.h) && !h2_can_open(c.h) && !h2_open(c.h, H2_GET, true, NULL));
+    CHECK(!h2_headers(c.h, 3, H2_200, true) && !h2_data(c.h, 3, S("x"), true));
+    h2_consume(c.h, 3, 1);
+    h2_reset(c.h, 3, H2_CANCEL);
+    h2_ping(c.h, 1);
+    h2_goaway(c.h, H2_NO_ERROR, true);
+    h2_end_feed(&c, S("more"), 99);
+    CHECK_INT(h2_end_take(&c, &out).n, 0);
+    ENDS_DONE();
+}

@@ -84,6 +84,8 @@ static const struct row settings[] = {
     { "MAX_FRAME_SIZE 16383", "000006 04 00 00000000 000500003fff", "goaway 1" },
     { "MAX_FRAME_SIZE 2^24", "000006 04 00 00000000 000501000000", "goaway 1" },
     { "an unknown setting", "000006 04 00 00000000 00ff00000001", "" },
+    { "every setting there is", "00001e 04 00 00000000 000100000000 000200000000 000300000000 000500ffffff 000600000000", "" },
+    { "a window that shrinks under a stream", POST("01") "000006 04 00 00000000 000400000001", "" },
     { "a window that grows over 2^31-1", GET("01") "000004 08 00 00000001 7fff0000   000006 04 00 00000000 000400010000", "goaway 3" },
     { "WINDOW_UPDATE of 3 bytes", "000003 08 00 00000000 000001", "goaway 6" },
     { "WINDOW_UPDATE 0 for the connection", "000004 08 00 00000000 00000000", "goaway 1" },
@@ -184,6 +186,18 @@ static const struct fields_row requests[] = {
     { "host against :authority", { M, SC, P, A, H2_FLD("host", "other") }, false },
     { "host twice", { M, SC, P, H2_FLD("host", "h"), H2_FLD("host", "h") }, false },
     { "a length without a body", { M, SC, P, H2_FLD("content-length", "1") }, false },
+    { "a tab inside a value", { M, SC, P, H2_FLD("x", "y\tz") }, true },
+    { "a tab in front of a value", { M, SC, P, H2_FLD("x", "\ty") }, false },
+    { "a DEL in a value", { M, SC, P, H2_FLD("x", "y\x7fz") }, false },
+    { "a DEL in a :path", { M, SC, H2_FLD(":path", "/\x7f") }, false },
+    { "a space in :scheme", { M, H2_FLD(":scheme", "ht tp"), P }, false },
+    { "a space in :authority", { M, SC, P, H2_FLD(":authority", "h h") }, false },
+    { "an empty :scheme", { M, H2_FLD(":scheme", ""), P }, false },
+    { "an empty host", { M, SC, P, A, H2_FLD("host", "") }, true },
+    { "CONNECT with :scheme", { H2_FLD(":method", "CONNECT"), A, SC }, false },
+    { "OPTIONS with another :path", { H2_FLD(":method", "OPTIONS"), SC, H2_FLD(":path", "x") }, false },
+    { "the same length twice", { M, SC, P, H2_FLD("content-length", "0"), H2_FLD("content-length", "0") }, true },
+    { "a length that no number holds", { M, SC, P, H2_FLD("content-length", "9223372036854775807") }, false },
     { "a length that is no number", { M, SC, P, H2_FLD("content-length", "+0") }, false },
     { "two lengths", { M, SC, P, H2_FLD("content-length", "0"), H2_FLD("content-length", "1") }, false },
 };
@@ -198,6 +212,8 @@ static const struct fields_row responses[] = {
     { "no :status", { H2_FLD("x", "y") }, false },
     { ":status of two digits", { H2_FLD(":status", "20") }, false },
     { ":status below 100", { H2_FLD(":status", "099") }, false },
+    { ":status of letters", { H2_FLD(":status", "2xx") }, false },
+    { ":status of four digits", { H2_FLD(":status", "2000") }, false },
     { ":status twice", { H2_FLD(":status", "200"), H2_FLD(":status", "200") }, false },
     { "a request", { M, SC, P }, false },
     { "an interim response that ends the stream", { H2_FLD(":status", "103") }, false },
@@ -215,6 +231,7 @@ TEST(trailers)
 {
     CHECK(accepted(H2_SERVER, (struct http_field[]){ H2_FLD("x", "y"), { { 0 }, { 0 } } }, NULL, true));
     CHECK(accepted(H2_SERVER, (struct http_field[]){ { { 0 }, { 0 } } }, NULL, true));
+    CHECK(accepted(H2_SERVER, (struct http_field[]){ H2_FLD("content-length", "9"), { { 0 }, { 0 } } }, NULL, true));      /* says nothing there */
     CHECK(!accepted(H2_SERVER, (struct http_field[]){ M, { { 0 }, { 0 } } }, NULL, true));
     CHECK(!accepted(H2_SERVER, (struct http_field[]){ H2_FLD("X", "y"), { { 0 }, { 0 } } }, NULL, true));
     CHECK(!accepted(H2_SERVER, (struct http_field[]){ H2_FLD("x", "y"), { { 0 }, { 0 } } }, "000000 00 01 00000001", true));    /* no END_STREAM */
@@ -239,6 +256,8 @@ static const struct row to_client[] = {
     { "ENABLE_PUSH 1", "000006 04 00 00000000 000200000001", "goaway 1" },
     { "a stream of the server's", "000001 01 05 00000002 88", "goaway 1" },
     { "a stream that was not opened", "000001 01 05 00000009 88", "goaway 1" },
+    { "GOAWAY that takes back", "000008 07 00 00000000 0000000300000000  000008 07 00 00000000 0000000500000000", "" },
+    { "GOAWAY twice", "000008 07 00 00000000 7fffffff00000000  000008 07 00 00000000 0000000100000000", "" },
     { "DATA in front of the response", "000001 00 00 00000001 61", "rst 1 1" },
     { "DATA after the response", "000001 01 05 00000001 88  000001 00 00 00000001 61", "" },
     { "a second response without END_STREAM", "000001 01 04 00000001 88  000001 01 04 00000001 88", "rst 1 1" },

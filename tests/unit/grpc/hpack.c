@@ -119,6 +119,32 @@ TEST(encoder_writes_appendix_c4)
     hpack_encoder_free(&c);
 }
 
+TEST(what_is_secret_or_said_once_stays_out_of_the_table)
+{
+    static const char *const names[] = { "authorization", "cookie", "set-cookie", "proxy-authorization", ":path", "content-length", "grpc-timeout", "grpc-message", "warning" };
+    struct hpack_encoder c;
+    struct hpack_decoder d;
+    hpack_encoder_init(&c);
+    hpack_decoder_init(&d);
+    for (size_t i = 0; i < LEN(names); i++) {
+        AUTO_BUF struct buf out = { .max = 4096 };
+        struct http_field f = { str_of(names[i]), S("said once") };
+        struct http_fields got;
+        hpack_encode(&c, (struct http_fields){ &f, 1 }, &out);
+        CHECK(!c.table.n && (i > 3 || (out.p[0] & 0xf0) == 0x10));     /* secrets: never indexed, by nobody on the way */
+        CHECK(hpack_decode(&d, buf_view(&out), &got) == HPACK_OK && got.n == 1 && str_eq(got.v[0].name, f.name) && str_eq(got.v[0].value, f.value));
+    }
+    check_encode(&c, FIELDS(FLD("www-authenticate", "x")), "7d 01 78");           /* the last name of the static table */
+    check_encode(&c, FIELDS(FLD("", "x")), "40 00 01 78");
+    hpack_encoder_limit(&c, 4096);                                     /* as it is: nothing is said */
+    check_encode(&c, FIELDS(FLD(":method", "GET")), "82");
+    hpack_encoder_limit(&c, 100);
+    hpack_encoder_limit(&c, 50);
+    check_encode(&c, FIELDS(FLD(":method", "GET")), "3f13 82");
+    hpack_encoder_free(&c);
+    hpack_decoder_free(&d);
+}
+
 static void check_refused(const char *block, enum hpack_result want)
 {
     AUTO_BUF struct buf in = { 0 };
@@ -137,6 +163,9 @@ TEST(broken_blocks)
     check_refused("ff ff ff ff ff ff 0f", HPACK_BROKEN);    /* integer too large */
     check_refused("ff 80 80 80 80 80 00", HPACK_BROKEN);    /* too many bytes for an integer */
     check_refused("ff", HPACK_BROKEN);
+    check_refused("7e 01 61", HPACK_BROKEN);                /* a name at index 62, empty table */
+    check_refused("3f", HPACK_BROKEN);                      /* a size update that ends */
+    check_refused("04 84 ff ff 00 00", HPACK_BROKEN);       /* Huffman: no code begins like this */
     check_refused("40 05 61", HPACK_BROKEN);                /* string longer than the block */
     check_refused("40 01 61", HPACK_BROKEN);                /* no value */
     check_refused("82 20", HPACK_BROKEN);                   /* size update behind a field */
