@@ -15,6 +15,7 @@
 #   make bench-artifacts   artifacts' and Git sources', beside cp, boto3 and git
 #   make test       set-up, both flavours, every test suite, one line of totals
 #   make test-cluster   the same on a Kubernetes of one node
+#   make analyze    gcc's, clang's and cppcheck's static analysis; make coverage: branches that tests take
 #   make lint       rules of the tree; make generate: what is generated, anew
 #   make demo       set-up, build, and a Run on this machine
 #   make deps       third-party libraries only (also done by need)
@@ -83,9 +84,10 @@ CFLAGS_libfuzzer  = $(filter-out -Werror,$(CFLAGS_dev)) -w -fsanitize=fuzzer-no-
 LDFLAGS_libfuzzer = -fsanitize=fuzzer,address,undefined
 $(call fuzz-deps,fuzz)
 $(call fuzz-deps,libfuzzer)
-# The dev flavour without sanitizers, counting which branches the unit tests take (tests/lint/coverage.py).
+# The dev flavour without sanitizers, counting which branches the tests take (tests/lint/coverage). gcc would have each execve
+# write the counts first: in a child of vfork, which has its parent's memory, that ends the counting of the parent too.
 CC_coverage      = $(DEPS_CC_dev)
-CFLAGS_coverage  = $(BASE) -O0 -g --coverage -fprofile-update=atomic $(DEPS_CFLAGS_dev)
+CFLAGS_coverage  = $(BASE) -O0 -g --coverage -fprofile-update=atomic -fno-builtin-execve $(DEPS_CFLAGS_dev)
 LDFLAGS_coverage = --coverage
 $(call fuzz-deps,coverage)
 ifneq ($(DEPS_DIR_dev),)
@@ -150,6 +152,7 @@ build/$1/fuzz: $$(FUZZ_$1) $$(LIB_$1)
 endef
 $(eval $(call fuzzer,fuzz,driver))
 $(eval $(call fuzzer,libfuzzer,libfuzzer))
+$(eval $(call fuzzer,coverage,driver))
 # What speaks gRPC's interop tests (tests/interop/testing/testing.h).
 INTEROP_dev := $(patsubst %.c,build/dev/obj/%.o,$(wildcard tests/interop/testing/*.c))
 build/dev/interop: $(INTEROP_dev) $(LIB_dev)
@@ -222,10 +225,15 @@ test-cluster: setup
 # make fuzz [T=target] [TIME=seconds each]: longer than the tests do; what is found stays in build/fuzz/corpus.
 fuzz: setup-test build/fuzz/fuzz
 	@tests/fuzz/run.py --seed 0 --seconds $(or $(TIME),60) $(T)
-# Which branches the unit tests take; what never was is in build/coverage/uncovered.txt.
+# Which branches the tests take; what never was is in build/coverage/uncovered.txt. ONLY=unit: the unit tests alone.
 coverage: setup-test
-	@$(MAKE) --no-print-directory build/coverage/unit
-	@tests/lint/coverage
+	@$(MAKE) --no-print-directory build/coverage/unit $(if $(ONLY),,build/coverage/kruntimes build/coverage/fuzz)
+	@tests/lint/coverage $(ONLY:%=--%)
+# What static analysis finds; what of it isn't so stands with its reason in tests/lint/analyze.txt.
+analyze: setup
+	@core/deps/packages.sh analyze
+	@$(MAKE) --no-print-directory build/dev/flags
+	@tests/lint/analyze
 bench-cluster: setup
 	@$(MAKE) --no-print-directory build/kruntimes build/bench
 	@tests/cluster/run --bench
@@ -264,5 +272,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: coverage all dev unit unit-musl fuzz bench bench-artifacts bench-cli arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-proto bench-first bench-cluster \
+.PHONY: analyze coverage all dev unit unit-musl fuzz bench bench-artifacts bench-cli arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-proto bench-first bench-cluster \
         generate golden install image clean FORCE

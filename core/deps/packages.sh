@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# packages.sh build|test|image-ARCH|bench-proto|cluster: what this machine must have, beyond make. Root gets it
+# packages.sh build|test|image-ARCH|analyze|bench-proto|cluster: what this machine must have, beyond make. Root gets it
 # installed; anybody else gets the line to run. Where everything is there
 # (looked for by command or file, so any distribution will do) it says nothing.
 set -eu
@@ -41,6 +41,10 @@ for what do
         has openssl openssl
         has git git
         has procps ps ;;
+    analyze)
+        has python3 python3
+        has clang-tidy clang-tidy
+        has cppcheck cppcheck ;;
     bench-proto)
         has nghttp2-client h2load
         has nghttp2-server nghttpd ;;
@@ -52,7 +56,7 @@ for what do
         has iproute2 ip
         has openssl openssl
         has busybox-static busybox ;;
-    *)  echo "packages.sh: build, test, image-amd64, image-arm64, bench-proto or cluster, not \"$what\"" >&2; exit 2 ;;
+    *)  echo "packages.sh: build, test, image-amd64, image-arm64, analyze, bench-proto or cluster, not \"$what\"" >&2; exit 2 ;;
     esac
 done
 [ -n "$need" ] || exit 0

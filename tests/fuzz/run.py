@@ -20,7 +20,7 @@ import tarfile
 import time
 
 os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
-PROGRAM = 'build/fuzz/fuzz'
+PROGRAM = os.environ.get('KR_FUZZ_PROGRAM', 'build/fuzz/fuzz')
 OWN = 'build/fuzz/corpus'
 
 
