@@ -436,7 +436,7 @@ static const struct applet verb_list = { .name = "list", .brief = "what Runs lef
                                          .examples = "artifact list build\nartifact list -A --sort-by .sizeBytes\nartifact list -l team=a -o name",
                                          .shared = (const struct opt *const[]){ cli_phase_opts, cli_list_opts, cli_opts, NULL }, .main = list };
 static const struct applet verb_download = {
-    .name = "download", .brief = "copy it here", .args = "RUN [NAME…]", .names = "runs", .min_args = 1,
+    .name = "download", .brief = "copy it here", .aliases = (const char *const[]){ "cp", NULL }, .args = "RUN [NAME…]", .names = "runs", .min_args = 1,
     .help = "Without names all of them. Folders come as NAME.tar.gz. Size and digest are checked before a file gets its name; what a broken "
             "connection left is gone on with by the same command. Read through the API server's port-forward from a pod of the Runtime, so one "
             "must be there.",

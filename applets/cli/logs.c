@@ -8,6 +8,7 @@
 #include "applets/cli/which.h"
 #include "core/clock.h"
 #include "core/fs.h"
+#include "core/regex.h"
 #include "core/terminal.h"
 #include <signal.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 
 enum { AT_ONCE = 64, LINE_MAX = 65536 };           /* Runs that are followed side by side; a line that is longer is cut into several */
 
-static struct { int64_t attempt, tail, since_us; struct str since_time; bool follow, timestamps, previous, prefix, has_prefix; } o;
+static struct { int64_t attempt, tail, since_us; struct str since_time, grep; bool follow, timestamps, previous, prefix, has_prefix; } o;
 static const struct opt opts[] = {
     { "follow", 'f', OPT_FLAG, &o.follow, NULL, "until its end; waits for its beginning too" },
     { "attempt", 0, OPT_INT, &o.attempt, "N", "of this attempt (default: the last; with --follow each)", .lo = 0, .hi = INT32_MAX },
@@ -24,6 +25,7 @@ static const struct opt opts[] = {
     { "timestamps", 0, OPT_FLAG, &o.timestamps, NULL, "the time in front of each line, and with several attempts the attempt" },
     { "since", 0, OPT_DURATION, &o.since_us, "TIME", "only what came in this last time", .lo = 0, .hi = INT64_C(31536000000000) },
     { "since-time", 0, OPT_STR, &o.since_time, "MOMENT", "only what came after it: RFC 3339, as --timestamps prints it" },
+    { "grep", 0, OPT_STR, &o.grep, "PATTERN", "only lines in which this regular expression (RE2) is found; of those that --tail and --since leave" },
     { "prefix", 0, OPT_FLAG, &o.prefix, NULL, "the Run in front of each line: on where there are several; --no-prefix: never", .given = &o.has_prefix },
     { 0 } };
 
@@ -36,9 +38,10 @@ struct reading {
     char last;
     struct terminal terminal[3];
     struct buf line[3];
+    size_t front[3];                              /* bytes that stand in front of it */
     struct kr_err e;
 };
-struct all { struct cli c; struct cli_named named; struct reading *v; size_t done; bool whole, interrupted; int64_t from; };
+struct all { struct cli c; struct cli_named named; struct reading *v; size_t done; bool whole, prefix, interrupted; int64_t from; struct regex *grep; };
 
 /* ---- output ------------------------------------------------------------------------------------------------------ */
 
@@ -60,7 +63,7 @@ static void put(struct reading *r, int stream, struct str bytes)
 static void put_front(struct buf *b, const struct reading *r, int64_t unix_us, int64_t attempt)
 {
     char time[TIME_TEXT];
-    if (r->all->whole)
+    if (r->all->prefix)
         buf_fmt(b, "%.*s | ", SFMT(r->name));
     if (!o.timestamps)
         return;
@@ -74,9 +77,12 @@ static void put_whole(struct reading *r, int stream)
     struct buf *line = &r->line[stream];
     if (!line->n)
         return;
+    struct str text = str_from(buf_view(line), r->front[stream]);
+    bool shown = !r->all->grep || regex_search(r->all->grep, (struct str){ text.p, text.n - (text.n && text.p[text.n - 1] == '\n') });
     if (line->p[line->n - 1] != '\n')
         buf_byte(line, '\n');
-    put(r, stream, buf_view(line));
+    if (shown)
+        put(r, stream, buf_view(line));
     line->n = 0;
     r->inside[stream] = false;
 }
@@ -90,8 +96,10 @@ static void put_lines(struct reading *r, int stream, struct str bytes, int64_t u
         size_t n = end >= 0 ? (size_t)end + 1 : bytes.n;
         bool over = r->all->whole && b->n + n > LINE_MAX;
         n = over && b->n < LINE_MAX ? LINE_MAX - b->n : n;
-        if (!r->inside[stream])
+        if (!r->inside[stream]) {
             put_front(b, r, unix_us, attempt);
+            r->front[stream] = b->n;
+        }
         buf_add(b, bytes.p, n);
         r->inside[stream] = bytes.p[n - 1] != '\n';
         bytes = str_from(bytes, n);
@@ -168,7 +176,7 @@ static void end(struct all *x, size_t i, struct kr_err *e)
         *e = r->e;
     else if (r->failed)
         fprintf(stderr, "%s\n", r->e.msg);
-    if (r->any && r->last != '\n' && isatty(1))
+    if (r->last && r->last != '\n' && isatty(1))
         put(r, 1, S("\n"));                      /* the prompt is not glued to it */
 }
 
@@ -211,23 +219,33 @@ static int check(const struct applet_call *call, struct kr_err *e)
     return call->nargs > AT_ONCE && o.follow ? kr_fail(e, KR_USAGE, "--follow is for at most %d Runs", AT_ONCE) : 0;
 }
 
-static int run(struct applet_call *call, struct kr_err *e)
+static int read_named(struct all *x, const struct applet_call *call, struct kr_err *e)
 {
     static const int signals[] = { SIGINT, SIGTERM };
-    struct all x = { 0 };
-    if (check(call, e) < 0 || since(clock_system.wall_us(&clock_system), &x.from, e) < 0 || cli_open_named(&x.c, &kube_runs, call, &x.named, e) < 0)
+    if (check(call, e) < 0 || since(clock_system.wall_us(&clock_system), &x->from, e) < 0 || cli_open_named(&x->c, &kube_runs, call, &x->named, e) < 0)
         return -1;
-    x.whole = o.has_prefix ? o.prefix : x.named.n > 1 || cli_list.selector.n;
+    x->prefix = o.has_prefix ? o.prefix : x->named.n > 1 || cli_list.selector.n;
+    x->whole = x->prefix || x->grep;
     int rc = 0;
-    if (o.follow && x.named.n > AT_ONCE) {
-        rc = kr_fail(e, KR_TOO_LARGE, "%zu Runs have these labels: --follow is for at most %d; choose fewer, or leave it out", x.named.n, AT_ONCE);
+    if (o.follow && x->named.n > AT_ONCE) {
+        rc = kr_fail(e, KR_TOO_LARGE, "%zu Runs have these labels: --follow is for at most %d; choose fewer, or leave it out", x->named.n, AT_ONCE);
     } else {
-        loop_signals(x.c.loop, signals, LEN(signals), on_signal, &x);
-        read_all(&x, e);
+        loop_signals(x->c.loop, signals, LEN(signals), on_signal, x);
+        read_all(x, e);
         rc = e->code ? -1 : 0;
     }
-    cli_named_free(&x.named);
-    cli_close(&x.c);
+    cli_named_free(&x->named);
+    cli_close(&x->c);
+    return rc;
+}
+
+static int run(struct applet_call *call, struct kr_err *e)
+{
+    struct all x = { 0 };
+    if (o.grep.n && !(x.grep = regex_compile(o.grep, e)))
+        return e->code = KR_USAGE, kr_wrap(e, "--grep");
+    int rc = read_named(&x, call, e);
+    regex_free(x.grep);
     return rc;
 }
 
@@ -236,6 +254,6 @@ const struct applet run_logs = {
     .help = "Read through the API server's port-forward from the pod that executed the Run; when that is gone, out of the Runtime's artifact store, where "
             "output is kept beside artifacts, and of every Run when the Runtime is annotated kruntimes.io/keep-logs=true. With --selector: of the Runs that have the "
             "labels now, the oldest first, or with --follow all at once.",
-    .examples = "run logs hello\nrun logs @latest --follow\nrun logs hello --attempt 1 --tail 20\nrun logs -l team=a --since 1h", .opts = opts,
+    .examples = "run logs hello\nrun logs @latest --follow\nrun logs hello --attempt 1 --tail 20\nrun logs -l team=a --since 1h --grep 'error|warning'", .opts = opts,
     .shared = (const struct opt *const[]){ cli_named_opts, cli_opts, NULL }, .main = run,
 };

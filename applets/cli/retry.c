@@ -62,7 +62,7 @@ static int run(struct applet_call *call, struct kr_err *e)
 }
 
 const struct applet run_retry = {
-    .name = "retry", .brief = "execute it again, as a new Run", .args = "NAME…", .names = "runs", .min_args = 1, .aliases = (const char *const[]){ "rerun", NULL },
+    .name = "retry", .brief = "execute it again, as a new Run", .args = "NAME…", .names = "runs", .min_args = 1, .aliases = (const char *const[]){ "rerun", "resubmit", NULL },
     .help = "The new Run has the same spec and labels and a name that begins with the old one's, which stays as it ended. To change something on the way: run submit --from.",
     .examples = "run retry hello\nrun retry @latest --follow", .opts = opts, .shared = (const struct opt *const[]){ cli_create_opts, cli_opts, NULL }, .main = run,
     .usage_exit = EXIT_USAGE, .usage_exit_with = (const char *const[]){ "--wait", "--follow", NULL } };

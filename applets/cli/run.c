@@ -79,7 +79,7 @@ static const struct applet verb_get = { .name = "get", .brief = "Runs as a table
                                         .examples = "run get\nrun get hello -o yaml\nrun get @latest\nrun get -A -l team=a -o wide\nrun get --phase Failed,Timeout --since 24h", .shared = list_tables, .main = get };
 static const struct applet verb_list = { .name = "list", .brief = "the same without names", .aliases = (const char *const[]){ "ls", NULL },
                                          .examples = "run list -L team\nrun list --phase Pending --sort-by .spec.priority", .shared = list_tables, .main = get };
-static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Runs to end", .args = "[NAME…]", .names = "runs", .shared = target_tables,
+static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Runs to end", .aliases = (const char *const[]){ "stop", NULL }, .args = "[NAME…]", .names = "runs", .shared = target_tables,
                                            .examples = "run cancel hello\nrun cancel -l team=a --phase Running",
                                            .main = cancel };
 static const struct applet verb_delete = { .name = "delete", .brief = "delete Runs; what executes is ended", .args = "[NAME…]", .names = "runs", .shared = target_tables,

@@ -12,7 +12,7 @@
 #define LATEST "@latest"
 
 const struct opt cli_phase_opts[] = {
-    { "phase", 0, OPT_LIST, &cli_list.phases, "PHASE,…", "only those in these phases: Failed,Timeout (repeatable)", .also = "status state" },
+    { "phase", 0, OPT_LIST, &cli_list.phases, "PHASE,…", "only those in these phases: Failed,Timeout (repeatable)", .also = "status state running completed" },
     { 0 } };
 const struct opt cli_named_opts[] = {
     { "selector", 'l', OPT_STR, &cli_list.selector, "LABELS", "instead of names: those with these labels now" },

@@ -112,7 +112,7 @@ static const struct applet verb_submit = {
 static const struct applet verb_get = { .name = "get", .brief = "Workflows as a table or in another form", .args = "[NAME…]", .names = "workflows", .shared = list_tables, .main = get };
 static const struct applet verb_list = { .name = "list", .brief = "the same without names", .aliases = (const char *const[]){ "ls", NULL },
                                          .shared = list_tables, .main = get };
-static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Workflows to end; always() steps still run", .args = "[NAME…]", .names = "workflows",
+static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Workflows to end; always() steps still run", .aliases = (const char *const[]){ "stop", NULL }, .args = "[NAME…]", .names = "workflows",
                                            .shared = target_tables, .main = cancel };
 static const struct applet verb_delete = { .name = "delete", .brief = "delete Workflows and their Runs", .args = "[NAME…]", .names = "workflows", .shared = target_tables,
                                            .main = delete };

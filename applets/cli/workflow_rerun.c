@@ -195,4 +195,4 @@ static int rerun(struct applet_call *call, struct kr_err *e)
 }
 
 const struct applet workflow_rerun = { .name = "rerun", .brief = "execute it again, as a new Workflow", .args = "NAME…", .names = "workflows", .min_args = 1, .opts = rerun_opts,
-                                       .aliases = (const char *const[]){ "retry", NULL }, .shared = create_tables, .main = rerun };
+                                       .aliases = (const char *const[]){ "retry", "resubmit", NULL }, .shared = create_tables, .main = rerun };

@@ -95,6 +95,12 @@ with instance() as i:
     r = logs('-l', 'several=no')
     s.equal('several: none', (r.returncode, 'no runs found in namespace default with the labels several=no' in r.stderr), (3, True))
 
+    s.equal('grep', (logs('one', '--grep', '^b o').stdout, logs('-l', 'several=yes', '--grep', 'a$').stdout, logs('lines', '--grep', '^99?$').stdout), ('b of one\n', 'one | a\ntwo | a\n', '9\n99\n'))
+    s.equal('grep: not in what stands in front', logs('one', '--prefix', '--timestamps', '--grep', 'one [|]|Z').stdout, '')
+    s.equal('grep: followed, nothing', (logs('one', '-f', '--grep', 'nothing').stdout, logs('one', '--grep', 'nothing').returncode), ('', 0))
+    r = logs('one', '--grep', '(')
+    s.equal('grep: what is no pattern', (r.returncode, '--grep: ' in r.stderr), (1, True))
+
     # row 51: on a terminal nothing is obeyed, in a pipe bytes are as they were
     evil = '\033]0;owned\007\033[2J\033[1mbold\033[0m\033]52;c;YQ==\007'
     execute('evil', "printf '%%b' '%s'; printf '\\033['; printf '5n no newline'" % evil.replace('\033', '\\033').replace('\007', '\\007'))

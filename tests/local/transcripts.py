@@ -69,6 +69,7 @@ run logs exits --tail 1 --timestamps
 run logs waits
 run logs nobody
 run logs exits hello
+run logs exits hello --grep '^(h|err)'
 run logs -l team=a --prefix
 run logs exits --previous
 run wait exits
