@@ -31,11 +31,11 @@ static bool value_ok(struct str v)
     return !padded && no_control(v);
 }
 
-/* What goes into a start line or a log when the request is passed on: no space either. */
+/* What goes into a start line or a log when the request is passed on: no space either (of what value_ok took). */
 static bool is_solid(struct str v)
 {
     for (size_t i = 0; i < v.n; i++)
-        if ((unsigned char)v.p[i] <= ' ' || v.p[i] == 0x7f)
+        if ((unsigned char)v.p[i] <= ' ')
             return false;
     return true;
 }

@@ -660,3 +660,29 @@ TEST(what_is_said_too_late_is_without_effect)
     CHECK_INT(h2_end_take(&c, &out).n, 0);
     ENDS_DONE();
 }
+
+TEST(fields_of_a_connection_or_without_a_name_are_not_sent)
+{
+    static const struct http_field wrong[] = { H2_FLD("connection", "close"), H2_FLD("", "x"), H2_FLD(":", "x"), H2_FLD("te", "gzip"), H2_FLD("x", "a\x7f") };
+    BOTH_ENDS(0, 0);
+    h2_pump(&c, &s, 4096);
+    for (size_t i = 0; i < LEN(wrong); i++) {
+        CHECK(h2_open(c.h, (struct http_fields){ &wrong[i], 1 }, true, NULL) > 0);
+        h2_end_drain(&c);
+        CHECK(str_ends(h2_end_trace(&c), S(" code 2\n")));
+    }
+    h2_pump(&c, &s, 4096);
+    CHECK_STR(h2_end_trace(&s), S(""));
+    ENDS_DONE();
+}
+
+TEST(more_input_than_is_kept_ends_a_connection)
+{
+    struct h2_end s;
+    AUTO_FREE char *much = xcalloc(1, LIMIT_H2_INPUT + 1);
+    h2_end_init(&s, H2_SERVER, 0, 0);
+    h2_feed(s.h, (struct str){ much, LIMIT_H2_INPUT + 1 }, 0);
+    h2_end_drain(&s);
+    CHECK(str_find(h2_end_trace(&s), S("DEAD")) >= 0);
+    h2_end_done(&s);
+}

@@ -200,6 +200,31 @@ TEST(too_large_lists_keep_the_table_right)
     hpack_decoder_free(&d);
 }
 
+/* A string that is larger than all we would follow: its block is given up, plain or coded, and none is written beyond its room. */
+TEST(strings_beyond_every_room)
+{
+    static char much[300000];
+    AUTO_BUF struct buf few = { .max = 8 };
+    for (int coded = 0; coded < 2; coded++) {
+        AUTO_BUF struct buf in = { .max = 1 << 20 };
+        struct http_fields f = { NULL, 77 };
+        struct hpack_decoder d;
+        hpack_decoder_init(&d);
+        buf_add(&in, coded ? "\x44\xff" : "\x44\x7f", 2);              /* :path, and its length in 7 bits and more */
+        for (uint32_t v = sizeof much - 127; ; v >>= 7) {
+            buf_byte(&in, (char)(v < 128 ? v : (v & 127) | 128));
+            if (v < 128)
+                break;
+        }
+        buf_add(&in, much, sizeof much);
+        CHECK_INT(hpack_decode(&d, buf_view(&in), &f), HPACK_BROKEN);
+        CHECK_INT(f.n, 77);
+        hpack_decoder_free(&d);
+    }
+    huffman_encode(&few, S("www.example.com"));
+    CHECK(few.failed && few.n <= 8);
+}
+
 TEST(random_lists_survive_both_tables)
 {
     struct rnd r;
