@@ -60,7 +60,7 @@ def without_server(i):
     mistake(i, 'options in front', ('-n', 'x', 'run', 'list'), 1, 'options stand behind the applet and its verb', 'run list -n NAME')
     mistake(i, 'an option without its value', ('run', 'list', '-n'), 1, '-n needs a value: NAME', 'kruntimes run list --help')
     mistake(i, 'a number without a unit', BASH + ('--timeout', '30', '--', 'true'), 1, '"30" is no duration', 'like 30s')
-    mistake(i, 'a name is missing', ('run', 'logs'), 1, 'an argument is missing: NAME', 'kruntimes run logs --help')
+    mistake(i, 'a name is missing', ('run', 'logs'), 1, 'say which: names, or --selector', 'kruntimes run logs --help')
     mistake(i, 'a misspelt kind to explain', ('explain', 'runn.spec'), 3, 'there is no kind "runn"', 'did you mean run?')
     mistake(i, 'a misspelt field to explain', ('explain', 'run.spec.timout'), 3, "'timout' does not exist", 'did you mean "timeoutSeconds"?')
     s.check('a field that is right', 'RULES        1…31536000\n' in i.cli('explain', 'run.spec.timeoutSeconds').stdout)
