@@ -48,7 +48,7 @@ $(foreach f,musl dev arm64,$(eval $(call deps-env,$f)))
 # Only the flavours that a goal needs are looked up: "make dev" asks for nothing of musl, "make lint" for nothing.
 goals := $(or $(MAKECMDGOALS),all)
 use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/failpoints/% build/image/amd64 bench-api bench-artifacts bench-cli bench-workflow bench-proto,$(goals))
-use-dev   := $(filter dev unit fuzz build/dev/% build/fuzz/% build/libfuzzer/% build/coverage/%,$(goals))
+use-dev   := $(filter dev unit fuzz build/dev/% build/fuzz/% build/libfuzzer/% build/coverage/% build/plain/%,$(goals))
 use-arm64 := $(filter arm64 build/arm64/% build/image/arm64,$(goals))
 $(foreach f,musl dev arm64,$(if $(use-$f),$(eval include build/$f/deps.mk)))
 
@@ -90,8 +90,12 @@ CC_coverage      = $(DEPS_CC_dev)
 CFLAGS_coverage  = $(BASE) -O0 -g --coverage -fprofile-update=atomic -fno-builtin-execve $(DEPS_CFLAGS_dev)
 LDFLAGS_coverage = --coverage
 $(call fuzz-deps,coverage)
+# And without either, for valgrind (tests/long/valgrind.sh).
+CC_plain      = $(DEPS_CC_dev)
+CFLAGS_plain  = $(BASE) -O1 -g $(DEPS_CFLAGS_dev)
+$(call fuzz-deps,plain)
 ifneq ($(DEPS_DIR_dev),)
-build/fuzz/flags build/libfuzzer/flags build/coverage/flags: | $(DEPS_DIR_dev)/.ok
+build/fuzz/flags build/libfuzzer/flags build/coverage/flags build/plain/flags: | $(DEPS_DIR_dev)/.ok
 endif
 
 # $(call flavour,NAME): its objects, the program and the unit tests.
@@ -127,7 +131,7 @@ endef
 # make V=1 prints each command.
 Q   := $(if $(V),,@)
 say  = @echo
-$(foreach f,musl dev arm64 fuzz libfuzzer coverage,$(eval $(call flavour,$f)))
+$(foreach f,musl dev arm64 fuzz libfuzzer coverage plain,$(eval $(call flavour,$f)))
 
 # The release again, but for the sources that have failpoints (core/failpoint.h), which are compiled with them.
 CC_failpoints     = $(CC_musl)
