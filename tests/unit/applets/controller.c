@@ -2,7 +2,7 @@
 /*
  * Stories: tests/golden/plans/controller/NAME.in is a YAML map of what is known (`what` says which function is asked), NAME.plan
  * what is to be done, bodies as YAML. A runtime story with `again: true` shows the plan of a second look, after its objects
- * were made as the first look wanted.
+ * were made as the first look wanted; `gone` lists those of them that somebody has deleted since.
  */
 #include "applets/controller/controller.h"
 #include "core/clock.h"
@@ -116,6 +116,9 @@ static void play_runtime(struct story *s)
     v.role = made(s, &p, &kube_roles, v.role);
     v.role_binding = made(s, &p, &kube_rolebindings, v.role_binding);
     v.network_policy = made(s, &p, &kube_networkpolicies, v.network_policy);
+    for (const struct json *j = json_first(json_get(s->in, "gone")); j; j = json_next(j))
+        if (str_is(json_string(j), "networkPolicy"))
+            v.network_policy = (struct str){ 0 };
     struct json *changed = json_get(s->in, "thenDeployment"), *live = json_parse(&s->a, v.deployment, &e);
     for (struct json *j = json_first(changed); j; j = json_next(j)) {      /* somebody edits spec */
         struct json *spec = json_get(live, "spec");

@@ -59,6 +59,15 @@ TEST(pruned_and_filled_in)
         "\"isolation\":\"Process\"}}");
 }
 
+/* A bare "metadata: object" would drop all of it without a word. */
+TEST(the_template_keeps_what_its_metadata_says)
+{
+    const char *said = "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"template\":{\"metadata\":{\"labels\":{\"team\":\"a\"},"
+        "\"annotations\":{\"example.com/note\":\"y\"},\"creationTimestamp\":null},\"spec\":{\"nodeSelector\":{\"disk\":\"ssd\"},"
+        "\"containers\":[{\"name\":\"runtime\",\"image\":\"i\"}]}},\"replicas\":0,\"port\":9091,\"server\":\"Image\",\"isolation\":\"Process\"}}";
+    admitted(&type_runtime, said, NULL, said);
+}
+
 TEST(what_stops_rules)
 {
     run_is("{}", "[spec.runtime: Required value" BLOCKED);
