@@ -133,6 +133,16 @@ class Instance:
                     found[int(pid)] = int(re.search(r'^PPid:\s*(\d+)', open('/proc/%s/status' % pid).read(), re.M).group(1))
         return sorted(pid for pid, parent in found.items() if parent not in found)      # without what they forked
 
+    def helpers(self, applet):
+        """PIDs of the helper processes of its runtimeds: their command lines don't say whose they are."""
+        found, parents = [], set(self.pids('runtimed'))
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            with contextlib.suppress(OSError):
+                if open('/proc/%s/cmdline' % pid).read().split('\0')[1:2] == [applet] and \
+                   int(re.search(r'^PPid:\s*(\d+)', open('/proc/%s/status' % pid).read(), re.M).group(1)) in parents:
+                    found.append(int(pid))
+        return found
+
     def kill(self, applet, which=0):
         pids = self.pids(applet)
         if pids:

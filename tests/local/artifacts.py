@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Artifacts on a local instance: what Runs leave is stored, described, refused where it must be, and goes with its Run."""
-import hashlib, io, os, sys, tarfile
+import hashlib, io, os, signal, sys, tarfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 
@@ -123,6 +123,18 @@ with instance() as i:
     s.equal('of the last attempt', os.listdir(os.path.dirname(os.path.dirname(path(refs(run)['log'])))), ['3-' + run['status']['assignedPodUID'][:8]])
     run = execute('late', 'echo 1 > $KRUNTIME_ARTIFACTS_DIR/x; sleep 60', timeoutSeconds=1)
     s.equal('of a timeout', (run['status']['phase'], list(refs(run))), ('Timeout', ['x']))
+
+    # its clock stands still when it has ended, however long it takes to store what it left
+    i.api.call('POST', RUNS, run_object('stored-late', ['truncate -s 300M $KRUNTIME_ARTIFACTS_DIR/x'], timeoutSeconds=5))
+    helpers = until(lambda: i.helpers('artifact-helper'))
+    for pid in helpers:
+        os.kill(pid, signal.SIGSTOP)
+    s.check('it is being stored', helpers)
+    time.sleep(5)      # Execute was accepted before: its deadline is over now
+    for pid in helpers:
+        os.kill(pid, signal.SIGCONT)
+    run = i.wait({'stored-late'})['stored-late']
+    s.equal('a deadline that passes while it is stored', (run['status']['phase'], list(refs(run))), ('Succeeded', ['x']))
 
     # row 49: nothing that isn't a plain file or folder, wherever it lies
     secret = os.path.join(i.state, 'kubeconfig')

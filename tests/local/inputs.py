@@ -94,7 +94,7 @@ with instance() as i:
     fifo = os.path.join(store, refs['tool']['location']['filesystem']['path'])
     s.equal('a large one', execute('large', 'head -c 400000000 /dev/zero > $KRUNTIME_ARTIFACTS_DIR/zeros')['status']['phase'], 'Succeeded')
     i.api.call('POST', RUNS, run_object('stopped', ['true'], artifacts=[take('zeros', 'z%d' % n, 'large') for n in range(32)]))
-    s.check('it is brought', until(lambda: i.pids('artifact-helper') or 'phase' in i.api.call('GET', RUNS + '/stopped')[1].get('status', {})))
+    s.check('it is brought', until(lambda: i.helpers('artifact-helper')))
     i.api.call('PATCH', RUNS + '/stopped', {'spec': {'cancelRequested': True}}, 'application/merge-patch+json')
     run = i.wait({'stopped'})['stopped']
     s.equal('it is cancelled meanwhile', (run['status']['phase'], run['status'].get('startTime')), ('Cancelled', None))
