@@ -73,7 +73,7 @@ SECRETS = '/api/v1/namespaces/default/secrets'
 ca = open(work + '/ca.crt').read()
 PASSWORD = 'pass word'
 with instance() as i:
-    i.api.call('POST', RUNTIMES, runtime('git', {'allowPrivateAddresses': True, 'credentialsSecretName': 'git-keys', 'timeoutSeconds': 30}))
+    i.api.call('POST', RUNTIMES, runtime('git', {'allowPrivateAddresses': True, 'credentialsSecretName': 'git-keys', 'timeoutSeconds': 120}))
     i.api.call('POST', SECRETS, secret('git-keys', host='127.0.0.1:%d' % good.port, username='user', password=PASSWORD, ca_crt=ca))
     i.api.call('POST', RUNTIMES, runtime('closed'))
     i.api.call('POST', RUNTIMES, runtime('hasty', {'allowPrivateAddresses': True, 'timeoutSeconds': 1}))
@@ -174,6 +174,7 @@ with instance() as i:
     until = time.monotonic() + DEADLINE
     while not fetching(i.state) and time.monotonic() < until:
         time.sleep(0.01)      # nothing tells when a process begins
+    s.equal('others of the pod do not wait for it', (run(good.url('any.git'), commits[0]).get('phase'), fetching(i.state)), ('Succeeded', True))
     i.api.call('PATCH', RUNS + '/stop', {'spec': {'cancelRequested': True}}, type='application/merge-patch+json')
     r = i.wait({'stop'})['stop']['status']
     s.equal('cancelled while it is fetched', (r['phase'], r['reason']), ('Cancelled', 'Cancelled'))

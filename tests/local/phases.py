@@ -113,6 +113,21 @@ with instance() as i:
         until(i, 'too-late', *TERMINAL)
         s.equal('a cancel of what is over is taken', cancel(i, 'too-late')[0], 200)
 
+    # a pod was given more than it has: it counts what is asked for, not Runs
+    i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': 'gpus'}, 'spec': {
+        'server': 'Injected', 'capacity': {'resources': {'runs': 8, 'gpu': 2}}, 'template': {'spec': {'containers': [{'name': 'runtime', 'image': 'none'}]}}}})
+    gpus = lambda name, n, args, **spec: submit(name, args, runtime='gpus', resources={'requests': {'gpu': n}}, **spec)
+    gpus('gpu-a', 2, ['until [ -e go ]; do read -t 0.02 <> <(:); done; exit 0'])
+    on = until(i, 'gpu-a', 'Running')
+    gpus('gpu-b', 1, ['true'])
+    i.api.call('PATCH', RUNS + '/gpu-b/status', {'status': {'phase': 'Scheduled', 'assignedPod': on['assignedPod'], 'assignedPodUID': on['assignedPodUID'], 'attempt': 1}}, MERGE)
+    gpus('gpu-none', 0, ['true'], priority=10)
+    s.equal('what needs none of it is served', until(i, 'gpu-none', *TERMINAL).get('phase'), 'Succeeded')
+    s.equal('what needs more than is left waits, on its pod', until(i, 'gpu-b', 'Scheduled', *TERMINAL).get('phase'), 'Scheduled')
+    i.put('gpu-a', 'go')
+    b, a = until(i, 'gpu-b', *TERMINAL), until(i, 'gpu-a', *TERMINAL)
+    s.check('and is executed once that is free', (a['phase'], b['phase']) == ('Succeeded', 'Succeeded') and b['timings']['started'] >= a['timings']['finished'], '%s %s' % (a, b))
+
     # a terminal phase never changes, whoever asks
     for name in ('brief', 'slow', 'c-running', 'long-bad'):
         phase = i.api.call('GET', RUNS + '/' + name)[1]['status']['phase']
@@ -125,6 +140,9 @@ with instance() as i:
 
     for name, (phases, reason) in want.items():
         s.equal(name, told(i, name, version), phases)
+        status = i.api.call('GET', RUNS + '/' + name)[1]['status']
+        ends = {c['type']: c['status'] for c in status.get('conditions', []) if c['type'] in ('Finished', 'Succeeded')}
+        s.equal(name + ': whoever wrote the end, it is whole', ('completionTime' in status, ends), (True, {'Finished': 'True', 'Succeeded': str(status['phase'] == 'Succeeded')}))
         s.equal(name + ': reason', i.api.call('GET', RUNS + '/' + name)[1]['status'].get('reason'), reason)
     if s.failed:
         print(i.logs())

@@ -50,12 +50,13 @@ spec:
     s.equal('no command: exit', (r.returncode, run['phase'], run['exitCode']), (127, 'Failed', 127))
     s.check('no command: a sentence', 'there-is-no-such' in run['message'] and 'not found' in run['message'], run['message'])
     r = i.cli('run', 'submit', '--name', 'slow', '--runtime', 'bash', '--timeout', '1s', '--wait', '--',
-              'sleep 61 & sleep 62')
+              'echo began; sleep 61 & sleep 62')
     run = i.api.call('GET', RUNS + '/slow')[1]['status']
     s.equal('timeout', (r.returncode, run['phase'], run.get('reason'), run.get('exitCode')), (124, 'Timeout', 'Timeout', None))
     begin, end = (time.mktime(time.strptime(run['timings'][k][:19], '%Y-%m-%dT%H:%M:%S')) + float('0' + run['timings'][k][19:26]) for k in ('executed', 'finished'))
     s.check('timeout: within 1.0 to 1.5 s', 1.0 <= end - begin <= 1.5, str(end - begin))
     s.equal('timeout: its children are dead', i.executed(), [])
+    s.equal('timeout: what it had written is kept', i.cli('run', 'logs', 'slow').stdout, 'began\n')
 
     # retries: a clean workspace each time, logs of all attempts
     script = 'echo attempt $KRUNTIME_ATTEMPT; ls | wc -l; touch left; [ $KRUNTIME_ATTEMPT = 3 ]'
@@ -70,6 +71,11 @@ spec:
     run = i.wait({'then-slow'})['then-slow']['status']
     s.equal('exit 7, then a timeout', (run['phase'], run['attempt'], run.get('exitCode')), ('Timeout', 2, None))
 
+    # each attempt has its time from its own beginning
+    i.api.call('POST', RUNS, run_object('then-quick', ['echo attempt $KRUNTIME_ATTEMPT; [ $KRUNTIME_ATTEMPT = 2 ] || sleep 60'], timeoutSeconds=4, retryPolicy={'maxAttempts': 2, 'backoff': '10ms'}))
+    run = i.wait({'then-quick'})['then-quick']['status']
+    s.equal('a timeout, then in time', (run['phase'], run['attempt'], i.cli('run', 'logs', 'then-quick', '--attempt', '1').stdout), ('Succeeded', 2, 'attempt 1\n'))
+
     # workspaces are used again: whatever a Run leaves, wherever and however fast, the next one doesn't see it
     names = ['clean%02d' % n for n in range(40)]
     script = ('n=$(find .. -mindepth 1 ! -path ../work/script -printf "%%P:%%m " | tr " " "\\n" | sort | tr -d "\\n"); '
@@ -83,7 +89,7 @@ spec:
 
     # cancel in each phase; one terminal phase only
     i.api.call('POST', RUNS, run_object('pending', ['true'], runtime='not-there'))
-    i.api.call('POST', RUNS, run_object('running', ['sleep 60']))
+    i.api.call('POST', RUNS, run_object('running', ['echo began; sleep 60']))
     phases, asked = {}, False
     for event in i.api.watch(RUNS + '?watch=true&timeoutSeconds=60'):
         run = event['object']
@@ -102,6 +108,7 @@ spec:
             break
     for name in ('pending', 'running', 'early'):
         s.check('cancel: ' + name, phases.get(name, [None])[-1] == 'Cancelled' and phases[name].count('Cancelled') == 1, str(phases.get(name)))
+    s.equal('cancel: what it had written is kept', i.cli('run', 'logs', 'running').stdout, 'began\n')
     s.equal('cancel: exit status', i.cli('run', 'wait', 'running').returncode, 123)
 
     # output in time, follow, both streams
