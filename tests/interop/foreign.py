@@ -3,7 +3,7 @@
 """Row 21: Runtime Servers that know nothing of us but the .proto (Python's grpcio), and err in each way that one can, under our
 runtimed: refuse a second Execute or replace the first, write no UTF-8 and a lot, hang, forget, answer about somebody else, break
 off. What each does to a Run it knows by the Run's name."""
-import concurrent.futures, os, subprocess, sys
+import concurrent.futures, os, subprocess, sys, threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from pygrpc import grpc, l, lg, w, wg, x, xg
 from local import *
@@ -26,6 +26,7 @@ class Theirs(xg.RuntimeServicer):
     """Without RuntimeWatch: Status is asked again and again."""
     def __init__(self):
         self.runs, self.names, self.executed, self.cancelled, self.asked = {}, {}, [], [], collections.Counter()
+        self.begun, self.may_start = set(), threading.Event()
 
     def hang(self, context):
         while context.is_active():
@@ -41,6 +42,9 @@ class Theirs(xg.RuntimeServicer):
         if name == 'hangs-in-execute':
             self.executed.append(q.id)
             self.hang(context)
+        if name.startswith('late-in-execute'):
+            self.begun.add(name)
+            self.may_start.wait(60)
         if name == 'refuses':
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, 'not that one')
         if q.id in self.runs and name == 'unheard-refused':
@@ -132,7 +136,9 @@ class Beside(handmade.Pod):
         super().__init__(i, name, name, port, os.path.join(work, name), binary=binary)
 
     def submit(self, name, script='exit 0', **spec):
-        s.equal('%s is accepted' % name, self.i.api.call('POST', RUNS, run_object(name, [script], runtime=self.name, **spec))[0], 201)
+        status, run = self.i.api.call('POST', RUNS, run_object(name, [script], runtime=self.name, **spec))
+        s.equal('%s is accepted' % name, status, 201)
+        return run['metadata']['uid']
 
     def output(self, run):
         """All it wrote, as runtimed has it."""
@@ -144,7 +150,7 @@ class Beside(handmade.Pod):
         s.equal('%s: runtimed ends when told' % self.name, super().stop(), 0)
 
 
-def until(what, seconds=30):
+def until(what, seconds=60):
     end = time.monotonic() + seconds
     while not what() and time.monotonic() < end:
         time.sleep(0.01)      # nothing tells when but looking
@@ -163,6 +169,13 @@ def without_watch(i, theirs, pod):
     pod.submit('hangs-in-execute', timeoutSeconds=1)
     pod.submit('hangs-in-status', 'sleep 60', timeoutSeconds=1)
     pod.submit('hangs-for-ever', 'sleep 60')
+    unheard = [pod.submit('late-in-execute' + n, 'sleep 60') for n in ('', '-deleted')]
+    s.check('Execute takes its time', until(lambda: len(theirs.begun) == 2))
+    i.api.call('PATCH', RUNS + '/late-in-execute', {'spec': {'cancelRequested': True}}, 'application/merge-patch+json')
+    i.api.call('DELETE', RUNS + '/late-in-execute-deleted')
+    s.check('deleted meanwhile', until(lambda: i.api.call('GET', RUNS + '/late-in-execute-deleted')[0] == 404))
+    theirs.may_start.set()
+    s.check('what was cancelled or deleted while Execute was under way is ended once it has begun', until(lambda: all(u in theirs.executed and u in theirs.cancelled for u in unheard)))
     pod.submit('cannot-tell', 'sleep 60')
     pod.submit('forgets', 'sleep 60')
     pod.submit('forgets-once', '[ $KRUNTIME_ATTEMPT = 2 ] || sleep 60', retryPolicy={'maxAttempts': 2, 'backoff': '10ms'})
@@ -171,7 +184,7 @@ def without_watch(i, theirs, pod):
     s.check('the one that hangs for ever runs', until(lambda: i.api.call('GET', RUNS + '/hangs-for-ever')[1].get('status', {}).get('phase') == 'Running'))
     i.api.call('PATCH', RUNS + '/hangs-for-ever', {'spec': {'cancelRequested': True}}, 'application/merge-patch+json')
     names = {'good', 'bad', 'late', 'unheard-refused', 'unheard-replaced', 'no-utf8', 'big', 'refuses', 'hangs-in-execute', 'hangs-in-status', 'hangs-for-ever', 'cannot-tell', 'forgets',
-             'forgets-once', 'other-id-in-execute', 'other-id-in-status'}
+             'forgets-once', 'late-in-execute', 'other-id-in-execute', 'other-id-in-status'}
     runs = i.wait(names, 90)
     of = lambda n, *keys: tuple(runs.get(n, {}).get('status', {}).get(k) for k in keys)
     says = lambda n: runs.get(n, {}).get('status', {}).get('message', '')
@@ -194,6 +207,7 @@ def without_watch(i, theirs, pod):
     s.check('Cancel hangs too: what is not known is told', 'has not confirmed' in says('hangs-for-ever'), says('hangs-for-ever'))
     s.equal('Status fails for ever', (of('cannot-tell', 'phase', 'reason'), says('cannot-tell').partition(': ')[2], id('cannot-tell') in theirs.cancelled),
             (('Failed', 'ExecutionLost'), "it can't tell: Failed to serialize response!", True))
+    s.equal('cancelled while Execute was under way', of('late-in-execute', 'phase'), ('Cancelled',))
     s.equal('forgotten', of('forgets', 'phase', 'reason'), ('Failed', 'ExecutionLost'))
     s.equal('forgotten, tried again', of('forgets-once', 'phase', 'attempt'), ('Succeeded', 2))
     s.check('the second attempt has an id of its own', id('forgets-once') + '-2' in theirs.executed, str(theirs.executed))

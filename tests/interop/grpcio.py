@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Python's grpcio as a client of our runtime-server. As a Runtime Server under our runtimed: foreign.py."""
-import concurrent.futures, os, subprocess, sys
+import concurrent.futures, os, socket, subprocess, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from pygrpc import grpc, h, hg, r, rg, w, wg, x, xg
 from local import *
@@ -36,6 +36,8 @@ def follow(id, **k):
     return b''.join(e.stdout for e in events), b''.join(e.stderr for e in events), events[-1]
 
 
+with socket.socket() as other:               # an address of this machine on which who listens on all of them answers
+    s.check('it listens on one address', other.connect_ex(('127.0.0.2', int(port))) != 0)
 s.equal('no secret', code(lambda: api.Health(x.HealthRequest())), 'UNAUTHENTICATED')
 s.check('health', api.Health(x.HealthRequest(), metadata=MD).healthy)
 s.equal('execute', execute('a', 'echo out; echo err >&2; echo $X; exit 3', env={'X': 'y z'}).id, 'a')
@@ -45,6 +47,7 @@ st = api.Status(x.StatusRequest(id='a'), metadata=MD)
 s.equal('status', (st.state, st.exit_code, st.stdout, st.stderr), (x.EXECUTION_STATE_FAILED, 3, 'out\ny z\n', 'err\n'))
 s.equal('watch from an offset', follow('a', stdout_offset=4)[0], b'y z\n')
 s.equal('list', [e.id for e in api.List(x.ListRequest(), metadata=MD).entries], ['a'])
+s.equal('with what it wrote', api.List(x.ListRequest(), metadata=MD).entries[0].stdout, 'out\ny z\n')
 s.equal('a second of that id', code(lambda: execute('a', 'true')), 'ALREADY_EXISTS')
 api.Forget(x.ForgetRequest(id='a'), metadata=MD)
 s.equal('forgotten', code(lambda: api.Status(x.StatusRequest(id='a'), metadata=MD)), 'NOT_FOUND')
@@ -57,6 +60,12 @@ execute('big', 'head -c 3000000 /dev/zero | tr "\\0" x')
 s.equal('all of a long output by watch', len(follow('big')[0]), 3000000)
 st = api.Status(x.StatusRequest(id='big'), metadata=MD)
 s.check('its beginning by status', len(st.stdout) <= 1 << 20 and 'cut' in st.stdout[-40:], st.stdout[-40:])
+for n in range(2):
+    execute('big%d' % n, 'head -c 3000000 /dev/zero | tr "\\0" x')
+    follow('big%d' % n)
+strict = xg.RuntimeStub(grpc.insecure_channel('127.0.0.1:' + port))      # takes 4 MiB, as most do
+s.equal('list of more than a client takes: without what they wrote', {e.id: (e.state, e.stdout) for e in strict.List(x.ListRequest(), metadata=MD).entries},
+        {id: (x.EXECUTION_STATE_SUCCEEDED, '') for id in ('big', 'big0', 'big1')})
 execute('bytes', "printf 'a\\377b'")
 follow('bytes')
 s.equal('bytes that are no UTF-8', api.Status(x.StatusRequest(id='bytes'), metadata=MD).stdout, 'a\ufffdb')
