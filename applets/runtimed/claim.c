@@ -174,7 +174,9 @@ static bool goes_before(const struct task *a, const struct task *b)
         return a->rec->shared != NULL;
     if (a->run->spec.priority != b->run->spec.priority)
         return a->run->spec.priority > b->run->spec.priority;
-    return a->created_us < b->created_us;
+    if (a->created_us != b->created_us)          /* in whole seconds */
+        return a->created_us < b->created_us;
+    return a->seen_us <= b->seen_us;             /* who is seen in one turn stands behind those after it in the list */
 }
 
 static void serve(struct loop *loop, struct defer *defer)
