@@ -77,7 +77,7 @@ static int wait_all(struct applet_call *call, struct kr_err *e)
 
 static const struct applet verb_get = { .name = "get", .brief = "Runs as a table or in another form", .args = "[NAME…]", .names = "runs",
                                         .examples = "run get\nrun get hello -o yaml\nrun get @latest\nrun get -A -l team=a -o wide\nrun get --phase Failed,Timeout --since 24h", .shared = list_tables, .main = get };
-static const struct applet verb_list = { .name = "list", .brief = "the same without names", .aliases = (const char *const[]){ "ls", NULL },
+static const struct applet verb_list = { .name = "list", .brief = "all Runs of the namespace as a table", .aliases = (const char *const[]){ "ls", NULL },
                                          .examples = "run list -L team\nrun list --phase Pending --sort-by .spec.priority", .shared = list_tables, .main = get };
 static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Runs to end", .aliases = (const char *const[]){ "stop", NULL }, .args = "[NAME…]", .names = "runs", .shared = target_tables,
                                            .examples = "run cancel hello\nrun cancel -l team=a --phase Running",

@@ -89,7 +89,7 @@ static const struct applet verb_delete = { .name = "delete", .brief = "delete Ru
                                            .help = "Runs on its pods are let end first; those that wait for it stay, and wait.", .examples = "runtime delete bash --dry-run=server", .main = delete };
 static const struct applet verb_get = { .name = "get", .brief = "Runtimes as a table or in another form", .args = "[NAME…]", .names = "runtimes", .shared = list_tables,
                                         .main = get };
-static const struct applet verb_list = { .name = "list", .brief = "the same without names", .aliases = (const char *const[]){ "ls", NULL },
+static const struct applet verb_list = { .name = "list", .brief = "all Runtimes of the namespace as a table", .aliases = (const char *const[]){ "ls", NULL },
                                          .shared = list_tables, .main = get };
 static const struct applet verb_describe = { .name = "describe", .brief = "all about it, in words", .args = "NAME…", .names = "runtimes", .min_args = 1,
                                              .shared = plain_tables, .main = describe };

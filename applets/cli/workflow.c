@@ -110,7 +110,7 @@ static const struct applet verb_submit = {
     .name = "submit", .brief = "create Workflows from files", .help = "All are checked before the first is sent: references, types and cycles too.",
     .examples = "workflow submit -f ci.yaml\nworkflow submit -f ci.yaml --follow", .opts = submit_opts, .shared = create_tables, .main = submit };
 static const struct applet verb_get = { .name = "get", .brief = "Workflows as a table or in another form", .args = "[NAME…]", .names = "workflows", .shared = list_tables, .main = get };
-static const struct applet verb_list = { .name = "list", .brief = "the same without names", .aliases = (const char *const[]){ "ls", NULL },
+static const struct applet verb_list = { .name = "list", .brief = "all Workflows of the namespace as a table", .aliases = (const char *const[]){ "ls", NULL },
                                          .shared = list_tables, .main = get };
 static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Workflows to end; always() steps still run", .aliases = (const char *const[]){ "stop", NULL }, .args = "[NAME…]", .names = "workflows",
                                            .shared = target_tables, .main = cancel };
