@@ -5,7 +5,7 @@ the accounts of an installation: whatever the other suites of this folder do is 
 """
 import os, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
-import roles
+import fakeapi, handmade, roles
 from local import *
 
 s = Suite()
@@ -22,6 +22,17 @@ with instance() as i:
         argv = [open('/proc/%d/cmdline' % pid).read().split('\0') for pid in i.pids(name)]
         s.equal('the process has that kubeconfig', [kubeconfig in a for a in argv], [True])
         s.check('its file is its own', os.stat(kubeconfig).st_mode & 0o077 == 0)
+    # runtimed is not shown what other pods have to do
+    seen = [('GET /apis/kruntimes.io/v1alpha1/namespaces/default/runs', (200, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'RunList', 'metadata': {'resourceVersion': '1'}, 'items': []}))]
+    with fakeapi.Fake(i.dir, dict(seen)) as fake:
+        handmade.make_runtime(i, 'alone')
+        pod = handmade.Pod(i, 'alone', 'narrow', handmade.free_port(), os.path.join(i.dir, 'narrow'), kubeconfig=fake.kubeconfig)
+        end = time.monotonic() + DEADLINE
+        while not any('watch=' in asked for asked in fake.asked) and time.monotonic() < end:
+            time.sleep(0.01)      # nothing tells when it asks but looking
+        s.check('runtimed asks for the Runs of its pod', fake.asked and all('fieldSelector=status.assignedPod%3Dnarrow' in asked for asked in fake.asked), fake.asked[:5])
+        s.equal('and ends when told', pod.stop(), 0)
+
     s.equal('a Run succeeds', i.cli('run', 'submit', '--runtime', 'bash', '--wait', '--', 'true').returncode, 0)
     said = i.logs()
     s.check('nothing is forbidden', 'is forbidden' not in said, said)
