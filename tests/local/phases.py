@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 from local import *
 
 MERGE = 'application/merge-patch+json'
+BRIEF = ('brief', 'brief-bad', 'thrice', 'in-vain', 'c-backoff')      # what ends at once, or its first attempt
 s = Suite()
 
 
@@ -30,12 +31,12 @@ def held(i, *applets):
     return hold()
 
 
-def until(i, name, *phases):
-    """Waits by a watch for one of these phases, or for the deadline; the status then."""
+def until(i, name, *phases, attempt=0):
+    """Waits by a watch for one of these phases, in that attempt or a later one, or for the deadline; the status then."""
     status = {}
-    for event in i.api.watch(RUNS + '?watch=true&timeoutSeconds=20&fieldSelector=metadata.name%3D' + name):
+    for event in i.api.watch(RUNS + '?watch=true&timeoutSeconds=%d&fieldSelector=metadata.name%%3D%s' % (DEADLINE, name)):
         status = event['object'].get('status', {})
-        if status.get('phase', 'Pending') in phases:
+        if status.get('phase', 'Pending') in phases and status.get('attempt', 0) >= attempt:
             return status
     return status
 
@@ -98,7 +99,7 @@ with instance() as i:
     cancel(i, 'c-running')
     want['c-backoff'] = (['Pending -', 'Scheduled 1', 'Running 2', 'Cancelled 2'], 'Cancelled')
     submit('c-backoff', ['exit 1'], retryPolicy={'maxAttempts': 2, 'backoff': '60s'})
-    until(i, 'c-backoff', 'Running')
+    until(i, 'c-backoff', 'Running', attempt=2)
     cancel(i, 'c-backoff')
     for name in ('c-pending', 'c-scheduled', 'c-running', 'c-backoff'):
         s.equal(name + ' ends', until(i, name, *TERMINAL).get('phase'), 'Cancelled')
@@ -139,7 +140,10 @@ with instance() as i:
         s.equal(name + ': a label may change', i.api.call('PATCH', RUNS + '/' + name, {'metadata': {'labels': {'a': 'b'}}}, MERGE)[0], 200)
 
     for name, (phases, reason) in want.items():
-        s.equal(name, told(i, name, version), phases)
+        seen = told(i, name, version)
+        if name in BRIEF and 'Running 1' in seen:      # where others keep the machine busy, it outlives the grace
+            seen.remove('Running 1')
+        s.equal(name, seen, phases)
         status = i.api.call('GET', RUNS + '/' + name)[1]['status']
         ends = {c['type']: c['status'] for c in status.get('conditions', []) if c['type'] in ('Finished', 'Succeeded')}
         s.equal(name + ': whoever wrote the end, it is whole', ('completionTime' in status, ends), (True, {'Finished': 'True', 'Succeeded': str(status['phase'] == 'Succeeded')}))
