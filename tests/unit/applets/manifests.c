@@ -79,3 +79,22 @@ TEST(one_namespace_needs_rights_in_it_alone)
             CHECK_STR(field(d.docs[i].json, "metadata", "name", &a), S("kruntimes-controller-nodes"));
     CHECK(str_find(part("scheduler", &in, &a).docs[0].json, S("\"command\":[\"/kruntimes\",\"scheduler\",\"--namespace=team\"]")) > 0);
 }
+
+/* Their Leases are in different namespaces: what keeps two control planes from acting at once is that the rights are given once. */
+TEST(a_second_installation_takes_the_rights_of_the_first)
+{
+    AUTO_ARENA struct arena a = { .limit = 4 << 20 };
+    struct install one = { S("sys"), S("kr:1"), 2, S("") }, two = { S("other"), S("kr:1"), 2, S("") };
+    struct yaml_docs before = part("access", &one, &a), after = part("access", &two, &a);
+    size_t bindings = 0;
+    CHECK_INT(before.n, after.n);
+    for (size_t i = 0; i < before.n && i < after.n; i++) {
+        struct str was = before.docs[i].json, is = after.docs[i].json;
+        if (!str_is(field(is, "kind", NULL, &a), "ClusterRoleBinding"))
+            continue;
+        bindings++;
+        CHECK_STR(field(is, "metadata", "name", &a), field(was, "metadata", "name", &a));
+        CHECK(str_find(was, S("\"namespace\":\"sys\"")) > 0 && str_find(is, S("\"namespace\":\"other\"")) > 0);
+    }
+    CHECK(bindings >= 2);
+}
