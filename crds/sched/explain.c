@@ -147,7 +147,7 @@ static void put_amounts(const struct sched *s, const struct cpod *pod, char *to,
     size_t at = 0;
     *to = 0;
     for (size_t i = 0; pod->capacity && i < pod->capacity->n && at < size; i++) {
-        int n = snprintf(to + at, size - at, "%s%.54s %lld/%lld", i ? ", " : "", s->resources[pod->capacity->v[i].resource], (long long)pod->used[i],
+        int n = snprintf(to + at, size - at, "%s%.54s=%lld/%lld", i ? "," : "", s->resources[pod->capacity->v[i].resource], (long long)pod->used[i],
                          (long long)pod->capacity->v[i].n);
         at += n > 0 ? (size_t)n : 0;
     }
@@ -196,7 +196,7 @@ static void put_sums(const struct sched *s, const struct pool *p, char *to, size
             for (size_t k = 0; pod_open(p->pods[i]) && k < p->pods[i]->capacity->n; k++)
                 if (p->pods[i]->capacity->v[k].resource == id) used += p->pods[i]->used[k], of += p->pods[i]->capacity->v[k].n;
         if (!of && !used) continue;
-        int n = snprintf(to + done, size - done, "%s%.54s %lld/%lld", done ? ", " : "", s->resources[id], used, of);
+        int n = snprintf(to + done, size - done, "%s%.54s=%lld/%lld", done ? "," : "", s->resources[id], used, of);
         done += n > 0 ? (size_t)n : 0;
     }
 }

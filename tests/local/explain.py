@@ -53,7 +53,7 @@ with instance() as i:
     add('d', ['true'], runtime='small', resources={'requests': {'gpu': 1}})
     agrees('c', 'InsufficientCapacity')
     text = agrees('d', 'InsufficientCapacity')
-    s.check('both pods are told, with numbers', len(re.findall(r'^runtime-small\S* +local +runs 1/1, gpu 0/2 +full$', text, re.M)) == 2, text)
+    s.check('both pods are told, with numbers', len(re.findall(r'^runtime-small\S* +local +runs=1/1,gpu=0/2 +full$', text, re.M)) == 2, text)
     s.check('and who is in front', 'In front:      1 Run, by priority and age\n' in text, text)
     s.check('and what it asks for', 'Asks for:      runs 1, gpu 1 of a pod; priority 0\n' in text, text)
     text = explain('a').stdout
