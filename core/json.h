@@ -83,6 +83,8 @@ struct json *json_new_array(struct arena *);
 void json_set(struct arena *, struct json *object, struct str key, struct json *value);
 /* As json_set for a key that the object does not have: no look. */
 void json_add(struct arena *, struct json *object, struct str key, struct json *value);
+/* Of members with the same key the last one stays: for who had no time to look at each json_add. */
+void json_drop_duplicates(struct json *tree);
 struct json *json_ensure_object(struct arena *, struct json *object, const char *key);   /* made when absent or of another type */
 bool json_del(struct json *object, struct str key);
 void json_append(struct json *array, struct json *value);

@@ -7,6 +7,7 @@
  * every node and string is on the caller's arena, so nothing of cJSON's allocates or frees. Tests: tests/unit/core/json.c
  */
 #include "core/json.h"
+#include "core/map.h"
 #include <cjson/cJSON.h>
 #include <float.h>
 #include <stdio.h>
@@ -159,23 +160,17 @@ static cJSON *parse_value(struct json_cur *c, struct arena *a, struct kr_err *e)
     return NULL;
 }
 
-/* An object of more than 64 members may hold duplicates that parse_object did not look for. */
-static void drop_duplicates(cJSON *parent)
+/* With a table, as there may be hundreds of thousands: comparing each with each would take minutes. */
+void json_drop_duplicates(struct json *tree)
 {
-    size_t n = 0;
-    for (cJSON *m = parent->child; m; m = m->next) {
-        n++;
-        if (m->child) drop_duplicates(m);
+    struct map seen = { 0 };
+    bool object = json_is(tree, JSON_OBJECT);
+    for (cJSON *m = tree ? c_of(tree)->child : NULL; m; m = m->next) {
+        cJSON *old = object ? map_put(&seen, str_of(m->string), m) : NULL;
+        if (old) json_remove(tree, j_of(old));
+        if (m->child) json_drop_duplicates(j_of(m));
     }
-    if (n <= 64 || (parent->type & 0xFF) != cJSON_Object) return;
-    for (cJSON *m = parent->child, *next; m; m = next) {
-        next = m->next;
-        for (cJSON *later = next; later; later = later->next)
-            if (!strcmp(later->string, m->string)) {
-                json_remove(j_of(parent), j_of(m));
-                break;
-            }
-    }
+    map_free(&seen);
 }
 
 static void count_twice(void *ctx, struct str key, size_t offset)
@@ -191,7 +186,7 @@ struct json *json_parse_keys(struct arena *a, struct str text, bool *ret_twice, 
     struct json_cur c = json_begin(text);
     cJSON *root = parse_value(&c, a, e);
     if (!root) return NULL;
-    if (twice) drop_duplicates(root);
+    if (twice) json_drop_duplicates(j_of(root));
     *ret_twice = twice > 0;
     return j_of(root);
 }

@@ -337,6 +337,21 @@ TEST(keys_that_come_twice_among_many)
     CHECK_INT(json_len(json_get(j, "list")), 100);
 }
 
+/* So many that comparing each with each would not end in time. */
+TEST(keys_that_come_twice_among_hundreds_of_thousands)
+{
+    AUTO_ARENA struct arena a = { .limit = 256 << 20 };
+    AUTO_BUF struct buf b = { .max = 16 << 20 };
+    struct kr_err e;
+    buf_lit(&b, "{\"first\":1");
+    for (int i = 0; i < 400000; i++) buf_fmt(&b, ",\"%d\":0", i % 399999);
+    buf_lit(&b, ",\"first\":2}");
+    struct json *j = json_parse(&a, buf_view(&b), &e);
+    CHECK_INT(json_len(j), 400000);
+    CHECK_STR(json_number_text(json_get(j, "first")), S("2"));
+    CHECK_STR(json_key(json_first(j)), S("1"));
+}
+
 /* Of a text that was not checked nothing is known, but that it ends. */
 TEST(the_cursor_stays_in_what_it_was_given)
 {
