@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "k8s/core_schema_private.h"
 
+enum { WIRE_VARINT, WIRE_64, WIRE_BYTES, WIRE_32 = 5, FIELD_MAX = (1 << 29) - 1 };
 struct reader { struct str in; bool failed; struct arena *a; int depth; };
 struct wire { uint32_t number; int type; uint64_t varint; struct str bytes; };
 
@@ -36,13 +37,13 @@ static bool read_wire(struct reader *r, struct wire *w)
     uint64_t tag = read_varint(r), n = 0;
     *w = (struct wire){ .number = (uint32_t)(tag >> 3), .type = (int)(tag & 7) };
     switch (w->type) {
-    case 0: w->varint = read_varint(r); break;
-    case 1: n = 8; break;
-    case 2: n = read_varint(r); break;
-    case 5: n = 4; break;
+    case WIRE_VARINT: w->varint = read_varint(r); break;
+    case WIRE_64: n = 8; break;
+    case WIRE_BYTES: n = read_varint(r); break;
+    case WIRE_32: n = 4; break;
     default: r->failed = true;
     }
-    if (n > r->in.n || !w->number)
+    if (n > r->in.n || !w->number || tag >> 3 > FIELD_MAX)
         r->failed = true;
     if (r->failed)
         return false;
@@ -53,15 +54,18 @@ static bool read_wire(struct reader *r, struct wire *w)
 
 static struct json *read_object(struct reader *r, const struct core_type *t, struct str bytes, struct json *into);
 
-/* The message's fields 1 to 3, whatever they are: Time, Quantity, IntOrString, RawExtension, Unknown, TypeMeta, map entries. */
-static void read_small(struct reader *r, struct str bytes, struct wire w[4])
+/* The message's fields 1 to 3, each with the wire type that `types` has for it ('-': whichever): Time, Quantity, IntOrString,
+ * RawExtension, Unknown, TypeMeta, map entries. */
+static void read_small(struct reader *r, struct str bytes, const char types[4], struct wire w[4])
 {
     struct reader in = { .in = bytes, .a = r->a };
     struct wire x;
     memset(w, 0, 4 * sizeof *w);
     while (read_wire(&in, &x))
-        if (x.number < 4)
+        if (x.number < 4) {
+            in.failed |= types[x.number - 1] != '-' && types[x.number - 1] != '0' + x.type;
             w[x.number] = x;
+        }
     r->failed |= in.failed;
 }
 
@@ -69,10 +73,13 @@ static struct json *read_time(struct reader *r, struct str bytes, bool micro)
 {
     struct wire w[4];
     char text[TIME_TEXT];
-    read_small(r, bytes, w);
-    if (!w[1].number && !w[2].number)
+    const int64_t first = -62135596800, last = 253402300799;      /* years 1 to 9999: others have no RFC 3339 */
+    read_small(r, bytes, "00-", w);
+    int64_t s = (int64_t)w[1].varint;
+    r->failed |= s < first || s > last || w[2].varint > 999999999;
+    if (r->failed || (!w[1].number && !w[2].number))
         return NULL;
-    int64_t us = (int64_t)w[1].varint * 1000000 + (int64_t)w[2].varint / 1000;
+    int64_t us = s * 1000000 + (int64_t)w[2].varint / 1000;
     if (micro)
         time_print_micro(text, us);
     else
@@ -91,15 +98,26 @@ static struct json *read_raw(struct reader *r, struct str bytes)
 {
     struct wire w[4];
     struct kr_err e;
-    read_small(r, bytes, w);
+    read_small(r, bytes, "2--", w);
     struct json *j = w[1].bytes.n ? json_parse(r->a, w[1].bytes, &e) : NULL;
     r->failed |= w[1].bytes.n && !j;
     return j;
 }
 
+static bool is_number(const struct core_value *v) { return v->shape == CORE_INT || v->shape == CORE_BOOL; }
+
+/* Another wire type than the field's is not the field's value. */
+static bool is_typed(struct reader *r, const struct core_value *v, const struct wire *w)
+{
+    r->failed |= w->type != (is_number(v) ? WIRE_VARINT : WIRE_BYTES);
+    return !r->failed;
+}
+
 static struct json *read_value(struct reader *r, const struct core_value *v, const struct wire *w)
 {
     struct wire s[4];
+    if (!is_typed(r, v, w))
+        return NULL;
     switch (v->shape) {
     case CORE_STRING: return w->bytes.n || v->pointer ? text(r, w->bytes) : NULL;
     case CORE_BOOL: return w->varint || v->pointer ? json_new_bool(r->a, w->varint != 0) : NULL;
@@ -108,9 +126,9 @@ static struct json *read_value(struct reader *r, const struct core_value *v, con
     case CORE_TIME: return read_time(r, w->bytes, false);
     case CORE_MICROTIME: return read_time(r, w->bytes, true);
     case CORE_RAW: return read_raw(r, w->bytes);
-    case CORE_QUANTITY: read_small(r, w->bytes, s); return s[1].bytes.n ? text(r, s[1].bytes) : NULL;
+    case CORE_QUANTITY: read_small(r, w->bytes, "2--", s); return s[1].bytes.n ? text(r, s[1].bytes) : NULL;
     case CORE_INT_OR_STRING:
-        read_small(r, w->bytes, s);
+        read_small(r, w->bytes, "002", s);
         return s[1].varint ? text(r, s[3].bytes) : json_new_int(r->a, (int32_t)s[2].varint);
     case CORE_OBJECT: {
         struct json *o = read_object(r, v->type, w->bytes, json_new_object(r->a));
@@ -125,7 +143,7 @@ static struct json *read_item(struct reader *r, const struct core_value *v, cons
 {
     struct core_value must = *v;
     must.pointer = true;
-    if (v->shape == CORE_LIST) {                  /* a named list: a message with the items as field 1 */
+    if (v->shape == CORE_LIST && is_typed(r, v, w)) {      /* a named list: a message with the items as field 1 */
         struct reader in = { .in = w->bytes, .a = r->a, .depth = r->depth };
         struct json *list = json_new_array(r->a);
         struct wire x;
@@ -143,11 +161,11 @@ static struct json *read_item(struct reader *r, const struct core_value *v, cons
 static void add_list_item(struct reader *r, const struct core_field *f, const struct wire *w, struct json *list)
 {
     struct reader packed = { .in = w->bytes, .a = r->a };
-    bool numbers = f->value.item->shape == CORE_INT || f->value.item->shape == CORE_BOOL;
-    if (numbers && w->type == 2) {
+    if (is_number(f->value.item) && w->type == WIRE_BYTES) {
         while (packed.in.n && !packed.failed) {
             struct wire one = { .varint = read_varint(&packed) };
-            json_append(list, read_item(r, f->value.item, &one));
+            if (!packed.failed)
+                json_append(list, read_item(r, f->value.item, &one));
         }
         r->failed |= packed.failed;
         return;
@@ -157,15 +175,16 @@ static void add_list_item(struct reader *r, const struct core_field *f, const st
         json_append(list, item);
 }
 
+/* A key may come twice: core_from_protobuf looks for them once, in all maps. */
 static void add_map_entry(struct reader *r, const struct core_field *f, const struct wire *w, struct json *map)
 {
     struct wire s[4];
-    read_small(r, w->bytes, s);
+    read_small(r, w->bytes, "2--", s);
     struct json *v = s[2].number ? read_item(r, f->value.item, &s[2]) : f->value.item->shape == CORE_STRING ? json_new_str(r->a, S("")) : NULL;
     if (!str_utf8(s[1].bytes) || (s[1].bytes.n && memchr(s[1].bytes.p, 0, s[1].bytes.n)))
         r->failed = true;
     else if (v)
-        json_set(r->a, map, s[1].bytes, v);
+        json_add(r->a, map, s[1].bytes, v);
 }
 
 static struct json *member(struct reader *r, struct json *o, const struct core_field *f)
@@ -178,19 +197,33 @@ static struct json *member(struct reader *r, struct json *o, const struct core_f
     return j;
 }
 
+/* A field that comes twice: messages are merged, of others the last counts, also where it is empty. */
+static void read_single(struct reader *r, const struct core_field *f, const struct wire *w, struct json *into)
+{
+    struct json *old = f->value.shape == CORE_OBJECT ? json_get_str(into, f->name) : NULL;
+    if (old && is_typed(r, &f->value, w)) {
+        read_object(r, f->value.type, w->bytes, old);
+        return;
+    }
+    struct json *v = read_value(r, &f->value, w);
+    if (v)
+        json_set(r->a, into, f->name, v);
+    else
+        json_del(into, f->name);
+}
+
 static void read_field(struct reader *r, const struct core_field *f, const struct wire *w, struct json *into)
 {
-    if (!f->name.n) {
-        read_object(r, f->value.type, w->bytes, into);
-    } else if (f->value.shape == CORE_LIST) {
+    if (f->value.shape == CORE_LIST)
         add_list_item(r, f, w, member(r, into, f));
-    } else if (f->value.shape == CORE_MAP) {
+    else if (f->name.n && f->value.shape != CORE_MAP)
+        read_single(r, f, w, into);
+    else if (!is_typed(r, &f->value, w))
+        return;
+    else if (f->name.n)
         add_map_entry(r, f, w, member(r, into, f));
-    } else {
-        struct json *v = read_value(r, &f->value, w);
-        if (v)
-            json_set(r->a, into, f->name, v);
-    }
+    else
+        read_object(r, f->value.type, w->bytes, into);
 }
 
 static struct json *read_object(struct reader *r, const struct core_type *t, struct str bytes, struct json *into)
@@ -220,8 +253,13 @@ struct json *core_from_protobuf(struct arena *a, struct str body, struct kr_err 
         kr_fail(e, KR_BAD_REQUEST, "the body is not in Kubernetes' protobuf form: it does not begin with k8s and a zero byte");
         return NULL;
     }
-    read_small(&r, str_from(body, 4), unknown);
-    read_small(&r, unknown[1].bytes, meta);
+    read_small(&r, str_from(body, 4), "222", unknown);
+    read_small(&r, unknown[1].bytes, "22-", meta);
+    r.failed |= !str_utf8(meta[1].bytes) || !str_utf8(meta[2].bytes);
+    if (!r.failed && unknown[3].bytes.n) {
+        kr_fail(e, KR_UNSUPPORTED, "the protobuf body is encoded, which is not offered: send it without contentEncoding");
+        return NULL;
+    }
     const struct core_type *t = r.failed ? NULL : core_type(meta[1].bytes, meta[2].bytes);
     if (!r.failed && !t) {
         kr_fail(e, KR_UNSUPPORTED, "protobuf is not offered for %.*s %.*s: send application/json", SFMT(meta[1].bytes), SFMT(meta[2].bytes));
@@ -236,5 +274,6 @@ struct json *core_from_protobuf(struct arena *a, struct str body, struct kr_err 
         kr_fail(e, r.failed ? KR_BAD_REQUEST : KR_TOO_LARGE, "the protobuf body can't be decoded");
         return NULL;
     }
+    json_drop_duplicates(o);
     return o;
 }

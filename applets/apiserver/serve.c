@@ -289,6 +289,12 @@ static void begin(struct hreq *r, void *ctx)
         refuse(h, &e);
         return;
     }
+    struct str coding = http_get(hreq_fields(r), "content-encoding");
+    if (coding.n && !str_is(coding, "identity")) {
+        kr_fail(&e, KR_UNSUPPORTED, "a body with content-encoding is not offered: send it as it is");
+        refuse(h, &e);
+        return;
+    }
     if (portforward_wants(r)) {
         struct str path, query;
         uri_split(hreq_path(r), &path, &query);
