@@ -312,15 +312,18 @@ static int initial_lines(struct api_call *c, struct filter *f)
     return l.failed ? -1 : 0;
 }
 
-static int64_t watch_deadline(struct api_call *c)
+static int watch_deadline(struct api_call *c, int64_t *ret)
 {
     int64_t s = 0;
     struct str text = api_query(c, "timeoutSeconds");
-    if (!text.n || !str_i64(text, &s) || s <= 0)
+    if (text.n && !str_i64(text, &s))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "timeoutSeconds \"%.*s\" is not a whole number: write 300", SFMT(text));
+    if (s <= 0)
         s = WATCH_MIN_S + (int64_t)(rnd_u64(c->api->rnd) % WATCH_MIN_S);      /* spread, so that not all come back at once */
     if (s > 86400)
         s = 86400;
-    return loop_now_us(c->api->loop) + s * 1000000;
+    *ret = loop_now_us(c->api->loop) + s * 1000000;
+    return 0;
 }
 
 int api_watch(struct api_call *c)
@@ -329,7 +332,7 @@ int api_watch(struct api_call *c)
     struct str rv = api_query(c, "resourceVersion"), given = api_query(c, "sendInitialEvents");
     bool initial = api_query_bool(c, "sendInitialEvents");
     uint64_t from;
-    if (check_match(c, true) < 0 || check_version(c, rv, &from) < 0)
+    if (check_match(c, true) < 0 || check_version(c, rv, &from) < 0 || watch_deadline(c, &r->start.deadline_us) < 0)
         return -1;
     if (filter_parse(&r->start.filter, c->path.r, c->path.ns, api_query(c, "labelSelector"), api_query(c, "fieldSelector"), &c->e) < 0)
         return -1;
@@ -337,7 +340,6 @@ int api_watch(struct api_call *c)
     r->form = c->form;
     r->start.bookmarks = api_query_bool(c, "allowWatchBookmarks");
     r->start.metadata = c->form == FORM_METADATA;
-    r->start.deadline_us = watch_deadline(c);
     r->start.from = from;
     r->status = 200;
     if (!from || initial) {
