@@ -149,10 +149,10 @@ with instance() as i:
     daemon = subprocess.Popen(argv, stderr=open(log, 'a'))
     i.api.call('POST', RUNS, run_object('last', ['well'], runtime='theirs'))
     s.equal('row 21: a List beyond 64 MiB is given up, and Runs are served', i.wait({'last'}).get('last', {}).get('status', {}).get('phase'), 'Succeeded')
-    s.check('row 21: it was asked for', theirs.seen.get(('list', ''), 0) > asked, str(theirs.seen))
     told, until = lambda: 'what the Runtime Server lists is too large' in open(log).read(), time.monotonic() + DEADLINE
     while not told() and time.monotonic() < until:
-        time.sleep(0.05)                   # the answer is under way beside the Run
+        time.sleep(0.05)                   # question and answer are under way beside the Run
+    s.check('row 21: it was asked for', theirs.seen.get(('list', ''), 0) > asked, str(theirs.seen))
     s.check('row 21: and is told', told(), open(log).read()[-600:])
     stop.set()
     looker.join()
