@@ -4,7 +4,7 @@
  */
 #include "applets/cli/change.h"
 #include "applets/cli/run.h"
-#include "applets/cli/which.h"
+#include "applets/cli/wait.h"
 #include <stdio.h>
 
 static const struct opt *const list_tables[] = { cli_phase_opts, cli_list_opts, cli_label_opts, cli_opts, NULL };
@@ -36,44 +36,8 @@ static int delete(struct applet_call *call, struct kr_err *e) { return cli_each(
 
 /* ---- wait -------------------------------------------------------------------------------------------------------- */
 
-static struct { int64_t timeout_us; } wait_for;
-static const struct opt wait_opts[] = {
-    { "timeout", 0, OPT_DURATION, &wait_for.timeout_us, "TIME", "give up after this time; 0: never", .lo = 0, .hi = INT64_C(31536000000000) },
-    { 0 } };
-
-static void too_long(struct loop *loop, struct timer *t)
-{
-    (void)t;
-    loop_stop(loop);
-}
-
-static int wait_all(struct applet_call *call, struct kr_err *e)
-{
-    struct cli c;
-    struct timer limit = { .fire = too_long };
-    struct cli_named named;
-    int status = 0;
-    if (cli_open_named(&c, &kube_runs, call, &named, e) < 0) {
-        call->fail_exit = failure_exit_status(e);
-        return -1;
-    }
-    int64_t until = wait_for.timeout_us ? loop_now_us(c.loop) + wait_for.timeout_us : INT64_MAX;
-    if (wait_for.timeout_us)
-        loop_timer_at(c.loop, &limit, until);
-    for (size_t i = 0; i < named.n && loop_now_us(c.loop) < until; i++) {
-        int one = cli_follow(&c, cli_ns(&c), named.v[i], false, call->prog);
-        status = status ? status : one;
-    }
-    bool late = loop_now_us(c.loop) >= until;
-    loop_timer_stop(c.loop, &limit);
-    cli_named_free(&named);
-    cli_close(&c);
-    if (late) {
-        call->fail_exit = EXIT_OTHER;
-        return kr_fail(e, KR_DEADLINE, "it has not ended in time");
-    }
-    return status;
-}
+static int wait_one(struct cli *c, struct str name, const char *prog) { return cli_follow(c, cli_ns(c), name, false, prog); }
+static int wait_all(struct applet_call *call, struct kr_err *e) { return cli_wait(call, &kube_runs, wait_one, e); }
 
 static const struct applet verb_get = { .name = "get", .brief = "Runs as a table or in another form", .args = "[NAME…]", .names = "runs",
                                         .examples = "run get\nrun get hello -o yaml\nrun get @latest\nrun get -A -l team=a -o wide\nrun get --phase Failed,Timeout --since 24h", .shared = list_tables, .main = get };
@@ -85,7 +49,7 @@ static const struct applet verb_cancel = { .name = "cancel", .brief = "ask Runs 
 static const struct applet verb_delete = { .name = "delete", .brief = "delete Runs; what executes is ended", .args = "[NAME…]", .names = "runs", .shared = target_tables,
                                            .examples = "run delete hello\nrun delete --phase Succeeded --older 24h --dry-run=server", .main = delete };
 static const struct applet verb_wait = { .name = "wait", .brief = "wait for the end; exit with the Run's exit code", .args = "[NAME…]", .names = "runs",
-                                         .help = "Of several the exit status is that of the first that did not succeed.", .examples = "run wait hello --timeout 5m\nrun wait -l team=a", .opts = wait_opts, .shared = named_tables, .main = wait_all, .usage_exit = EXIT_USAGE };
+                                         .help = "Of several the exit status is that of the first that did not succeed.", .examples = "run wait hello --timeout 5m\nrun wait -l team=a", .opts = cli_wait_opts, .shared = named_tables, .main = wait_all, .usage_exit = EXIT_USAGE };
 const struct applet applet_run = {
     .name = "run", .group = APPLET_WORK, .brief = "submit Runs, and look after them", .aliases = (const char *const[]){ "runs", "rn", NULL },
     .verbs = (const struct applet *const[]){ &run_submit, &verb_get, &verb_list, &run_describe, &run_explain, &run_logs, &verb_wait, &verb_cancel, &run_retry, &verb_delete, NULL } };

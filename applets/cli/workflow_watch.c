@@ -4,7 +4,7 @@
  * each change, in place; elsewhere each change of a step or job is a line. Steps are known from their Runs, which tell more
  * than the status that is written now and then. Tests: tests/local/workflow_cli.py
  */
-#include "applets/cli/which.h"
+#include "applets/cli/wait.h"
 #include "applets/cli/workflow.h"
 #include "core/fs.h"
 #include <signal.h>
@@ -242,43 +242,13 @@ int cli_follow_flow(struct cli *c, struct str ns, struct str name, bool logs, bo
 
 /* ---- wait -------------------------------------------------------------------------------------------------------------------- */
 
-static struct { int64_t timeout_us; } wait_for;
-static const struct opt wait_opts[] = {
-    { "timeout", 0, OPT_DURATION, &wait_for.timeout_us, "TIME", "give up after this time; 0: never", .lo = 0, .hi = INT64_C(31536000000000) },
-    { 0 } };
-
-static void too_long(struct loop *loop, struct timer *t)
+static int wait_one(struct cli *c, struct str name, const char *prog)
 {
-    (void)t;
-    loop_stop(loop);
+    struct watching w = { .name = name, .prog = prog, .quiet = true, .arena = { .limit = 64 << 20 } };
+    return follow_one(c, &w, cli_ns(c), true, S(""));
 }
 
-static int wait_all(struct applet_call *call, struct kr_err *e)
-{
-    struct cli c;
-    struct cli_named named;
-    struct timer limit = { .fire = too_long };
-    int status = 0;
-    if (cli_open_named(&c, &kube_workflows, call, &named, e) < 0) {
-        call->fail_exit = failure_exit_status(e);
-        return -1;
-    }
-    int64_t until = wait_for.timeout_us ? loop_now_us(c.loop) + wait_for.timeout_us : INT64_MAX;
-    if (wait_for.timeout_us)
-        loop_timer_at(c.loop, &limit, until);
-    for (size_t i = 0; i < named.n && loop_now_us(c.loop) < until; i++) {
-        struct watching w = { .name = named.v[i], .prog = call->prog, .quiet = true, .arena = { .limit = 64 << 20 } };
-        int one = follow_one(&c, &w, cli_ns(&c), true, S(""));
-        status = status ? status : one;
-    }
-    bool late = loop_now_us(c.loop) >= until;
-    loop_timer_stop(c.loop, &limit);
-    cli_named_free(&named);
-    cli_close(&c);
-    if (late)
-        call->fail_exit = EXIT_OTHER;
-    return late ? kr_fail(e, KR_DEADLINE, "it has not ended in time") : status;
-}
+static int wait_all(struct applet_call *call, struct kr_err *e) { return cli_wait(call, &kube_workflows, wait_one, e); }
 
 /* ---- watch, logs ------------------------------------------------------------------------------------------------------------- */
 
@@ -308,7 +278,7 @@ static int logs(struct applet_call *call, struct kr_err *e)
 }
 
 const struct applet workflow_wait = {
-    .name = "wait", .brief = "wait for the end; exit with the exit code of the step that failed it", .args = "[NAME…]", .names = "workflows", .opts = wait_opts,
+    .name = "wait", .brief = "wait for the end; exit with the exit code of the step that failed it", .args = "[NAME…]", .names = "workflows", .opts = cli_wait_opts,
     .help = "Of several the exit status is that of the first that did not succeed.", .examples = "workflow wait ci --timeout 30m\nworkflow wait @latest",
     .shared = (const struct opt *const[]){ cli_named_opts, cli_opts, NULL }, .main = wait_all, .usage_exit = EXIT_USAGE };
 const struct applet workflow_watch = {
