@@ -70,9 +70,9 @@ with instance() as i:
 
     top = lambda *words: {r[0]: r[1:] for r in rows('top', *words)}
     s.equal('Runtimes', (top()['NAME'], top()['small'], top()['smal'][:3]),
-            (['READY', 'RUNS', 'WAITING', 'CPU', 'MEMORY', 'USED'], ['2/2', '2', '1', '<none>', '<none>', 'runs', '2/2,', 'gpu', '4/6'], ['<none>', '0', '1']))
+            (['READY', 'RUNS', 'WAITING', 'CPU', 'MEMORY', 'USED'], ['2/2', '2', '1', '<none>', '<none>', 'runs=2/2,gpu=4/6'], ['<none>', '0', '1']))
     pods = [r for r in rows('top', 'pods') if r[1] == 'small']
-    s.equal('pods', [r[2:] for r in pods], [['full', '1', '<none>', '<none>', 'runs', '1/1,', 'gpu', '2/3']] * 2)
+    s.equal('pods', [r[2:] for r in pods], [['full', '1', '<none>', '<none>', 'runs=1/1,gpu=2/3']] * 2)
     s.equal('all namespaces', rows('top', '-A', '--no-headers')[0][:2], ['default', 'bash'])
     s.equal('anything else', i.cli('top', 'nodes').returncode, 1)
 
@@ -84,8 +84,8 @@ with instance() as i:
     bash = {'metadata': {'name': 'bash', 'namespace': 'default'}, 'spec': {'template': {}}}
     with Fake(i.dir, {'GET ' + ours + 'runtimes': (200, {'items': [bash]}), 'GET ' + ours + 'runs': (200, {'items': []}), 'GET /api/v1/namespaces/default/pods': (200, {'items': [pod]}),
                       'GET /apis/metrics.k8s.io/v1beta1/namespaces/default/pods': (200, {'items': [used]})}) as fake:
-        s.equal('what a Runtime takes', rows('top', '--kubeconfig', fake.kubeconfig)[1], ['bash', '1/1', '0', '0', '252m', '32Mi', 'runs', '0/4'])
-        s.equal('what a pod takes', rows('top', 'pods', '--kubeconfig', fake.kubeconfig)[1], ['p', 'bash', 'ready', '0', '252m', '32Mi', 'runs', '0/4'])
+        s.equal('what a Runtime takes', rows('top', '--kubeconfig', fake.kubeconfig)[1], ['bash', '1/1', '0', '0', '252m', '32Mi', 'runs=0/4'])
+        s.equal('what a pod takes', rows('top', 'pods', '--kubeconfig', fake.kubeconfig)[1], ['p', 'bash', 'ready', '0', '252m', '32Mi', 'runs=0/4'])
     if s.failed:
         print(i.logs())
 s.end()
