@@ -29,6 +29,7 @@ static void put_bind(const struct sched_decision *d, int64_t wall_us, struct buf
 static void put_wait(const struct sched_decision *d, int64_t wall_us, struct buf *b)
 {
     struct run_condition_set set[] = { { .type = "Scheduled", .status = "False", .reason = d->reason, .message = str_of(d->message) } };
+    jw_kstr(b, "phase", S("Pending"));            /* what its absence means; a table of the API server shows the field as it is */
     jw_key(b, S("conditions"));
     run_put_conditions(b, NULL, set, LEN(set), wall_us);
 }

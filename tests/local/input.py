@@ -49,7 +49,7 @@ with instance() as i:
         if conditions:
             break
     s.equal('unknown Runtime', [(c['type'], c['status'], c['reason']) for c in conditions], [('Scheduled', 'False', 'RuntimeNotFound')])
-    s.check('unknown Runtime: still Pending', i.api.call('GET', RUNS + '/waits')[1]['status'].get('phase', 'Pending') == 'Pending')
+    s.equal('unknown Runtime: still Pending, in words that a table shows', i.api.call('GET', RUNS + '/waits')[1]['status'].get('phase'), 'Pending')
 
     # the API itself, for those who don't use the CLI
     status, answer = i.api.call('POST', RUNS, run_object('bad', ['x'], entrypoint='../x', timeoutSeconds=0))
