@@ -6,7 +6,7 @@
  *   build/fuzz/fuzz TARGET [--seconds N] [--runs N] [--seed N] [FILE or FOLDER …]      gcc, guided by coverage (driver.c)
  *   KR_FUZZ=TARGET build/libfuzzer/fuzz [libFuzzer's options]                          clang (libfuzzer.c)
  *
- * To add a target: FUZZ(name) { … } in a file of this folder, and a folder corpus/name with some inputs.
+ * To add a target: FUZZ_WORDS(name, …) { … } in a file of this folder, and inputs to begin with: from what record.py hears, or from_tree in run.py.
  */
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H

@@ -47,6 +47,10 @@ def from_tree(target):
         return [p.strip().strip('\'"').encode() + b'\nhttps://host/a.git' for p in set(re.findall(r'pattern: (.*)', crds))]
     if target == 'archive':
         return archives()
+    if target == 'jsonpath':
+        return [m.encode() for text in read('docs/*.md', 'tests/interop/kubectl.py', 'tests/cluster/*.py') for m in set(re.findall(r"jsonpath='?(\{[^'\n]*\})", text.decode()))]
+    if target == 'quantity':
+        return [q.encode() for q in sorted({q for o in objects() for q in re.findall(r': "?(-?[0-9.]+(?:[numkMGTPE]i?|[eE][0-9]+)?)"?[,}]', json.dumps(o))})]
     return []
 
 
@@ -66,7 +70,10 @@ def archives():
 def run(target, seconds, seed):
     own = os.path.join(OWN, target)
     os.makedirs(own, exist_ok=True)
-    for i, data in enumerate(from_tree(target)):
+    given = from_tree(target)
+    if not given and not os.path.isdir('tests/fuzz/corpus/' + target):
+        return False, 'FAIL %s has no inputs to begin with: let tests/fuzz/record.py find some, or from_tree in tests/fuzz/run.py' % target
+    for i, data in enumerate(given):
         with open(os.path.join(own, 'tree-%d' % i), 'wb') as f:
             f.write(data)
     folders = [d for d in ('tests/fuzz/regress/' + target, 'tests/fuzz/corpus/' + target, own) if os.path.isdir(d)]
