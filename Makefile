@@ -98,6 +98,10 @@ ifneq ($(DEPS_DIR_dev),)
 build/fuzz/flags build/libfuzzer/flags build/coverage/flags build/plain/flags: | $(DEPS_DIR_dev)/.ok
 endif
 
+# Calls that unit tests let fail (tests/kit/store_faults.h).
+UNIT_WRAP := $(addprefix -Xlinker --wrap=,fstat fstatvfs waitpid $(addprefix mdb_,env_create txn_begin txn_commit dbi_open \
+             cursor_open cursor_get cursor_put cursor_del get put del drop))
+
 # $(call flavour,NAME): its objects, the program and the unit tests.
 define flavour
 LIB_$1  := $$(LIB_SRC:%.c=build/$1/obj/%.o)
@@ -125,7 +129,7 @@ build/$1/kruntimes: $$(CMD_$1) $$(LIB_$1)
 	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS_$1) $$^ -o $$@ $$(DEPS_LIBS_$1)
 build/$1/unit: $$(UNIT_$1) $$(LIB_$1)
 	$$(say) link $$@
-	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS_$1) $$^ -o $$@ $$(DEPS_LIBS_$1)
+	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS_$1) $$(UNIT_WRAP) $$^ -o $$@ $$(DEPS_LIBS_$1)
 -include $$(CMD_$1:.o=.d) $$(LIB_$1:.o=.d) $$(UNIT_$1:.o=.d)
 endef
 # make V=1 prints each command.

@@ -57,7 +57,7 @@ uint32_t store_crc(struct str key, const void *head, size_t nhead, struct str js
 static bool is_full(const struct store *s)
 {
     struct statvfs v;
-    return s && s->fd >= 0 && fstatvfs(s->fd, &v) == 0 && v.f_bavail * v.f_frsize < 1048576;
+    return s->fd >= 0 && fstatvfs(s->fd, &v) == 0 && v.f_bavail * v.f_frsize < 1048576;
 }
 
 int store_fail(const struct store *s, struct kr_err *e, int rc, const char *what)
@@ -85,10 +85,16 @@ static int writer(struct store *s, struct kr_err *e)
         return kr_fail(e, KR_SYSTEM, "the store stopped writing: %s", s->error.msg);
     if (s->write)
         return 0;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &s->write);
+    if (rc) {
+        store_fail(s, e, rc, "begin a write");
+        s->failed = rc == MDB_PANIC;              /* s->read, begun before, is what there is from here on */
+        s->error = *e;
+        return -1;
+    }
     if (s->read)
         mdb_txn_abort(TAKE(s->read));
-    int rc = mdb_txn_begin(s->env, NULL, 0, &s->write);
-    return rc ? store_fail(s, e, rc, "begin a write") : 0;
+    return 0;
 }
 
 uint64_t store_revision(const struct store *s) { return s->now.revision; }
@@ -384,6 +390,18 @@ int store_write_now(struct store *s, MDB_txn *t)
     return mdb_put(t, s->meta, &k, &v, 0);
 }
 
+/* Once LMDB has failed to write the page that says which state counts, it lets nobody read any more (MDB_PANIC), but for whom it let
+ * before. So who reads behind a commit that fails is let in before it; what was there is overwritten by the next write at the earliest. */
+static int commit(struct store *s)
+{
+    int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->read);
+    if (rc == 0)
+        rc = mdb_txn_commit(TAKE(s->write));
+    if (rc == 0)
+        mdb_txn_abort(TAKE(s->read));
+    return rc;
+}
+
 int store_commit(struct store *s, struct kr_err *e)
 {
     if (s->lost) {
@@ -402,7 +420,7 @@ int store_commit(struct store *s, struct kr_err *e)
     if (rc == 0)
         rc = store_write_now(s, s->write);
     if (rc == 0)
-        rc = mdb_txn_commit(TAKE(s->write));
+        rc = commit(s);
     if (rc) {
         roll_back(s, rc, "commit", e);
         s->lost = false;
@@ -546,9 +564,10 @@ static int read_change(struct store_history *h, const struct log_head *head, str
     if (unpack(key, revision, got, &v, &at.deleted, e) < 0)
         return -1;
     at.json = v.json;
-    if (head->before && store_get_at(h->s, key, head->before, &v, e) < 0)
+    rc = head->before ? store_get_at(h->s, key, head->before, &v, e) : 0;
+    if (rc < 0)
         return -1;
-    at.before = head->before ? v.json : S("");
+    at.before = rc ? v.json : S("");
     h->at = at;
     return 1;
 }

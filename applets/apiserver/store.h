@@ -33,7 +33,7 @@ uint64_t store_compacted(const struct store *);          /* the oldest revision 
 int store_put(struct store *, struct str key, struct str json, struct kr_err *);
 /* last: the object as those who follow the history are told that it is gone. A key that isn't there still counts. */
 int store_delete(struct store *, struct str key, struct str last, struct kr_err *);
-/* KR_NO_SPACE: reading goes on, and writes may be tried again; KR_SYSTEM: the disk failed, later writes are refused. */
+/* KR_NO_SPACE: writes may be tried again; KR_SYSTEM: the disk failed, later writes are refused. Reading goes on after either. */
 int store_commit(struct store *, struct kr_err *);
 /* The time that entries of the history get, and by which the oldest go. */
 void store_set_time(struct store *, int64_t wall_us);

@@ -32,4 +32,5 @@ uint32_t store_crc(struct str key, const void *head, size_t nhead, struct str js
 int store_fail(const struct store *, struct kr_err *, int rc, const char *what);
 MDB_txn *store_reader(struct store *, int *rc);
 int store_write_now(struct store *, MDB_txn *);
+int store_walk(MDB_env *);                                /* reads every byte there is: 0, or what LMDB says */
 #endif

@@ -34,12 +34,14 @@ static int take_lock(struct store *s, const char *path, struct kr_err *e)
     return 0;
 }
 
-static int read_u64(struct store *s, MDB_txn *t, const char *name, uint64_t *ret)
+static int read_fixed(struct store *s, const char *name, void *ret, size_t n)
 {
     MDB_val k = { strlen(name), (void *)name }, v;
-    int rc = mdb_get(t, s->meta, &k, &v);
-    if (rc == 0 && v.mv_size == sizeof *ret)
-        memcpy(ret, v.mv_data, sizeof *ret);
+    int rc = mdb_get(s->write, s->meta, &k, &v);
+    if (rc == 0 && v.mv_size != n)
+        return MDB_CORRUPTED;
+    if (rc == 0)
+        memcpy(ret, v.mv_data, n);
     return rc;
 }
 
@@ -52,27 +54,37 @@ static int write_format(struct store *s, MDB_txn *t)
 
 /* ---- damage ------------------------------------------------------------------------------------------------------ */
 
-/* In a process of its own, as a page that isn't there ends it: reads all there is. */
-static void walk(struct store *s)
+/* Every byte of a database; what LMDB says. */
+static int walk(MDB_txn *t, MDB_dbi dbi)
 {
-    MDB_txn *t;
     MDB_cursor *c;
     MDB_val k, v;
     volatile unsigned char sum = 0;
-    const MDB_dbi dbis[] = { s->versions, s->log, s->meta };
-    if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t))
-        _exit(1);
-    for (size_t i = 0; i < LEN(dbis); i++) {
-        if (mdb_cursor_open(t, dbis[i], &c))
-            _exit(1);
-        int rc = mdb_cursor_get(c, &k, &v, MDB_FIRST);
-        for (; rc == 0; rc = mdb_cursor_get(c, &k, &v, MDB_NEXT))
-            for (size_t at = 0; at < v.mv_size; at += 512)
-                sum = (unsigned char)(sum + ((const unsigned char *)v.mv_data)[at]);
-        if (rc != MDB_NOTFOUND)
-            _exit(1);
+    int rc = mdb_cursor_open(t, dbi, &c);
+    if (rc)
+        return rc;
+    for (rc = mdb_cursor_get(c, &k, &v, MDB_FIRST); rc == 0; rc = mdb_cursor_get(c, &k, &v, MDB_NEXT))
+        for (size_t at = 0; at < v.mv_size; at += 512)
+            sum = (unsigned char)(sum + ((const unsigned char *)v.mv_data)[at]);
+    mdb_cursor_close(c);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+int store_walk(MDB_env *env)
+{
+    static const struct { const char *name; unsigned flags; } all[] = { { "versions", 0 }, { "log", MDB_INTEGERKEY }, { "meta", 0 } };
+    MDB_txn *t;
+    MDB_dbi dbi;
+    int rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &t);
+    if (rc)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < LEN(all); i++) {
+        rc = mdb_dbi_open(t, all[i].name, all[i].flags, &dbi);
+        if (rc == 0)
+            rc = walk(t, dbi);
     }
-    _exit(0);
+    mdb_txn_abort(t);
+    return rc;
 }
 
 static int cut_short(const char *path, off_t has, uint64_t wants, struct kr_err *e)
@@ -96,17 +108,12 @@ static int check_pages(struct store *s, const char *path, struct kr_err *e)
         return 0;
     int status = -1;
     pid_t pid = fork();
-    if (pid == 0) {
-        MDB_txn *t;
+    if (pid == 0) {                               /* a page that isn't there ends who reads it */
         struct rlimit none = { 0, 0 };
         setrlimit(RLIMIT_CORE, &none);
         signal(SIGBUS, SIG_DFL);
         signal(SIGSEGV, SIG_DFL);
-        if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t) || mdb_dbi_open(t, "versions", 0, &s->versions) ||
-            mdb_dbi_open(t, "log", MDB_INTEGERKEY, &s->log) || mdb_dbi_open(t, "meta", 0, &s->meta))
-            _exit(1);
-        mdb_txn_commit(t);
-        walk(s);
+        _exit(store_walk(s->env) ? 1 : 0);
     }
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
@@ -148,6 +155,7 @@ static int convert(struct store *s, uint64_t revision, struct kr_err *e)
     MDB_dbi objects;
     MDB_cursor *c;
     MDB_val k, v;
+    s->now = (struct store_now){ .revision = revision, .compacted = revision };
     int rc = mdb_dbi_open(s->write, "objects", 0, &objects);
     if (rc == MDB_NOTFOUND)
         return 0;
@@ -157,25 +165,13 @@ static int convert(struct store *s, uint64_t revision, struct kr_err *e)
         return store_fail(s, e, rc, "convert the store");
     for (rc = mdb_cursor_get(c, &k, &v, MDB_FIRST); rc == 0; rc = mdb_cursor_get(c, &k, &v, MDB_NEXT))
         if (convert_value(s, k, v, e) < 0)
-            break;
+            return -1;                            /* the cursor goes with its transaction, which may have gone already */
     mdb_cursor_close(c);
-    if (rc == 0)
-        return -1;
     rc = rc == MDB_NOTFOUND ? mdb_drop(s->write, objects, 1) : rc;
-    s->now = (struct store_now){ .revision = revision, .compacted = revision };
     return rc ? store_fail(s, e, rc, "convert the store") : 0;
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
-
-static int read_now(struct store *s, MDB_txn *t)
-{
-    MDB_val k = { 3, (void *)"now" }, v;
-    int rc = mdb_get(t, s->meta, &k, &v);
-    if (rc == 0 && v.mv_size == sizeof s->now)
-        memcpy(&s->now, v.mv_data, sizeof s->now);
-    return rc == 0 && v.mv_size != sizeof s->now ? MDB_CORRUPTED : rc;
-}
 
 static int read_format(struct store *s, const char *path, uint64_t format, struct kr_err *e)
 {
@@ -185,9 +181,9 @@ static int read_format(struct store *s, const char *path, uint64_t format, struc
         return kr_fail(e, KR_UNSUPPORTED, "the store \"%s\" has format %llu, this program reads up to format %d: use a newer kruntimes", path,
                        (unsigned long long)format, FORMAT);
     if (format == FORMAT) {
-        rc = read_now(s, s->write);
+        rc = read_fixed(s, "now", &s->now, sizeof s->now);
     } else if (format == 1) {
-        rc = read_u64(s, s->write, "revision", &revision);
+        rc = read_fixed(s, "revision", &revision, sizeof revision);
         if (rc == 0 && convert(s, revision, e) < 0)
             return -1;
     } else {
@@ -208,7 +204,7 @@ static int prepare(struct store *s, const char *path, struct kr_err *e)
         rc = mdb_dbi_open(s->write, "log", MDB_CREATE | MDB_INTEGERKEY, &s->log);
     if (rc == 0)
         rc = mdb_dbi_open(s->write, "meta", MDB_CREATE, &s->meta);
-    if (rc == 0 && (rc = read_u64(s, s->write, "format", &format)) == MDB_NOTFOUND)
+    if (rc == 0 && (rc = read_fixed(s, "format", &format, sizeof format)) == MDB_NOTFOUND)
         rc = 0;
     if (rc)
         return store_fail(s, e, rc, path);

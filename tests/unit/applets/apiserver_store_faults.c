@@ -114,8 +114,8 @@ static void check_after(int acked, const char *what)
     store_close(s);
 }
 
-/* What is acknowledged stays readable beside a disk that has failed; but where it failed within the page that says which state
- * counts, LMDB gives nothing out any more (MDB_PANIC) until the file is opened anew. */
+/* What is acknowledged stays readable beside a disk that has failed, also where it failed within the page that says which state counts,
+ * after which LMDB itself lets nobody begin to read (MDB_PANIC). */
 static int write_until_it_fails(struct store *s, const char *what)
 {
     struct kr_err e = { 0 };
@@ -128,9 +128,12 @@ static int write_until_it_fails(struct store *s, const char *what)
     if (!CHECK(e.code != KR_OK && e.msg[0]))
         printf("  %s\n", what);
     plan.on = false;
-    if (describe(s, &got) && !CHECK(same(&got, &want[r - 1])))
-        printf("  %s: the failed round %d shows\n%.300s\n", what, r, got.p);
-    return r - 1;
+    if (!CHECK(describe(s, &got) && same(&got, &want[r - 1])))
+        printf("  %s: behind the failed round %d there is\n%.300s\n", what, r, got.p);
+    int rc = write_round(s, r, &e);               /* again */
+    if (!CHECK(rc == 0 || store_failure(s)) || !CHECK(describe(s, &got) && same(&got, &want[rc ? r - 1 : r])))
+        printf("  %s: again, behind the failed round %d: %s\n%.300s\n", what, r, e.msg, got.p);
+    return rc ? r - 1 : r;
 }
 
 /* False once the call is not made so often. */
