@@ -252,6 +252,8 @@ struct json *managed_apply(struct arena *a, struct managers *m, const struct man
 {
     struct managers next = { .n = m->n, .cap = m->n, .v = m->n ? arena_copy(a, m->v, m->n * sizeof *m->v) : NULL };
     *out = (struct managed_conflicts){ 0 };
+    if (a->over)
+        return NULL;
     if (live && !m->n) {
         struct manager before = { .name = S("before-first-apply"), .api_version = who->api_version, .time = who->time };
         managed_update(a, &next, &before, schema, NULL, live);

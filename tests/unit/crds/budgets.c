@@ -8,8 +8,12 @@
 #include "crds/crds.h"
 #include "grpc/pb.h"
 #include "grpc/proto/executor.pb.h"
+#include "k8s/core_schema.h"
+#include "k8s/jsonpath.h"
+#include "k8s/managed.h"
 #include "k8s/patch.h"
 #include "k8s/selector.h"
+#include "k8s/strategic.h"
 #include "tests/kit/test.h"
 #include <stdio.h>
 
@@ -109,11 +113,69 @@ static int labels_one(struct arena *a, struct buf *out, struct kr_err *e)
     return a->over ? kr_fail(e, KR_TOO_LARGE, "labels") : 0;
 }
 
+static int path_one(struct arena *a, struct buf *out, struct kr_err *e)
+{
+    struct jsonpath *column = jsonpath_parse_column(a, S(".spec['args','env'][?(@.name==\"A\")].value"), e);
+    struct jsonpath *p = column ? jsonpath_parse(a, S("{.kind \"x\"}{range .spec.args[0:2]}{@}{'\\t'}{end}{..labels.*}{.spec.env[?(true==false)]}{.spec.env[?(@.x!=1.5)]}{$.status} text"), e) : NULL;
+    if (!p)
+        return -1;
+    jsonpath_print_column(column, tree(RUN), out);
+    return jsonpath_print(p, tree(RUN), out, e);
+}
+
+static int strategic_one(struct arena *a, struct buf *out, struct kr_err *e)
+{
+    struct json *pod = tree("{\"metadata\":{\"finalizers\":[\"a\",\"b\"]},\"spec\":{\"containers\":[{\"name\":\"a\",\"image\":\"i\"},{\"name\":\"b\"}],\"volumes\":[{\"name\":\"v\",\"emptyDir\":{}}]}}");
+    struct json *j = strategic_merge(a, core_schema(S("v1"), S("Pod")), pod, tree("{\"metadata\":{\"$deleteFromPrimitiveList/finalizers\":[\"a\"]},\"spec\":{"
+        "\"$setElementOrder/containers\":[{\"name\":\"c\"},{\"name\":\"a\"}],\"containers\":[{\"name\":\"c\",\"args\":[\"1\"]},{\"name\":\"a\",\"image\":\"j\"},{\"$patch\":\"delete\",\"name\":\"b\"}],"
+        "\"volumes\":[{\"$retainKeys\":[\"name\",\"hostPath\"],\"name\":\"v\",\"hostPath\":{\"path\":\"/x\"}}]}}"), e);
+    if (!j)
+        return -1;
+    json_print(out, j);
+    return 0;
+}
+
+/* The arena tells here too. */
+static int managed_one(struct arena *a, struct buf *out, struct kr_err *e)
+{
+    struct managers m = { 0 };
+    struct managed_conflicts c = { 0 };
+    struct manager other = { .name = S("other"), .api_version = S("v1"), .time = S("2026-01-01T00:00:00Z") }, me = other;
+    me.name = S("me"), me.apply = true;
+    managed_update(a, &m, &other, type_run.object, NULL, tree(RUN));
+    struct json *applied = tree("{\"metadata\":{\"labels\":{\"x\":\"mine\"}},\"spec\":{\"args\":[\"other\"],\"env\":[{\"name\":\"A\",\"value\":\"c\"},{\"name\":\"B\",\"value\":\"d\"}]}}");
+    struct json *j = managed_apply(a, &m, &me, type_run.object, tree(RUN), applied, false, &c);
+    if (!a->over) {
+        managed_conflicts_print(&c, out);
+        j = managed_apply(a, &m, &me, type_run.object, tree(RUN), applied, true, &c);
+        j = managed_apply(a, &m, &me, type_run.object, j, tree("{\"spec\":{\"args\":[\"other\"]}}"), true, &c);
+    }
+    struct json *fields = managed_json(a, &m);
+    managed_parse(a, fields, &m);
+    if (a->over)
+        return kr_fail(e, KR_TOO_LARGE, "managers");
+    json_print(out, fields);
+    json_print(out, j);
+    return 0;
+}
+
+/* A Pod{metadata{name "p", creationTimestamp{1}, labels{k v}}, spec{containers{name "c"}, restartPolicy "Never"}}. */
+static int core_one(struct arena *a, struct buf *out, struct kr_err *e)
+{
+    static const char pod[] = "k8s\0\n\x09\n\x02v1\x12\x03Pod\x12\x25" "\n\x11\n\x01p\x42\x02\x08\x01Z\x08\n\x01k\x12\x03val\x12\x10\x12\x03\n\x01" "c\x1a\x05Never(\x02" "B\x00";
+    struct json *j = core_from_protobuf(a, (struct str){ pod, sizeof pod - 1 }, e);
+    if (!j)
+        return -1;
+    json_print(out, j);
+    return 0;
+}
+
 TEST(row_66_each_budget_in_turn_is_a_clean_error_or_enough)
 {
     static const struct { const char *name; int (*one)(struct arena *, struct buf *, struct kr_err *); } decoders[] = {
         { "model", model_one }, { "JSON", json_one }, { "YAML", yaml_one }, { "protobuf", protobuf_one }, { "merge patch", merge_one }, { "JSON patch", patch_one },
-        { "expression", expression_one }, { "labels", labels_one } };
+        { "expression", expression_one }, { "labels", labels_one }, { "JSONPath", path_one }, { "strategic merge patch", strategic_one },
+        { "managed fields", managed_one }, { "Kubernetes' protobuf", core_one } };
     enum { STEP = 16, MOST = 262144 };
     for (size_t i = 0; i < LEN(decoders); i++) {
         AUTO_ARENA struct arena ample = { .limit = 1 << 24 };
