@@ -48,9 +48,7 @@ static void on_reset(struct hcall *k, const struct h2_event *ev)
 
 static void on_event(struct cconn *c, const struct h2_event *ev)
 {
-    struct hcall *k = ev->user;
-    if (k && k->over)
-        k = NULL;
+    struct hcall *k = ev->user;                   /* NULL: it is over */
     switch (ev->type) {
     case H2_HEADERS:
         if (k)

@@ -95,7 +95,7 @@ static void collect_failed(struct hreq *r)
 
 void hreq_body(struct hreq *r, struct str bytes)
 {
-    if (r->over || r->full)
+    if (r->full)
         return;
     if (!r->got) {
         if (r->c->d->user.data)
@@ -111,7 +111,7 @@ void hreq_body(struct hreq *r, struct str bytes)
 void hreq_body_end(struct hreq *r)
 {
     r->got_end = true;
-    if (r->over || r->full)
+    if (r->full)
         return;
     if (r->got)
         r->got(r, buf_view(&r->body), NULL);

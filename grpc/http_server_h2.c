@@ -40,8 +40,8 @@ static void on_headers(struct hconn *c, const struct h2_event *ev)
 
 static void on_data(struct hconn *c, const struct h2_event *ev)
 {
-    struct hreq *r = ev->user;
-    if (r && !r->over && ev->data.n)
+    struct hreq *r = ev->user;                    /* NULL: it is over */
+    if (r && ev->data.n)
         hreq_body(r, ev->data);
     if (r && !r->over && r->paused)
         r->held += ev->data.n;
@@ -62,7 +62,7 @@ static void on_event(struct hconn *c, const struct h2_event *ev)
         on_data(c, ev);
         break;
     case H2_TRAILERS:
-        if (r && !r->over)
+        if (r)
             hreq_body_end(r);
         break;
     case H2_RESET:
@@ -73,7 +73,7 @@ static void on_event(struct hconn *c, const struct h2_event *ev)
         }
         break;
     case H2_WRITABLE:
-        if (r && r->finished && !r->got_end && !r->over) {
+        if (r && r->finished && !r->got_end) {
             h2_reset(c->h2, ev->stream, H2_NO_ERROR);
             hreq_over(r);
         }
