@@ -98,6 +98,24 @@ TEST(spdy_what_is_refused)
     refused(&p, "!SPDY: too many header fields");
     spdy_peer_control(&p, 1, 0, S("\0\0\0\1\0\0\0\0\0\0not deflated"), S(""));
     refused(&p, "!SPDY: header fields that can't be expanded");
+    static const struct { struct str block; const char *want; } blocks[] = {
+        { S("\0\0"), "!SPDY: header fields without their number" },
+        { S("\0\0\0\1\0\0"), "!SPDY: a malformed header field" },                       /* no name */
+        { S("\0\0\0\1\0\0\0\1a"), "!SPDY: a malformed header field" },                 /* no value */
+        { S("\0\0\0\1\0\0\0\0\0\0\0\0"), "!SPDY: a malformed header field" },          /* an empty name */
+        { S("\0\0\0\1\0\0\0\1 \0\0\0\0"), "!SPDY: a malformed header field" },
+        { S("\0\0\0\1\0\0\0\1~\0\0\0\0"), "|open 1 ~=|" },
+    };
+    for (size_t i = 0; i < LEN(blocks); i++) {
+        spdy_peer_control(&p, 1, 0, S("\0\0\0\1\0\0\0\0\0\0"), blocks[i].block);
+        refused(&p, blocks[i].want);
+    }
+    spdy_peer_control(&p, 2, 0, S("\0\0\0\1"), S("\0\0\0\1\0\0\0\1A\0\0\0\0"));       /* of an answer that nobody waits for, too */
+    refused(&p, "!SPDY: a malformed header field");
+    spdy_peer_control(&p, 8, 0, S("\0\0"), S(""));
+    refused(&p, "!SPDY: HEADERS is too short");
+    spdy_peer_control(&p, 1, 0, S("\0\0\0\1\0\0\0\0\0\0" "\x78\xbb\0\0\0\1"), S(""));
+    refused(&p, "!SPDY: header fields compressed with another dictionary");
     spdy_peer_control(&p, 1, 0, S("\0\0\0\1"), S(""));
     refused(&p, "!SPDY: SYN_STREAM is too short");
     spdy_peer_control(&p, 3, 0, S("\0\0\0\1"), S(""));
@@ -106,13 +124,29 @@ TEST(spdy_what_is_refused)
     refused(&p, "!SPDY: PING has not four bytes");
     spdy_peer_data(&p, 4, "x", false);
     refused(&p, "!SPDY: data for a stream that nobody opened");
-    buf_lit(&p.out, "\x80\2");
-    buf_add(&p.out, "\0\1\0\0\0\0", 6);
-    refused(&p, "!SPDY: another version than 3");
+    static const char *const versions[] = { "\x80\2", "\x81\3" };
+    for (size_t i = 0; i < LEN(versions); i++) {
+        buf_add(&p.out, versions[i], 2);
+        buf_add(&p.out, "\0\1\0\0\0\0", 6);
+        refused(&p, "!SPDY: another version than 3");
+    }
     buf_lit(&p.out, "\x80\3");
     buf_add(&p.out, "\0\1\0\0\x40\1", 6);
     refused(&p, "!SPDY: a control frame is too large");
     spdy_peer_free(&p);
+}
+
+TEST(spdy_a_connection_that_failed_stays_so)
+{
+    static struct spdy s;
+    AUTO_BUF struct buf out = { .max = 4096 };
+    struct spdy_event ev;
+    struct kr_err e = { 0 };
+    struct str bytes = S("\0\0\0\2\0\0\0\0"), more = bytes;
+    spdy_init(&s);
+    CHECK(spdy_take(&s, &bytes, &ev, &out, &e) < 0 && spdy_take(&s, &more, &ev, &out, &e) < 0);
+    CHECK_Z(e.msg, "SPDY: the connection has failed before");
+    spdy_free(&s);
 }
 
 /* Sixteen kilobytes that expand to a thousand times as much. */
