@@ -165,7 +165,7 @@ void json_drop_duplicates(struct json *tree)
 {
     struct map seen = { 0 };
     bool object = json_is(tree, JSON_OBJECT);
-    for (cJSON *m = c_of(tree)->child; m; m = m->next) {
+    for (cJSON *m = tree ? c_of(tree)->child : NULL; m; m = m->next) {
         cJSON *old = object ? map_put(&seen, str_of(m->string), m) : NULL;
         if (old) json_remove(tree, j_of(old));
         if (m->child) json_drop_duplicates(j_of(m));
