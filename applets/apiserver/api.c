@@ -5,6 +5,7 @@
  * Texts and reasons are those of a kube-apiserver, since people, kubectl and client libraries know them.
  */
 #include "applets/apiserver/backup.h"
+#include "core/clock.h"
 #include "core/uri.h"
 #include <stdio.h>
 #include <unistd.h>
@@ -254,13 +255,30 @@ static int dispatch(struct api_call *c)
     return refuse_method(c);
 }
 
+/* ?timeout=30s, as client libraries send it; 0 and less: the client has no wish. */
+static int read_timeout(struct api_call *c)
+{
+    struct str text = api_query(c, "timeout"), value = text;
+    int64_t us = 0;
+    if (str_starts(text, S("-")) || str_starts(text, S("+")))
+        value = str_from(text, 1);
+    if (text.n && !str_is(value, "0") && !duration_parse(value, &us))
+        return kr_fail(&c->e, KR_BAD_REQUEST, "invalid timeout specified in the request URL - time: invalid duration \"%.*s\": write 30s", SFMT(text));
+    if (!str_starts(text, S("-")))
+        c->reply->timeout_us = us;
+    return 0;
+}
+
+/* A parameter that can't be decoded is refused: a selector that is passed over would pick everything. */
+static int check_query(struct api_call *c) { return uri_query_check(c->q->query, &c->e) < 0 ? -1 : read_timeout(c); }
+
 void api_handle(struct api *api, const struct api_request *q, struct api_reply *reply)
 {
     struct api_call c = { .api = api, .q = q, .reply = reply, .arena = { .limit = LIMIT_API_ARENA, .first = 16384 } };
     *reply = (struct api_reply){ .content_type = "application/json", .body = { .max = SIZE_MAX / 4 }, .warnings = { .max = 65536 } };
     store_set_time(api->store, loop_wall_us(api->loop));
     c.form = api_form_of(q->accept, api_query(&c, "includeObject"));
-    if (api_authorize(&c) < 0 || (!api_discovery(&c) && dispatch(&c) < 0))
+    if (check_query(&c) < 0 || api_authorize(&c) < 0 || (!api_discovery(&c) && dispatch(&c) < 0))
         api_status_reply(&c);
     if (reply->body.failed || c.arena.over) {
         kr_fail(&c.e, KR_TOO_LARGE, "the request needs more memory than it may take");
@@ -276,7 +294,7 @@ int api_check(struct api *api, const struct api_user *user, struct str method, s
 {
     struct api_request q = { .method = method, .path = path, .query = query, .user = user };
     struct api_call c = { .api = api, .q = &q, .arena = { .limit = 65536 } };
-    int rc = api_authorize(&c);
+    int rc = uri_query_check(query, &c.e) < 0 ? -1 : api_authorize(&c);
     if (rc < 0)
         *e = c.e;
     arena_reset(&c.arena);

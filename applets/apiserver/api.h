@@ -41,6 +41,7 @@ struct api_reply {
     int retry_after_s;
     struct buf warnings;                          /* one a line */
     uint64_t wait_for;                            /* refused as this revision isn't reached: may be asked again when it is */
+    int64_t timeout_us;                           /* the client waits no longer (?timeout=); 0: it doesn't say */
     struct str next_token; char *own_token;       /* of a Status: continue with this (an expired continue token) */
     struct api_follow *follow;                    /* body holds what is there; owned, its fd too (-1: taken) */
     bool watch;                                   /* body holds the first lines; the stream goes on by `start` */
@@ -91,6 +92,7 @@ struct str api_resource_name(const struct resource *, struct arena *);     /* "r
 int api_get(struct api_call *);
 int api_list(struct api_call *);
 int api_watch(struct api_call *);
+int api_timeout_seconds(struct api_call *, int64_t *ret);                  /* of lists and watches; 0: not said */
 void api_send_object(struct api_call *, int status, struct str json);      /* as it is, or as a Table */
 /* api_write.c */
 int api_parse_body(struct api_call *, struct json **ret);                  /* JSON, or protobuf of a core kind */

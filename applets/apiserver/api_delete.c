@@ -209,8 +209,10 @@ static int pick(struct api_call *c, struct str **names, size_t *n)
     struct filter f;
     struct store_scan s;
     size_t cap = 0;
+    int64_t seconds;
     int rc;
-    if (filter_parse(&f, c->path.r, c->path.ns, api_query(c, "labelSelector"), api_query(c, "fieldSelector"), &c->e) < 0)
+    if (api_timeout_seconds(c, &seconds) < 0 ||
+        filter_parse(&f, c->path.r, c->path.ns, api_query(c, "labelSelector"), api_query(c, "fieldSelector"), &c->e) < 0)
         return -1;
     store_scan_begin(c->api->store, &s, resource_prefix(c->path.r, c->path.ns, &c->arena), S(""));
     while ((rc = store_scan_next(&s, &c->e)) > 0) {

@@ -68,6 +68,14 @@ static int check_match(struct api_call *c, bool watch)
     return 0;
 }
 
+int api_timeout_seconds(struct api_call *c, int64_t *ret)
+{
+    struct str text = api_query(c, "timeoutSeconds");
+    *ret = 0;
+    return !text.n || str_i64(text, ret) ? 0
+        : kr_fail(&c->e, KR_BAD_REQUEST, "timeoutSeconds \"%.*s\" is not a whole number: write 300", SFMT(text));
+}
+
 void api_send_object(struct api_call *c, int status, struct str json)
 {
     if (str_is(c->path.sub, "scale")) {
@@ -246,6 +254,9 @@ static int list_args(struct api_call *c, struct listing *l, struct str *after)
 {
     struct str limit = api_query(c, "limit");
     uint64_t rv;
+    int64_t seconds;                      /* a list takes none, but a mistake in them is told as with a watch */
+    if (api_timeout_seconds(c, &seconds) < 0)
+        return -1;
     if (limit.n && (!str_i64(limit, &l->limit) || l->limit < 0))
         return kr_fail(&c->e, KR_BAD_REQUEST, "limit: Invalid value: \"%.*s\": a number from 0 was expected", SFMT(limit));
     if (check_match(c, false) < 0)
@@ -314,10 +325,9 @@ static int initial_lines(struct api_call *c, struct filter *f)
 
 static int watch_deadline(struct api_call *c, int64_t *ret)
 {
-    int64_t s = 0;
-    struct str text = api_query(c, "timeoutSeconds");
-    if (text.n && !str_i64(text, &s))
-        return kr_fail(&c->e, KR_BAD_REQUEST, "timeoutSeconds \"%.*s\" is not a whole number: write 300", SFMT(text));
+    int64_t s;
+    if (api_timeout_seconds(c, &s) < 0)
+        return -1;
     if (s <= 0)
         s = WATCH_MIN_S + (int64_t)(rnd_u64(c->api->rnd) % WATCH_MIN_S);      /* spread, so that not all come back at once */
     if (s > 86400)

@@ -190,10 +190,11 @@ static void early_fired(struct loop *loop, struct timer *t)
 static void wait_early(struct held *h)
 {
     struct serve *s = h->s;
-    h->until_us = loop_now_us(s->api->loop) + REACH_US;
+    int64_t timeout_us = h->reply.timeout_us;
+    h->until_us = loop_now_us(s->api->loop) + (timeout_us && timeout_us < REACH_US ? timeout_us : REACH_US);
     h->next = s->early;
     s->early = h;
-    if (!timer_is_set(&s->early_end))
+    if (!timer_is_set(&s->early_end) || h->until_us < s->early_end.at_us)
         loop_timer_at(s->api->loop, &s->early_end, h->until_us);
 }
 

@@ -219,6 +219,52 @@ TEST(versions_mean_what_they_mean_elsewhere)
     kit_api_free(k);
 }
 
+/* A parameter that is passed over would be worse than none: who deletes by a selector would delete everything. */
+TEST(parameters_that_can_not_be_decoded_are_refused)
+{
+    static const char *const bad[] = { "%ff", "a%3D%00", "%zz", "%", "a%3", "a\tb" };
+    static const char *const names[] = { "labelSelector", "fieldSelector", "watch", "dryRun", "timeout", "nobody-knows" };
+    static const char *const methods[] = { "GET", "DELETE", "POST" };
+    struct kit_api *k = kit_api_new();
+    struct kr_err e = { 0 };
+    CHECK_INT(make(k, "a", "x"), 201);
+    for (size_t n = 0; n < LEN(names); n++)
+        for (size_t i = 0; i < LEN(bad) * LEN(methods); i++) {
+            char path[256], want[128];
+            snprintf(path, sizeof path, MAPS "?limit=5&%s=%s", names[n], bad[i % LEN(bad)]);
+            snprintf(want, sizeof want, "query parameter '%s': ", names[n]);
+            CHECK_INT(kit_call(k, methods[i / LEN(bad)], path, NULL, "{}"), 400);
+            if (!CHECK(str_starts(kit_get(k, "{.message}"), str_of(want))))
+                printf("  %s: %.*s\n", path, SFMT(kit_get(k, "{.message}")));
+        }
+    CHECK_INT(kit_call(k, "GET", MAPS "/a", NULL, NULL), 200);
+    CHECK_INT(kit_call(k, "GET", MAPS "?fieldSelector=metadata.name%3Da&%C3%A9=1", NULL, NULL), 200);
+    CHECK(api_check(&k->api, NULL, S("GET"), S(MAPS "/a/portforward"), S("ports=%zz"), &e) < 0 && e.code == KR_BAD_REQUEST);
+    kit_api_free(k);
+}
+
+TEST(timeouts_are_durations_and_seconds_numbers)
+{
+    static const struct { const char *method, *query; int status; int64_t us; } t[] = {
+        { "GET", "/a?timeout=30s", 200, 30000000 }, { "GET", "?timeout=1m30s", 200, 90000000 }, { "GET", "?timeout=%2B5ms", 200, 5000 },
+        { "GET", "?timeout=0", 200, 0 }, { "GET", "?timeout=0s", 200, 0 }, { "GET", "?timeout=-1h", 200, 0 }, { "GET", "?timeout=", 200, 0 },
+        { "GET", "?timeout=30", 400, 0 }, { "GET", "?timeout=soon", 400, 0 }, { "GET", "?timeout=--5s", 400, 0 }, { "PUT", "/a?timeout=5x", 400, 0 },
+        { "GET", "?watch=1&timeout=x", 400, 0 }, { "GET", "?timeoutSeconds=5", 200, 0 }, { "GET", "?timeoutSeconds=5s", 400, 0 },
+        { "GET", "?watch=1&timeoutSeconds=5", 200, 0 }, { "GET", "?watch=1&timeoutSeconds=x", 400, 0 }, { "DELETE", "?timeoutSeconds=x", 400, 0 } };
+    struct kit_api *k = kit_api_new();
+    CHECK_INT(make(k, "a", "x"), 201);
+    for (size_t i = 0; i < LEN(t); i++) {
+        char path[256];
+        snprintf(path, sizeof path, MAPS "%s", t[i].query);
+        if (!CHECK_INT(kit_call(k, t[i].method, path, NULL, "{}"), t[i].status) | !CHECK_INT(k->reply.timeout_us, t[i].us))
+            printf("  %s %s\n", t[i].method, path);
+    }
+    CHECK_INT(kit_call(k, "GET", "/api?timeout=x", NULL, NULL), 400);
+    CHECK_STR(kit_get(k, "{.reason}: {.message}"), S("BadRequest: invalid timeout specified in the request URL - time: invalid duration \"x\": write 30s"));
+    CHECK_INT(kit_call(k, "GET", MAPS "/a", NULL, NULL), 200);
+    kit_api_free(k);
+}
+
 TEST(a_failed_store_is_told)
 {
     struct kit_api *k = kit_api_new();
