@@ -83,7 +83,7 @@ static void hreq_free(struct hreq *r)
     xblock_free(r, r->size);
 }
 
-static void collect_failed(struct hreq *r)
+void hreq_too_large(struct hreq *r)
 {
     struct kr_err e = { 0 };
     kr_fail(&e, KR_TOO_LARGE, "the request body is larger than %zu bytes", r->body.max);
@@ -105,7 +105,7 @@ void hreq_body(struct hreq *r, struct str bytes)
     buf_str(&r->body, bytes);
     r->moved_us = loop_now_us(r->c->d->loop);
     if (r->body.failed)
-        collect_failed(r);
+        hreq_too_large(r);
 }
 
 void hreq_body_end(struct hreq *r)
@@ -448,8 +448,7 @@ void hreq_collect(struct hreq *r, size_t max, void (*got)(struct hreq *, struct 
     r->moved_us = r->asked_us = loop_now_us(r->c->d->loop);
     struct str length = http_get(hreq_fields(r), "content-length");
     uint64_t n;
-    if (r->expect_continue && str_u64(length, &n) && n > max)
-        r->expect_continue = false;          /* no 100: the refusal comes with the first byte, or as the client gives up */
+    r->asks_too_much = r->expect_continue && str_u64(length, &n) && n > max;
 }
 
 static void will_wait(struct hreq *r)

@@ -48,6 +48,7 @@ struct hreq {
     bool got_end;                         /* the request is complete */
     bool started, finished;               /* response: head sent, end sent */
     bool chunked, no_body, keep_alive, expect_continue;     /* HTTP/1.1 */
+    bool asks_too_much;                   /* it expects a 100 for a body that is larger than what is collected */
     bool paused, full, want_writable, over, waits;          /* waits: HTTP/2, something may be queued */
 };
 struct httpd {
@@ -67,6 +68,7 @@ struct hreq *hreq_new(struct hconn *, struct str method, struct str path, struct
 void hreq_over(struct hreq *);                       /* gone is due in the next turn */
 void hreq_body(struct hreq *, struct str bytes);     /* to the user, or to what is collected */
 void hreq_body_end(struct hreq *);
+void hreq_too_large(struct hreq *);                  /* what is collected: `got` has the error, or the peer 413 */
 void hconn_turn(struct hconn *);                     /* asks for the deferred turn */
 void hconn_kill(struct hconn *);                     /* the connection is over: freed in the next turn */
 

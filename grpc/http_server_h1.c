@@ -30,7 +30,11 @@ static void on_head(struct hconn *c, const struct http1_head *h)
     r->expect_continue = h->expect_continue;
     r->chunked = h->minor >= 1;
     c->d->user.begin(r, c->d->user.ctx);
-    if (!r->over && r->expect_continue && !r->started)
+    if (r->over || !r->expect_continue || r->started)
+        return;
+    if (r->asks_too_much)
+        hreq_too_large(r);
+    else
         buf_lit(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 

@@ -265,6 +265,8 @@ TEST(http1_on_the_wire)
         { "GET /204 HTTP/1.1\r\nHost: t\r\n" CLOSE "\r\n", "HTTP/1.1 204", "content-length" },
         { "POST /collect HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 3\r\n" CLOSE "\r\nabc", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200", "413" },
         { "POST /collect HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 99\r\n" CLOSE "\r\nmore than ten bytes", "HTTP/1.1 413", "100 Continue" },
+        { "POST /collect HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n", "HTTP/1.1 413", "100 Continue" },      /* who asks need not send it */
+        { "POST /collect HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 10\r\n" CLOSE "\r\nten bytes.", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200", "413" },
         { "POST /clumsy HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n" CLOSE "\r\n3\r\nabc\r\n0\r\n\r\n", "hello", "500" },
         { "POST /clumsy HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "", "HTTP" },              /* nothing sensible can be said */
         { "GET /204 HTTP/1.1\r\nHost: t\r\n\r\n\r\n", "HTTP/1.1 204", "close" },                                 /* and then nothing, until it is too long */
