@@ -88,7 +88,7 @@ $(call fuzz-deps,libfuzzer)
 # write the counts first: in a child of vfork, which has its parent's memory, that ends the counting of the parent too.
 CC_coverage      = $(DEPS_CC_dev)
 CFLAGS_coverage  = $(BASE) -O0 -g --coverage -fprofile-update=atomic -fno-builtin-execve $(DEPS_CFLAGS_dev)
-LDFLAGS_coverage = --coverage -Wl,--wrap=_exit
+LDFLAGS_coverage = --coverage -Wl,--wrap=_exit,--wrap=kill,--wrap=landlock_enter
 $(call fuzz-deps,coverage)
 # And without either, for valgrind (tests/long/valgrind.sh).
 CC_plain      = $(DEPS_CC_dev)
@@ -161,7 +161,7 @@ endef
 $(eval $(call fuzzer,fuzz,driver))
 $(eval $(call fuzzer,libfuzzer,libfuzzer))
 $(eval $(call fuzzer,coverage,driver))
-# Also what ends without exit() writes its counts.
+# Also what ends without exit() or in a sandbox writes its counts.
 build/coverage/unit build/coverage/kruntimes build/coverage/fuzz: build/coverage/obj/tests/lint/counts.o
 # What speaks gRPC's interop tests (tests/interop/testing/testing.h).
 INTEROP_dev := $(patsubst %.c,build/dev/obj/%.o,$(wildcard tests/interop/testing/*.c))
