@@ -161,14 +161,18 @@ endef
 $(eval $(call fuzzer,fuzz,driver))
 $(eval $(call fuzzer,libfuzzer,libfuzzer))
 $(eval $(call fuzzer,coverage,driver))
-# Also what ends without exit() or in a sandbox writes its counts.
-build/coverage/unit build/coverage/kruntimes build/coverage/fuzz: build/coverage/obj/tests/lint/counts.o
 # What speaks gRPC's interop tests (tests/interop/testing/testing.h).
-INTEROP_dev := $(patsubst %.c,build/dev/obj/%.o,$(wildcard tests/interop/testing/*.c))
-build/dev/interop: $(INTEROP_dev) $(LIB_dev)
-	$(say) link $@
-	$(Q)$(CC_dev) $(CFLAGS_dev) $(LDFLAGS_dev) $^ -o $@ $(DEPS_LIBS_dev)
--include $(INTEROP_dev:.o=.d)
+define interop
+INTEROP_$1 := $(patsubst %.c,build/$1/obj/%.o,$(wildcard tests/interop/testing/*.c))
+build/$1/interop: $$(INTEROP_$1) $$(LIB_$1)
+	$$(say) link $$@
+	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS_$1) $$^ -o $$@ $$(DEPS_LIBS_$1)
+-include $$(INTEROP_$1:.o=.d)
+endef
+$(eval $(call interop,dev))
+$(eval $(call interop,coverage))
+# Also what ends without exit() or in a sandbox writes its counts.
+$(addprefix build/coverage/,unit kruntimes fuzz interop): build/coverage/obj/tests/lint/counts.o
 # The driver watches; it is not watched, nor what starts and ends each run.
 build/fuzz/obj/tests/fuzz/driver.o build/fuzz/obj/tests/kit/h2_ends.o: FUZZ_COVERAGE :=
 
@@ -237,7 +241,7 @@ fuzz: setup-test build/fuzz/fuzz
 	@tests/fuzz/run.py --seed 0 --seconds $(or $(TIME),60) $(T)
 # Which branches the tests take; what never was is in build/coverage/uncovered.txt. ONLY=unit: the unit tests alone.
 coverage: setup-test
-	@$(MAKE) --no-print-directory build/coverage/unit $(if $(ONLY),,build/coverage/kruntimes build/coverage/fuzz)
+	@$(MAKE) --no-print-directory $(addprefix build/coverage/,unit $(if $(ONLY),,kruntimes fuzz interop))
 	@tests/lint/coverage $(ONLY:%=--%)
 # What static analysis finds; what of it isn't so stands with its reason in tests/lint/analyze.txt.
 analyze: setup

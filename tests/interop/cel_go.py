@@ -109,7 +109,7 @@ def flag(d):
 lines = ''.join(pick((num, text, flag, items))(rnd.randint(1, 4)) + '\n' for _ in range(8000))
 lines = ''.join(line + '\n' for line in dict.fromkeys(lines.split('\n')) if line)
 theirs = subprocess.run([got.stdout.strip()], input=lines, capture_output=True, text=True, timeout=4 * DEADLINE)
-ours = subprocess.run([os.path.join(TOP, 'build', 'dev', 'interop'), 'expr'], input=DATA + '\n' + lines, capture_output=True, text=True, timeout=4 * DEADLINE)
+ours = subprocess.run([os.environ.get('KR_INTEROP', os.path.join(TOP, 'build', 'dev', 'interop')), 'expr'], input=DATA + '\n' + lines, capture_output=True, text=True, timeout=4 * DEADLINE)
 s.check('ours ends clean', ours.returncode == 0 and not ours.stderr, ours.stderr[-1500:])
 a, b = (p.stdout.split('\n') for p in (ours, theirs))
 s.equal('an answer to each', (len(a), len(b)), (lines.count('\n') + 1,) * 2)

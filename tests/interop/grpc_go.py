@@ -13,7 +13,7 @@ import socket
 CASES = ('empty_unary large_unary client_streaming server_streaming ping_pong empty_stream timeout_on_sleeping_server cancel_after_begin '
          'cancel_after_first_response status_code_and_message special_status_message custom_metadata unimplemented_method '
          'unimplemented_service rpc_soak channel_soak').split()
-OURS = os.path.join(TOP, 'build', 'dev', 'interop')
+OURS = os.environ.get('KR_INTEROP', os.path.join(TOP, 'build', 'dev', 'interop'))
 
 s = Suite()
 theirs = {}

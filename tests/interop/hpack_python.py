@@ -22,7 +22,7 @@ import hpack
 
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else 7541
 s = Suite()
-ours = subprocess.Popen([os.path.join(TOP, 'build', 'dev', 'interop'), 'hpack'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+ours = subprocess.Popen([os.environ.get('KR_INTEROP', os.path.join(TOP, 'build', 'dev', 'interop')), 'hpack'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 rnd = random.Random(SEED)
 
 

@@ -5,11 +5,12 @@
  * Landlock domain takes the folder of the counts with it. The linker puts __wrap_NAME in the place of NAME (LDFLAGS_coverage in the Makefile). */
 #include "core/landlock.h"
 #include <fcntl.h>
-#include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void __gcov_dump(void);
@@ -60,27 +61,28 @@ int __wrap_landlock_enter(int ruleset, struct kr_err *e)
     return __real_landlock_enter(ruleset, e);
 }
 
-/* Does it wait for WRITE_AND_DIE? Not when it is another program, or has ended. */
+/* Does it wait for WRITE_AND_DIE? Not when it is another program. */
 static bool counts_too(pid_t pid)
 {
     char path[32], text[4096];
-    uint64_t caught = 0;
     snprintf(path, sizeof path, "/proc/%d/status", pid);
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     text[n > 0 ? n : 0] = 0;
     const char *mask = strstr(text, "SigCgt:");
-    return !strstr(text, "State:\tZ") && mask && sscanf(mask, "SigCgt: %" SCNx64, &caught) == 1 && caught >> (WRITE_AND_DIE - 1) & 1;
+    return mask && strtoull(mask + strlen("SigCgt:"), NULL, 16) >> (WRITE_AND_DIE - 1) & 1;
 }
 
 /* Before SIGKILL two seconds at most for its counts. */
 int __wrap_kill(pid_t pid, int sig)
 {
-    const struct timespec moment = { .tv_nsec = 2000000 };
     pid_t one = pid < 0 ? -pid : pid;
-    if (sig == SIGKILL && one > 1 && counts_too(one) && __real_kill(one, WRITE_AND_DIE) == 0)
-        for (int i = 0; i < 1000 && counts_too(one); i++)
-            nanosleep(&moment, NULL);
+    if (sig == SIGKILL && one > 1 && counts_too(one)) {
+        AUTO_CLOSE int fd = (int)syscall(SYS_pidfd_open, one, 0);
+        struct pollfd end = { .fd = fd, .events = POLLIN };
+        if (fd >= 0 && __real_kill(one, WRITE_AND_DIE) == 0)
+            poll(&end, 1, 2000);
+    }
     return __real_kill(pid, sig);
 }
 
