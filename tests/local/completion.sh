@@ -6,7 +6,7 @@
 # terminal of its own, with all its own functions, completes lines.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-program=$PWD/build/kruntimes
+program=${KR_BINARY:-$PWD/build/kruntimes}
 [ -x "$program" ] || program=$PWD/build/dev/kruntimes
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
