@@ -77,10 +77,19 @@ with instance() as i:
                              if p['metadata']['labels'].get('kruntimes.io/runtime') == 'image' and 'waiting' in p.get('status', {}).get('containerStatuses', [{'state': {}}])[0]['state']])
     s.check('no images here', waiting and 'Injected' in waiting[0], str(waiting))
 
+    # so many pods of a Deployment and no more; the second number shows that the node has looked again
+    image = lambda: i.api.call('GET', '/apis/apps/v1/namespaces/default/deployments/runtime-image')[1]
+    of_image = lambda: [p for p in i.api.call('GET', PODS)[1]['items'] if p['metadata']['labels'].get('kruntimes.io/runtime') == 'image']
+    for wanted in (66, 67):
+        i.api.call('PATCH', RUNTIMES + '/image', {'spec': {'replicas': wanted}}, 'application/merge-patch+json')
+        s.check('%d pods are wanted' % wanted, until(lambda: (image()['spec']['replicas'], image()['status'].get('observedGeneration'), image()['status'].get('replicas')) ==
+                                                     (wanted, image()['metadata']['generation'], 64), 120), str(image().get('status')))
+    s.equal('64 pods of a Deployment, and no more', len(of_image()), 64)
+
     # deleting a Runtime drains its pool
     i.api.call('DELETE', RUNTIMES + '/image')
-    s.check('a Runtime goes when its pods have', until(lambda: i.api.call('GET', RUNTIMES + '/image')[0] == 404))
-    s.check('and takes what it owned', until(lambda: i.api.call('GET', '/apis/apps/v1/namespaces/default/deployments/runtime-image')[0] == 404))
+    s.check('a Runtime goes when its pods have', until(lambda: i.api.call('GET', RUNTIMES + '/image')[0] == 404, 120))
+    s.check('and takes what it owned', until(lambda: i.api.call('GET', '/apis/apps/v1/namespaces/default/deployments/runtime-image')[0] == 404, 120))
 
     # what a user takes out of the template goes, what others put on the Deployment stays
     deployment = '/apis/apps/v1/namespaces/default/deployments/' + i.api.call('GET', '/apis/apps/v1/namespaces/default/deployments')[1]['items'][0]['metadata']['name']
