@@ -32,10 +32,12 @@ struct str api_query(struct api_call *c, const char *name)
     return v.p ? v : S("");
 }
 
+bool api_query_given(struct api_call *c, const char *name) { return uri_query_get(c->q->query, name, &c->arena).p; }
+
 bool api_query_bool(struct api_call *c, const char *name)
 {
     struct str v = api_query(c, name);
-    return str_is(v, "true") || str_is(v, "1") || str_is(v, "t") || str_is(v, "T") || str_is(v, "TRUE") || str_is(v, "True");
+    return api_query_given(c, name) && !str_is(v, "0") && !str_caseeq(v, S("false"));
 }
 
 bool api_is_namespace(const struct api_call *c) { return !*c->path.r->group && !strcmp(c->path.r->plural, "namespaces"); }

@@ -76,7 +76,8 @@ struct api_call {
     struct str twice[16]; size_t ntwice;          /* keys that the body has more than once, the first of them */
 };
 struct str api_query(struct api_call *, const char *name);                 /* value, decoded; empty when absent */
-bool api_query_bool(struct api_call *, const char *name);
+bool api_query_given(struct api_call *, const char *name);                 /* also when it is empty */
+bool api_query_bool(struct api_call *, const char *name);                  /* as with a kube-apiserver: all but 0 and false is true, "?watch" too */
 int api_fail_not_found(struct api_call *, struct str name);                /* `runs.kruntimes.io "x" not found` */
 int api_fail_conflict(struct api_call *, struct str name, const char *why);
 /* A mistake in the parameters of the request: `ListOptions.meta.k8s.io "" is invalid: FIELD: MESSAGE`. */

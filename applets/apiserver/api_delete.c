@@ -44,7 +44,8 @@ static int read_options(struct api_call *c, struct options *o)
         return kr_fail(&c->e, KR_BAD_REQUEST, "DeleteOptions: an object was expected");
     const struct json *orphan_said = json_get(body, "orphanDependents"), *dry = json_get(body, "dryRun");
     policy = json_string(json_get(body, "propagationPolicy"));
-    orphan = json_is(orphan_said, JSON_TRUE) ? S("true") : json_is(orphan_said, JSON_FALSE) ? S("false") : api_query(c, "orphanDependents");
+    orphan = json_is(orphan_said, JSON_TRUE) ? S("true") : json_is(orphan_said, JSON_FALSE) ? S("false")
+           : !api_query_given(c, "orphanDependents") ? S("") : api_query_bool(c, "orphanDependents") ? S("true") : S("false");
     if (json_len(dry) && !str_is(json_string(json_first(dry)), "All"))
         return api_fail_option(c, "DeleteOptions", "dryRun", "FieldValueNotSupported",
                                arena_fmt(&c->arena, "Unsupported value: [\"%.*s\"]: supported values: \"All\"", SFMT(json_string(json_first(dry)))));

@@ -47,7 +47,7 @@ static int check_match(struct api_call *c, bool watch)
 {
     static const char forbidden[] = "FieldValueForbidden";
     struct str match = api_query(c, "resourceVersionMatch"), rv = api_query(c, "resourceVersion");
-    bool initial = api_query(c, "sendInitialEvents").n > 0;
+    bool initial = api_query_given(c, "sendInitialEvents");
     if (watch && initial && !str_is(match, "NotOlderThan"))
         return bad_option(c, forbidden, "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
     if (!watch && initial)
@@ -339,8 +339,8 @@ static int watch_deadline(struct api_call *c, int64_t *ret)
 int api_watch(struct api_call *c)
 {
     struct api_reply *r = c->reply;
-    struct str rv = api_query(c, "resourceVersion"), given = api_query(c, "sendInitialEvents");
-    bool initial = api_query_bool(c, "sendInitialEvents");
+    struct str rv = api_query(c, "resourceVersion");
+    bool given = api_query_given(c, "sendInitialEvents"), initial = api_query_bool(c, "sendInitialEvents");
     uint64_t from;
     if (check_match(c, true) < 0 || check_version(c, rv, &from) < 0 || watch_deadline(c, &r->start.deadline_us) < 0)
         return -1;
@@ -355,7 +355,7 @@ int api_watch(struct api_call *c)
     if (!from || initial) {
         r->start.from = store_revision(c->api->store);
         r->start.initial_end = initial && r->start.bookmarks;
-        return initial || !given.n ? initial_lines(c, &r->start.filter) : 0;      /* sendInitialEvents=false: what comes from now on */
+        return initial || !given ? initial_lines(c, &r->start.filter) : 0;      /* sendInitialEvents=false: what comes from now on */
     }
     return 0;
 }

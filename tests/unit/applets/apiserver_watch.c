@@ -243,6 +243,40 @@ TEST(parameters_that_can_not_be_decoded_are_refused)
     kit_api_free(k);
 }
 
+/* As a kube-apiserver reads them: what is there is true but for 0 and false. */
+TEST(whether_it_is_true_is_read_as_elsewhere)
+{
+    static const struct { const char *value; bool yes; } t[] = {
+        { "", false }, { "?watch=0", false }, { "?watch=false", false }, { "?watch=FALSE", false }, { "?watch=false&watch=1", false }, { "?other=1", false },
+        { "?watch", true }, { "?watch=", true }, { "?watch=1", true }, { "?watch=true", true }, { "?watch=yes", true }, { "?watch=f", true } };
+    static const struct { const char *query; int status; } initial[] = {
+        { "?watch&resourceVersionMatch=NotOlderThan&sendInitialEvents", 200 }, { "?watch&sendInitialEvents", 422 }, { "?sendInitialEvents", 422 } };
+    static const struct { const char *query; bool orphan; } orphans[] = {
+        { "", false }, { "?orphanDependents=0", false }, { "?orphanDependents=False", false }, { "?orphanDependents", true }, { "?orphanDependents=yes", true } };
+    struct kit_api *k = kit_api_new();
+    char path[256];
+    for (size_t i = 0; i < LEN(t); i++) {
+        snprintf(path, sizeof path, MAPS "%s", t[i].value);
+        CHECK_INT(kit_call(k, "GET", path, NULL, NULL), 200);
+        if (!CHECK(k->reply.watch == t[i].yes))
+            printf("  %s\n", path);
+    }
+    for (size_t i = 0; i < LEN(initial); i++) {
+        snprintf(path, sizeof path, MAPS "%s", initial[i].query);
+        CHECK_INT(kit_call(k, "GET", path, NULL, NULL), initial[i].status);
+    }
+    for (size_t i = 0; i < LEN(orphans); i++) {
+        CHECK_INT(kit_post(k, MAPS, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"o\",\"finalizers\":[\"test/holds\"]}}"), 201);
+        snprintf(path, sizeof path, MAPS "/o%s", orphans[i].query);
+        CHECK_INT(kit_call(k, "DELETE", path, NULL, NULL), 200);
+        if (!CHECK((str_find(kit_get(k, "{.metadata.finalizers}"), S("orphan")) >= 0) == orphans[i].orphan))
+            printf("  %s: %.*s\n", path, SFMT(kit_get(k, "{.metadata.finalizers}")));
+        kit_call(k, "PATCH", MAPS "/o", "application/merge-patch+json", "{\"metadata\":{\"finalizers\":[]}}");
+        CHECK_INT(kit_call(k, "GET", MAPS "/o", NULL, NULL), 404);
+    }
+    kit_api_free(k);
+}
+
 TEST(timeouts_are_durations_and_seconds_numbers)
 {
     static const struct { const char *method, *query; int status; int64_t us; } t[] = {
