@@ -13,8 +13,11 @@
 #include "applets/apiserver/store_impl.h"
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
+enum { LENGTHEN_BY = 1 << 20 };
 enum { KEEP_STEPS = 64, NEAR_STEPS = 4 };         /* most entries that one commit compacts beside twice its writes; see next_key */
 
 static uint32_t crc_table[8][256];
@@ -402,6 +405,23 @@ static int commit(struct store *s)
     return rc;
 }
 
+/* A commit that makes the file longer waits for the file system's own log as well as for its pages. So the file is made longer ahead, by
+ * zeros, which the flush of this commit takes along; room that was only reserved would need the log again when it is written. Without
+ * room on the disk the pages themselves may still find some. */
+static void lengthen(struct store *s)
+{
+    static const char zeros[LENGTHEN_BY];
+    struct stat st;
+    off_t used = store_used(s);
+    if (s->length - used >= LENGTHEN_BY / 2)
+        return;
+    s->length = fstat(s->fd, &st) < 0 ? used : st.st_size;
+    if (s->length - used >= LENGTHEN_BY / 2)
+        return;
+    ptrdiff_t n = pwrite(s->fd, zeros, sizeof zeros, s->length);
+    s->length += n > 0 ? n : LENGTHEN_BY;             /* not to be tried with every commit */
+}
+
 int store_commit(struct store *s, struct kr_err *e)
 {
     if (s->lost) {
@@ -419,8 +439,10 @@ int store_commit(struct store *s, struct kr_err *e)
     s->writes = 0;
     if (rc == 0)
         rc = store_write_now(s, s->write);
-    if (rc == 0)
+    if (rc == 0) {
+        lengthen(s);
         rc = commit(s);
+    }
     if (rc) {
         roll_back(s, rc, "commit", e);
         s->lost = false;

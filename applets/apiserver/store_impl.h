@@ -18,6 +18,7 @@ struct store {
     MDB_dbi versions, log, meta;
     MDB_txn *write, *read;
     int lock, fd;                   /* fd: the store's own file, LMDB's */
+    off_t length;                   /* of it, as last seen */
     bool failed;                    /* the disk is not to be trusted any more */
     bool lost;                      /* a write of this transaction failed: its commit reports `error` */
     struct store_now now, committed;
@@ -31,6 +32,7 @@ void store_crc_init(void);
 uint32_t store_crc(struct str key, const void *head, size_t nhead, struct str json);      /* CRC-32C over all three */
 int store_fail(const struct store *, struct kr_err *, int rc, const char *what);
 MDB_txn *store_reader(struct store *, int *rc);
+off_t store_used(const struct store *);                                                  /* bytes of the file that count */
 int store_write_now(struct store *, MDB_txn *);
 int store_walk(MDB_env *);                                /* reads every byte there is: 0, or what LMDB says */
 #endif

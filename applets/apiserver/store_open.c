@@ -93,18 +93,23 @@ static int cut_short(const char *path, off_t has, uint64_t wants, struct kr_err 
                    (unsigned long long)wants);
 }
 
+off_t store_used(const struct store *s)
+{
+    MDB_envinfo info;
+    MDB_stat pages;
+    mdb_env_info(s->env, &info);
+    mdb_env_stat(s->env, &pages);
+    return ((off_t)info.me_last_pgno + 1) * (off_t)pages.ms_psize;
+}
+
 /* Pages at the end that were given back before they were ever written make a good file shorter than its meta page says. */
 static int check_pages(struct store *s, const char *path, struct kr_err *e)
 {
     struct stat st;
-    MDB_envinfo info;
-    MDB_stat stat_;
     if (fstat(s->fd, &st) < 0)
         return kr_fail_sys(e, KR_SYSTEM, errno, "look at \"%s\"", path);
-    mdb_env_info(s->env, &info);
-    mdb_env_stat(s->env, &stat_);
-    uint64_t wants = ((uint64_t)info.me_last_pgno + 1) * stat_.ms_psize;
-    if ((uint64_t)st.st_size >= wants)
+    off_t wants = store_used(s);
+    if (st.st_size >= wants)
         return 0;
     int status = -1;
     pid_t pid = fork();
@@ -117,7 +122,7 @@ static int check_pages(struct store *s, const char *path, struct kr_err *e)
     }
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    return status == 0 ? 0 : cut_short(path, st.st_size, wants, e);
+    return status == 0 ? 0 : cut_short(path, st.st_size, (uint64_t)wants, e);
 }
 
 static bool is_new(const char *path)
@@ -259,6 +264,8 @@ void store_close(struct store *s)
         mdb_txn_abort(s->write);
     if (s->read)
         mdb_txn_abort(s->read);
+    if (s->length > 0 && !s->failed && ftruncate(s->fd, store_used(s)) < 0)
+        s->length = 0;                            /* it stays longer than it need be */
     if (s->env)
         mdb_env_close(s->env);
     if (s->lock >= 0)

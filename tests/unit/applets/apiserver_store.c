@@ -289,6 +289,34 @@ TEST(a_file_cut_short_is_refused)
     }
 }
 
+/* So that few commits make it longer; whoever closes it gives back what was ahead. */
+TEST(the_file_is_longer_than_what_is_in_it_while_it_is_open)
+{
+    struct store *s = open_store();
+    struct kr_err e = { 0 };
+    struct stat st;
+    int grown = 0;
+    char json[3000];
+    memset(json, 'x', sizeof json);
+    for (int i = 0; i < 200; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k/%d", i);
+        CHECK(stat(path_of(), &st) == 0);
+        off_t before = st.st_size;
+        CHECK(store_put(s, str_of(key), (struct str){ json, sizeof json }, &e) == 0);
+        commit(s);
+        CHECK(stat(path_of(), &st) == 0);
+        grown += st.st_size > before;
+    }
+    CHECK(grown >= 1 && grown <= 5);
+    off_t open_size = st.st_size;
+    store_close(s);
+    CHECK(stat(path_of(), &st) == 0 && st.st_size < open_size);
+    s = open_store();
+    CHECK(store_get(s, S("k/199"), &(struct store_value){ 0 }, &e) == 1);
+    store_close(s);
+}
+
 TEST(kill_at_any_moment_loses_nothing_acknowledged)
 {
     struct rnd rnd;
