@@ -183,7 +183,9 @@ static int read_config(struct kube_reading *r, const struct kube_flags *f, struc
     struct str cluster = cluster_name.n ? named(r, "clusters", cluster_name, "cluster") : (struct str){ 0 };
     if (cluster.p && read_cluster(r, cluster, e) < 0)
         return -1;
-    if (!cluster.p && (cluster_name.n || !f->server.n))
+    if (!cluster_name.n && !f->server.n)
+        return kr_fail(e, KR_INVALID, "the context \"%.*s\" names no cluster; choose one with --cluster, or --server", SFMT(r->c->context));
+    if (!cluster.p && cluster_name.n)
         return no_such(r, "clusters", "cluster", cluster_name, e);
     struct str user = user_name.n ? named(r, "users", user_name, "user") : (struct str){ 0 };
     if (user_name.n && !user.p)

@@ -97,3 +97,40 @@ TEST(a_tree_nested_too_deeply_is_left_and_named)
     CHECK_INT(e.code, KR_TOO_LARGE);
     CHECK(str_find(str_of(e.msg), S("is nested more than 512 deep")) >= 0);
 }
+
+TEST(what_cannot_be_read_or_written_is_named)
+{
+    struct kr_err e = { 0 };
+    AUTO_BUF struct buf b = { .max = 100 }, far = { .max = 8192 };
+    char path[300], below[320];
+    CHECK(fs_read(test_tmpdir(), &b, &e) < 0 && str_find(str_of(e.msg), str_of(test_tmpdir())) >= 0);
+    snprintf(path, sizeof path, "%s/file", test_tmpdir());
+    snprintf(below, sizeof below, "%s/below", path);
+    CHECK_OR(fs_write(path, S("x"), 0600, false, &e) == 0);
+    CHECK(fs_write(below, S("x"), 0600, true, &e) < 0 && str_find(str_of(e.msg), str_of(path)) >= 0);
+    CHECK(fs_make_dir(path, 0700, &e) < 0 && fs_make_dir(below, 0700, &e) < 0 && fs_make_dir("", 0700, &e) < 0);
+    CHECK(fs_write(test_tmpdir(), S("x"), 0600, false, &e) < 0);                    /* a folder is not replaced */
+    while (far.n < 5000)
+        buf_lit(&far, "/long");
+    buf_byte(&far, 0);
+    CHECK(fs_write(far.p, S("x"), 0600, true, &e) < 0 && fs_make_dir(far.p, 0700, &e) < 0 && fs_read(far.p, &b, &e) < 0);
+    CHECK(fs_write_fd(-1, S("x"), "nothing", &e) < 0 && str_find(str_of(e.msg), S("nothing")) >= 0);
+    CHECK_INT(fs_remove_tree(below, &e), -1);
+}
+
+TEST(folders_below_a_base_have_plain_names)
+{
+    struct kr_err e = { 0 };
+    AUTO_CLOSE int base = open(test_tmpdir(), O_RDONLY | O_DIRECTORY);
+    AUTO_CLOSE int made = fs_open_dir_at(base, S("a/b"), 0700, &e);
+    CHECK(made >= 0 && fs_write_at(base, S("a/file"), S("x"), 0600, &e) == 0 && symlinkat("b", made, "link") == 0);
+    static const struct str bad[] = { S("/"), S("/a"), S("a/"), S("."), S("a/.."), S("a//b"), S("a/file"), S("a/file/c"), S("a/b/link"), S("a\0b") };
+    for (size_t i = 0; i < LEN(bad); i++)
+        if (!CHECK(fs_open_dir_at(base, bad[i], 0700, &e) < 0))
+            printf("    %.*s\n", SFMT(bad[i]));
+    CHECK(fs_open_dir_at(-1, S("a"), 0700, &e) < 0 && fs_write_at(-1, S("a"), S("x"), 0600, &e) < 0);
+    AUTO_ARENA struct arena a = { .limit = 4096 };
+    CHECK_Z(fs_join(&a, "a/", "b"), "a/b");
+    CHECK_Z(fs_join(&a, "a", "b"), "a/b");
+    CHECK_Z(fs_join(&a, "", "b"), "/b");
+}

@@ -315,3 +315,26 @@ TEST(client_certificates_are_of_the_right_authority)
     tls_free(server), tls_free(lax), tls_free(with), tls_free(without), tls_free(false_one), tls_free(expired);
     tls_pair_free(&ca), tls_pair_free(&other), tls_pair_free(&leaf), tls_pair_free(&me), tls_pair_free(&stranger), tls_pair_free(&late);
 }
+
+TEST(names_of_certificates_are_plain)
+{
+    static const struct str bad[] = { S(""), S("a,O=system:masters"), S("a+b"), S("a\"b"), S("a\\b"), S("a<b"), S("a>b"), S("a;b"), S("a=b"), S("#a"), S("a\nb"),
+                                      S("sixty-five-bytes-sixty-five-bytes-sixty-five-bytes-sixty-five-byte") };
+    struct kr_err e = { 0 };
+    struct tls_pair ca = { 0 }, leaf = { 0 };
+    CHECK_OR(tls_make_ca(&ca, S("ca"), now(), 2, &e) == 0);
+    for (size_t i = 0; i < LEN(bad); i++) {
+        struct tls_pair none = { 0 };
+        CHECK(tls_make_ca(&none, bad[i], now(), 1, &e) < 0 && e.code == KR_INVALID);
+        CHECK(tls_issue(&none, &ca, &(struct tls_request){ .common_name = bad[i], .usage = TLS_FOR_CLIENT, .now_us = now(), .days = 1 }, &e) < 0 && e.code == KR_INVALID);
+        CHECK(tls_issue(&none, &ca, &(struct tls_request){ .common_name = S("a"), .organisations = &bad[i], .norganisations = 1, .now_us = now(), .days = 1 }, &e) < 0 && e.code == KR_INVALID);
+    }
+    struct str many[64];
+    for (size_t i = 0; i < LEN(many); i++)
+        many[i] = S("h.example");
+    CHECK(tls_issue(&leaf, &ca, &(struct tls_request){ .common_name = S("a"), .names = many, .nnames = LEN(many), .usage = TLS_FOR_SERVER, .now_us = now(), .days = 1 }, &e) < 0);
+    CHECK_OR(tls_issue(&leaf, &ca, &(struct tls_request){ .common_name = S("a"), .usage = TLS_FOR_SERVER | TLS_FOR_CLIENT, .now_us = now(), .days = 1 }, &e) == 0);
+    tls_pair_free(&leaf);
+    CHECK(tls_issue(&leaf, &(struct tls_pair){ 0 }, &(struct tls_request){ .common_name = S("a"), .usage = TLS_FOR_SERVER, .now_us = now(), .days = 1 }, &e) < 0);
+    tls_pair_free(&ca);
+}

@@ -88,3 +88,20 @@ TEST(a_full_table_starts_anew)
     }
     regex_free(r);
 }
+
+/* Whatever step of a pattern the program runs full at, it is a clean error, and with one step more another one. */
+TEST(a_program_that_runs_full_at_any_step)
+{
+    static const char *const ends[] = { "b*", "b+?", "b?", "b{2,4}", "b{3,}", "(b|c|d)", "[a-cx]", "[^\\d\\s]", "(?i:k[a-z])", "(?s:.)", "\\w", "[[:^alpha:]]", "(b{2}){2}", "^b$", "[à-ü]" };
+    for (size_t i = 0; i < LEN(ends); i++)
+        for (int room = 0; room < 40; room++) {
+            AUTO_BUF struct buf b = { .max = 4096 };
+            struct kr_err e = { 0 };
+            int n = LIMIT_REGEX_PROGRAM - 1 - room;
+            buf_fmt(&b, "(?:a{100}){%d}a{%d}%s", n / 100 - 1, n % 100, ends[i]);
+            struct regex *r = regex_compile(buf_view(&b), &e);
+            if (!CHECK(r ? !e.code : e.code == KR_TOO_LARGE))
+                printf("    %.*s: %s\n", SFMT(buf_view(&b)), e.msg);
+            regex_free(r);
+        }
+}

@@ -75,7 +75,7 @@ static void refused(const char *text, struct str context, enum kr_code code, con
     struct kr_err e = { 0 };
     CHECK_INT(kube_config_load(&c, put("bad", text), context, &e), -1);
     CHECK_INT(e.code, code);
-    if (!CHECK(str_find(str_of(e.msg), str_of(word)) >= 0))
+    if (!CHECK(str_find(str_of(e.msg), str_of(word)) >= 0) || e.code != code)
         printf("    \"%s\" lacks \"%s\"\n", e.msg, word);
 }
 
@@ -271,4 +271,33 @@ TEST(a_token_has_a_size)
         buf_byte(&b, 't');
     put("token", b.p);
     refused(CONFIG(SERVER, "{tokenFile: token}"), S(""), KR_TOO_LARGE, "token");
+}
+
+TEST(in_a_cluster_without_its_files)
+{
+    static const char *const half[][2] = { { "", "1" }, { "10.0.0.1", "" }, { "10.0.0.1", NULL }, { NULL, "1" } };
+    struct kube_config c;
+    for (size_t i = 0; i < LEN(half); i++) {
+        struct kr_err e = { 0 };
+        unsetenv("KUBERNETES_SERVICE_HOST");
+        unsetenv("KUBERNETES_SERVICE_PORT");
+        if (half[i][0]) setenv("KUBERNETES_SERVICE_HOST", half[i][0], 1);
+        if (half[i][1]) setenv("KUBERNETES_SERVICE_PORT", half[i][1], 1);
+        CHECK(kube_config_in_cluster(&c, &e) < 0 && e.code == KR_NOT_FOUND && str_find(str_of(e.msg), S("no container of a cluster")) >= 0);
+    }
+    setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1", 1);
+    setenv("KUBERNETES_SERVICE_PORT", "443", 1);
+    if (!fs_exists("/var/run/secrets/kubernetes.io/serviceaccount/token")) {
+        struct kr_err e = { 0 };
+        CHECK(kube_config_in_cluster(&c, &e) < 0 && str_find(str_of(e.msg), S("the service account")) >= 0);
+    }
+}
+
+TEST(lists_of_other_types_hold_nothing)
+{
+    refused("current-context: c\ncontexts: 5\n", S(""), KR_NOT_FOUND, "no context");
+    refused("current-context: c\ncontexts: [{name: c, context: {cluster: k}}]\nclusters: {}\n", S(""), KR_NOT_FOUND, "no cluster");
+    refused("current-context: c\ncontexts: [{name: c, context: {user: u}}]\nclusters: []\n", S(""), KR_INVALID, "the context \"c\" names no cluster");
+    refused(CONFIG(SERVER, "{exec: {apiVersion: client.authentication.k8s.io/v1, command: aws, interactiveMode: Never, args: 5, env: 5}, client-certificate-data: '*'}"), S(""), KR_BAD_REQUEST, "");
+    refused(CONFIG(SERVER, "{as: a, as-user-extra: 5, client-key-data: '*'}"), S(""), KR_BAD_REQUEST, "");
 }

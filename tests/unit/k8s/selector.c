@@ -96,3 +96,61 @@ TEST(copies_of_labels_stand_alone)
     labels_free(&copy);
     labels_free(&copy);
 }
+
+#define SIXTY_THREE "a23456789012345678901234567890123456789012345678901234567890123"
+
+TEST(names_of_labels_are_held_to_their_form)
+{
+    static const struct { const char *text; bool ok; } T[] = {
+        { "A9=Z0", true }, { "a.b_c-d=x", true }, { SIXTY_THREE "=" SIXTY_THREE, true }, { SIXTY_THREE "4=1", false }, { "a=" SIXTY_THREE "4", false }, { "-a", false }, { "a-=1", false },
+        { "_a=1", false }, { "a=x-", false }, { "a={", false }, { "{=1", false }, { "a.b/c=1", true }, { "a..b/c=1", false }, { "-a.b/c=1", false }, { "a-.b/c=1", false }, { "A.b/c=1", false },
+        { "a_b/c=1", false }, { "/c=1", false }, { "a/=1", false }, { "a in (b c)", false }, { "a in (b,-)", false }, { "a\tin\t( b )", true }, { "a in ()", true }, { "a notin b", false }, { "a=b)", false },
+        { "a x=1", false }, { "a<-5", false }, { "a>9999999999999999999", false },
+    };
+    for (size_t i = 0; i < LEN(T); i++) {
+        struct kr_err e = { 0 };
+        struct selector *s = selector_parse(str_of(T[i].text), &e);
+        if (!CHECK(!s == !T[i].ok))
+            printf("    \"%s\": %s\n", T[i].text, e.msg);
+        selector_free(s);
+    }
+    struct selector_label odd = { S("n"), S("text") };
+    struct kr_err e = { 0 };
+    struct selector *more = selector_parse(S("n>1"), &e);
+    CHECK(more && !selector_matches(more, &(struct selector_labels){ &odd, 1 }) && !selector_matches(more, &(struct selector_labels){ 0 }));
+    selector_free(more);
+}
+
+TEST(selectors_of_objects_that_are_wrong)
+{
+    static const char *const bad[] = { "{\"matchLabels\":{\"a\":\"-\"}}", "{\"matchExpressions\":[{\"key\":\"a b\",\"operator\":\"Exists\"}]}",
+        "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"NotIn\",\"values\":[\"-\"]}]}", "{\"matchExpressions\":[{\"key\":\"a\"}]}" };
+    for (size_t i = 0; i < LEN(bad); i++) {
+        AUTO_ARENA struct arena a = { .limit = 65536 };
+        struct kr_err e = { 0 };
+        if (!CHECK(!selector_of_json(json_parse(&a, str_of(bad[i]), &e), &e) && e.code))
+            printf("    %s\n", bad[i]);
+    }
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    struct kr_err e = { 0 };
+    CHECK_INT(labels_of_json(json_parse(&a, S("{\"a\":1,\"b\":\"x\",\"c\":null}"), &e), &a).n, 1);
+}
+
+TEST(field_selectors_have_a_length_and_a_number_of_terms)
+{
+    AUTO_BUF struct buf text = { .max = 1 << 20 };
+    struct field_selector f = { .n = 0 };
+    struct kr_err e = { 0 };
+    for (int i = 0; i <= LIMIT_SELECTOR_TERMS; i++)
+        buf_fmt(&text, "%sk%d=v", i ? "," : "", i);
+    CHECK_INT(field_selector_parse(&f, buf_view(&text), &e), -1);
+    field_selector_free(&f);
+    while (text.n <= LIMIT_SELECTOR_TEXT)
+        buf_byte(&text, 'x');
+    f = (struct field_selector){ .n = 0 };
+    CHECK_INT(field_selector_parse(&f, buf_view(&text), &e), -1);
+    field_selector_free(&f);
+    f = (struct field_selector){ .n = 0 };
+    CHECK_INT(field_selector_parse(&f, S("a=b\\x\\"), &e), 0);
+    field_selector_free(&f);
+}
