@@ -332,7 +332,7 @@ def runtime_server(folder):
 
 
 def grpc_go():
-    ours = os.path.join(TOP, 'build', 'dev', 'interop')
+    ours = os.environ.get('KR_INTEROP', os.path.join(TOP, 'build', 'dev', 'interop'))
     cases = ['empty_unary', 'large_unary', 'client_streaming', 'ping_pong', 'empty_stream', 'status_code_and_message', 'special_status_message', 'custom_metadata', 'unimplemented_method', 'cancel_after_begin']
     server = subprocess.Popen([ours, 'serve'], stdout=subprocess.PIPE, text=True)
     tap = Tap(('127.0.0.1', int(server.stdout.readline().split()[1])))

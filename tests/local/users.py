@@ -73,6 +73,51 @@ with instance() as i:
     boss.call('DELETE', bindings + '/b')
     s.equal('and ends at once', nil.call('GET', RUNS + '/anns')[0], 403)
 
+    # roles as Kubernetes has them: put together by labels, of names, of subresources, for groups and for accounts
+    rbac = '/apis/rbac.authorization.k8s.io/v1'
+    rule = lambda groups, resources, verbs, **more: dict(apiGroups=groups, resources=resources, verbs=verbs, **more)
+    made = lambda path, kind, name, **more: s.equal(kind + ' ' + name, i.api.call('POST', path, {
+        'apiVersion': 'rbac.authorization.k8s.io/v1', 'kind': kind, 'metadata': {'name': name, **more.pop('meta', {})}, **more})[0], 201)
+    refers = lambda kind, name: {'apiGroup': 'rbac.authorization.k8s.io', 'kind': kind, 'name': name}
+    made(rbac + '/clusterroles', 'ClusterRole', 'part', meta={'labels': {'sums': 'yes', 'more': 'x'}}, rules=[rule([''], ['nodes'], ['get'])])
+    made(rbac + '/clusterroles', 'ClusterRole', 'no-part', meta={'labels': {'sums': 'no'}}, rules=[rule([''], ['nodes'], ['delete'])])
+    made(rbac + '/clusterroles', 'ClusterRole', 'sum', rules=[rule([''], ['nodes'], ['patch'])],
+         aggregationRule={'clusterRoleSelectors': [{'matchLabels': {'sums': 'yes'}}, {'matchLabels': {}}]})
+    made(rbac + '/clusterrolebindings', 'ClusterRoleBinding', 'sum', roleRef=refers('ClusterRole', 'sum'), subjects=[
+        {'kind': 'Robot', 'name': 'nil'}, {'kind': 'ServiceAccount', 'name': 'default', 'namespace': 'default'}, {'kind': 'Group', 'name': 'summed'}])
+    made(rbac + '/clusterrolebindings', 'ClusterRoleBinding', 'astray', roleRef=refers('ClusterRole', 'never-made'), subjects=[{'kind': 'Group', 'name': 'summed'}])
+    made(roles, 'Role', 'named', rules=[rule([''], ['pods', 'configmaps'], ['get'], resourceNames=['one', 'two']), rule(['apps'], ['deployments/scale'], ['get']),
+                                        rule([''], ['*/log'], ['get']), rule(['batch'], ['*'], ['*'])])
+    made(bindings, 'RoleBinding', 'named', roleRef=refers('Role', 'named'), subjects=[{'kind': 'Group', 'name': 'summed'}])
+    made(rbac + '/clusterroles', 'ClusterRole', 'paths', rules=[{'nonResourceURLs': ['/metrics', '/debug/*'], 'verbs': ['get']}])
+    made(rbac + '/clusterrolebindings', 'ClusterRoleBinding', 'paths', roleRef=refers('ClusterRole', 'paths'), subjects=[{'kind': 'Group', 'name': 'summed'}])
+    def summed(verb, resource, group='', ns='default', **more):
+        spec = {'groups': ['summed'], 'user': 'somebody', 'resourceAttributes': dict(verb=verb, resource=resource, group=group, namespace=ns, **more)}
+        return i.api.call('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews',
+                          {'apiVersion': 'authorization.k8s.io/v1', 'kind': 'SubjectAccessReview', 'spec': spec})[1]['status']['allowed']
+    s.equal('a sum has the rules of its parts alone', [summed(v, 'nodes') for v in ('get', 'delete', 'patch')], [True, False, False])
+    s.equal('names', [summed('get', 'pods', name=n) for n in ('one', 'two', 'three', '')], [True, True, False, False])
+    s.equal('subresources', [summed('get', 'deployments', 'apps', subresource='scale'), summed('get', 'deployments', 'apps'), summed('get', 'deployments', 'apps', subresource='status'),
+                             summed('get', 'pods', subresource='log'), summed('get', 'pods', subresource='exec'), summed('get', 'jobs', 'batch', subresource='status')],
+            [True, False, False, True, False, True])
+    s.equal('in their namespace', summed('get', 'pods', ns='kube-system', name='one'), False)
+    def path_of(path, verb='get'):
+        return i.api.call('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', {'apiVersion': 'authorization.k8s.io/v1', 'kind': 'SubjectAccessReview', 'spec': {
+            'groups': ['summed'], 'nonResourceAttributes': {'path': path, 'verb': verb}}})[1]['status']['allowed']
+    s.equal('paths', [path_of('/metrics'), path_of('/debug/x'), path_of('/metrics/x'), path_of('/metrics', 'post')], [True, True, False, False])
+    local = '/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews'
+    ask = lambda path, kind, spec: i.api.call('POST', path, {'apiVersion': 'authorization.k8s.io/v1', 'kind': kind, 'spec': spec})
+    where = {'verb': 'get', 'resource': 'pods', 'namespace': 'default', 'name': 'one'}
+    s.equal('of a namespace', ask(local, 'LocalSubjectAccessReview', {'groups': ['summed'], 'resourceAttributes': where})[1]['status']['allowed'], True)
+    s.equal('and of no other', ask(local, 'LocalSubjectAccessReview', {'groups': ['summed'], 'resourceAttributes': dict(where, namespace='x')})[0], 422)
+    subject = local.replace('/namespaces/default/local', '/')
+    s.equal('reviews that ask nothing', [ask(subject, 'SubjectAccessReview', spec)[0] for spec in (
+        {'user': 'x'}, {'resourceAttributes': where}, {'user': 'x', 'resourceAttributes': where, 'nonResourceAttributes': {'path': '/', 'verb': 'get'}})], [422] * 3)
+    s.equal('rules of no namespace', ask('/apis/authorization.k8s.io/v1/selfsubjectrulesreviews', 'SelfSubjectRulesReview', {})[0], 400)
+    s.equal('the admin may all', ask('/apis/authorization.k8s.io/v1/selfsubjectrulesreviews', 'SelfSubjectRulesReview', {'namespace': 'default'})[1]['status']['resourceRules'][0],
+            {'verbs': ['*'], 'apiGroups': ['*'], 'resources': ['*']})
+    s.equal('a review of another kind', [ask(REVIEW, 'Pod', {})[0], i.api.call('POST', REVIEW, [1])[0]], [400] * 2)
+
     # nobody, somebody else
     s.equal('nobody sees health and version', [i.api.as_user({}).call('GET', p)[0] for p in ('/version', '/apis', RUNS)], [200, 403, 403])
     s.equal('wrong tokens', [i.api.as_user({'Authorization': a}).call('GET', RUNS)[0] for a in ('Bearer x', 'Bearer ', 'Basic YTpi', 'Bearer a.b.c')], [401] * 4)
@@ -98,6 +143,9 @@ with instance() as i:
     bound = request(boundObjectRef={'kind': 'Pod', 'apiVersion': 'v1', 'name': pod['name'], 'uid': pod['uid']})[1]['status']['token']
     s.equal('bound to a pod', who(i.api.as_user({'Authorization': 'Bearer ' + bound}))['extra']['authentication.kubernetes.io/pod-name'], [pod['name']])
     s.equal('to the right one', request(boundObjectRef={'kind': 'Pod', 'apiVersion': 'v1', 'name': pod['name'], 'uid': 'x'})[0], 409)
+    s.equal('to a pod alone, and one that is there', [request(boundObjectRef={'kind': k, 'apiVersion': 'v1', 'name': 'none'})[0] for k in ('Secret', 'Pod')], [422, 404])
+    s.equal('of an account that is there', i.api.call('POST', tokens.replace('/default/token', '/none/token'), {'spec': {}})[0], 404)
+    s.equal('for a year at most', request(expirationSeconds=10 ** 9)[0], 422)
     s.equal('for ten minutes at least', request(expirationSeconds=1)[0], 422)
 
     # the verbs
@@ -105,6 +153,10 @@ with instance() as i:
     s.equal('list', sorted(line.split()[:3] for line in r.stdout.splitlines()[1:]), [['ann', 'token', '<none>'], ['boss', 'token', '<none>'], ['nil', 'token', '<none>'],
             ['ops', 'certificate', 'operators'], ['vic@example.com', 'token', '<none>']])
     s.check('twice', i.cli('local', 'user', 'add', 'ann').returncode != 0 and 'is there already' in i.cli('local', 'user', 'add', 'ann').stderr)
+    for name in ('a/b', 'a b', 'a:b', 'x' * 64, 'system:masters', 'é'):
+        s.check('no name for a user: ' + name, 'is no name for a user' in i.cli('local', 'user', 'add', name).stderr)
+    s.check('a namespace without a role', '--role' in i.cli('local', 'user', 'add', 'y', '-n', 'default').stderr)
+    s.check('a file that can not be', i.cli('local', 'user', 'add', 'y', '--output', '/nowhere/at/all').returncode != 0)
     s.check('a role that is not', 'not found' in i.cli('local', 'user', 'add', 'x', '--role', 'nope').stderr)
     s.equal('nothing of it stays', i.cli('local', 'user', 'list').stdout.count('\nx '), 0)
     s.equal('delete', i.cli('local', 'user', 'delete', 'ann').stdout, 'user/ann deleted\n')
