@@ -126,7 +126,7 @@ struct session {
     struct kube *kube;
     struct rnd rnd;
     struct one *ones; size_t n, left, at;
-    bool interrupted, last_was_newline;
+    bool interrupted, mid_line;                   /* of what stderr shows */
     char told[128];
 };
 
@@ -146,7 +146,16 @@ static void on_output(void *ctx, int stream, struct str bytes)
     struct one *x = ctx;
     struct kr_err e = { 0 };
     fs_write_fd(stream == 2 ? 2 : 1, bytes, stream == 2 ? "stderr" : "stdout", &e);
-    x->s->last_was_newline = bytes.n && bytes.p[bytes.n - 1] == '\n';
+    if (bytes.n && (stream == 2 || isatty(1)))
+        x->s->mid_line = bytes.p[bytes.n - 1] != '\n';
+}
+
+/* What we say begins a line, also behind output that doesn't end one. */
+static void begin_line(struct session *s)
+{
+    if (s->mid_line)
+        fputc('\n', stderr);
+    s->mid_line = false;
 }
 
 /* Why a Run waits, said once per reason. */
@@ -158,6 +167,7 @@ static void on_changed(void *ctx, const struct run *r)
         if (!str_is(c->type, "Scheduled") || !str_is(c->status, "False") || str_is(c->reason, x->s->told))
             continue;
         snprintf(x->s->told, sizeof x->s->told, "%.*s", (int)(c->reason.n < 127 ? c->reason.n : 127), c->reason.p);
+        begin_line(x->s);
         fprintf(stderr, "run/%s waits: %.*s: %.*s\n", x->name, SFMT(c->reason), SFMT(c->message));
     }
 }
@@ -165,6 +175,7 @@ static void on_changed(void *ctx, const struct run *r)
 static void on_trouble(void *ctx, const struct kr_err *e)
 {
     struct one *x = ctx;
+    begin_line(x->s);
     fprintf(stderr, "%s/%s: %s\n", x->flow ? "workflow" : "run", x->name, e->msg);
 }
 
@@ -308,6 +319,7 @@ static int run_all(struct session *s, const struct submissions *list, bool clean
     loop_signals(s->loop, signals, LEN(signals), on_signal, s);
     submit_next(s);
     loop_run_until(s->loop, all_done, s, INT64_MAX);
+    begin_line(s);
     for (size_t i = 0; i < s->n; i++) {
         struct one *x = &s->ones[i];
         follow_stop(x->follow);
@@ -336,7 +348,7 @@ static int run_session(const struct submissions *list, struct kr_err *e)
 {
     char dir[4096];
     pid_t pid = 0;
-    struct session s = { .last_was_newline = true };
+    struct session s = { 0 };
     if (local_state_dir(dir, e) < 0)
         return -1;
     bool ours = instance_pid(dir) == 0;

@@ -56,6 +56,48 @@ with instance() as i:
             s.check('one that failed says so on stderr alone: ' + ' '.join(words), r.stderr.count('\n') <= 8 and 'kruntimes' in r.stderr and not r.stdout, r.stdout + r.stderr)
     r = i.cli('local', 'run', '-f', hello, '-f', '-', stdin='apiVersion: kruntimes.io/v1alpha1\nkind: Run\nmetadata: {name: six}\nspec: {runtime: bash, args: [exit 6]}\n')
     s.equal('local run: the first that is not 0', (r.returncode, r.stdout), (6, 'hello from hello\n'))
+    def doc(kind, name, spec):
+        return 'apiVersion: kruntimes.io/v1alpha1\nkind: %s\nmetadata: {name: %s}\nspec: %s\n' % (kind, name, spec)
+    def runs(text, *options):
+        r = i.cli('local', 'run', '-f', '-', *options, stdin=text)
+        return r.returncode, r.stdout, r.stderr
+    code, out, err = runs(doc('Run', 'slow', '{runtime: bash, args: ["printf out; printf err >&2; sleep 1.2; exit 3"]}'))
+    s.check('local run: seconds, and both streams, each line of ours whole', (code, out) == (3, 'out') and re.search(r'^err\nrun/slow Failed in \S+: ExitCode: ', err), (code, out, err))
+    code, out, err = runs(doc('Run', 'late', '{runtime: bash, timeoutSeconds: 1, args: [sleep 60]}'))
+    s.check('local run: a timeout', code == 124 and 'run/late Timeout' in err, (code, out, err))
+    code, out, err = runs(doc('Run', 'taken', '{runtime: bash, args: ["true"]}'))
+    s.check('local run: one that is there already', code in (4, 120) and 'taken' in err, (code, out, err))
+    code, out, err = runs(doc('Runtime', 'unused', '{replicas: 0, template: {spec: {containers: [{name: runtime, image: x}]}}}') + '---\n'
+                          + doc('Workflow', 'breaks', '{jobs: {a: {runs-on: bash, steps: [{name: one, run: "sleep 1.1; exit 4"}]}}}'), '--keep')
+    s.check('local run: a Runtime, and a Workflow that fails', code == 4 and 'runtime/unused created' in err and re.search(r'workflow/breaks Failed in [0-9]+ s: ', err), (code, out, err))
+    s.equal('local run: --keep', i.cli('workflow', 'get', 'breaks').returncode, 0)
+
+    # one that waits says why, once; what ends it from outside is told
+    def begin(text, *words):
+        p = subprocess.Popen([BINARY, 'local', 'run', '-f', '-'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=i.env)
+        p.stdin.write(text)
+        p.stdin.close()
+        p.stdin = None
+        return p
+    waits = begin(doc('Run', 'waits', '{runtime: nobody-has-it, args: ["true"]}'))
+    s.check('local run: why it waits', 'run/waits waits: ' in waits.stderr.readline())
+    i.api.call('DELETE', RUNS + '/waits')
+    out, err = waits.communicate(timeout=DEADLINE)
+    s.check('local run: deleted', waits.returncode == 120 and 'run/waits: the Run "waits" was deleted' in err, (waits.returncode, err))
+    flow = begin(doc('Workflow', 'goes', '{jobs: {a: {runs-on: nobody-has-it, steps: [{name: one, run: "true"}]}}}'))
+    s.check('local run: why a step waits', ' waits: ' in flow.stderr.readline())
+    i.api.call('DELETE', RUNS.replace('/runs', '/workflows') + '/goes')
+    out, err = flow.communicate(timeout=DEADLINE)
+    s.check('local run: a Workflow deleted', flow.returncode == 122 and 'workflow/goes: it was deleted' in err, (flow.returncode, err))
+    stopped = begin(doc('Run', 'stopped', '{runtime: nobody-has-it, args: ["true"]}'))
+    stopped.stderr.readline()
+    stopped.send_signal(signal.SIGINT)
+    out, err = stopped.communicate(timeout=DEADLINE)
+    s.check('local run: interrupted', stopped.returncode != 0 and 'interrupted' in err, (stopped.returncode, err))
+    s.equal('local run: what it made goes with it', i.api.call('GET', RUNS + '/stopped')[0], 404)
+    lost = subprocess.run([BINARY, 'local', 'run', '-f', hello], capture_output=True, text=True, timeout=DEADLINE,
+                          env=dict(i.env, KRUNTIMES_STATE_DIR=os.path.join(i.dir, 'none'), TMPDIR='/nowhere'))
+    s.check('local run: no room for an instance', lost.returncode != 0 and 'make a folder "/nowhere/' in lost.stderr, lost.stderr)
 
     # which API server
     told = 'no kubeconfig: using the local instance (%s/kubeconfig)\n' % i.state
