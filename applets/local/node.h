@@ -40,7 +40,7 @@ struct deploy {
     struct buf json;
     int64_t replicas, generation, creating;
     bool deleting;
-    char told[240];                               /* status last written */
+    char told[512];                               /* status last written */
 };
 
 /* Secrets that one of these mounts; ready comes when all are there, and again whenever one of them was written anew. */

@@ -185,13 +185,19 @@ static void status_written(void *ctx, const struct kube_result *r)
         log_warn(&log_std, "a Deployment's status could not be written", LOG_ERR(r->error));
 }
 
-static void tell(struct deploy *d, struct count c)
+/* The condition is the one by which a cluster tells of pods that a quota refuses. */
+static void tell(struct deploy *d, struct count c, int64_t want)
 {
-    char body[sizeof d->told];
+    char body[sizeof d->told], failure[256] = "null";
+    if (want > LIMIT_LOCAL_PODS)
+        snprintf(failure, sizeof failure,
+                 "[{\"type\":\"ReplicaFailure\",\"status\":\"True\",\"reason\":\"FailedCreate\",\"message\":\"%lld pods are wanted, %d are the most that are made "
+                 "of a Deployment on one machine: give each more slots\"}]",
+                 (long long)want, LIMIT_LOCAL_PODS);
     snprintf(body, sizeof body,
              "{\"status\":{\"observedGeneration\":%lld,\"replicas\":%lld,\"readyReplicas\":%lld,\"availableReplicas\":%lld,"
-             "\"updatedReplicas\":%lld}}",
-             (long long)d->generation, (long long)c.all, (long long)c.all_ready, (long long)c.all_ready, (long long)c.now);
+             "\"updatedReplicas\":%lld,\"conditions\":%s}}",
+             (long long)d->generation, (long long)c.all, (long long)c.all_ready, (long long)c.all_ready, (long long)c.now, failure);
     if (!strcmp(body, d->told))
         return;
     memcpy(d->told, body, sizeof body);
@@ -209,7 +215,7 @@ static void look(struct deploy *d)
     if (c.old && c.ready >= want)
         for (int64_t i = 0; i < c.old; i++)
             npod_delete(surplus(d, true));
-    tell(d, c);
+    tell(d, c, want);
 }
 
 void deploys_turn(struct node *n)

@@ -85,6 +85,8 @@ with instance() as i:
         s.check('%d pods are wanted' % wanted, until(lambda: (image()['spec']['replicas'], image()['status'].get('observedGeneration'), image()['status'].get('replicas')) ==
                                                      (wanted, image()['metadata']['generation'], 64), 120), str(image().get('status')))
     s.equal('64 pods of a Deployment, and no more', len(of_image()), 64)
+    s.check('the Runtime says so', until(lambda: '67 pods are wanted, 64 are the most' in json.dumps(i.api.call('GET', RUNTIMES + '/image')[1].get('status'))),
+            json.dumps(i.api.call('GET', RUNTIMES + '/image')[1].get('status')))
 
     # deleting a Runtime drains its pool
     i.api.call('DELETE', RUNTIMES + '/image')
