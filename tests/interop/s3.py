@@ -335,6 +335,19 @@ def hostile():
     r = attempt(ok + [endless] * 9)
     s.check('row 52: an endless error is bounded', r.get('reason') == 'ArtifactStore', str(r)[:300])
 
+    for date in ('', 'x', 'Tue, 5 Nov 1994 08:12:31 GMT', 'Tue, 15 Bar 1994 08:12:31 GMT', 'Tue, 15 anF 1994 08:12:31 GMT', 'Tue, 15 Nov 94 08:12:31 GMT', 'Tue, 15 Nov 1994 8:12 GMT', 'Tue, 99 Nov 1994 08:12:31 GMT'):
+        r = attempt(ok + [fails(403, 'RequestTimeTooSkewed', Date=date)] * 9)
+        s.check('row 52: no clock of that form: ' + date, r.get('reason') == 'ArtifactStore' and 'refs' not in r, str(r))
+    for region in ('', 'us-east-1', 'EU_WEST', 'a/b', 'x' * 70):
+        r = attempt(ok + [fails(301, 'PermanentRedirect', '', **({'x_amz_bucket_region': region} if region else {}))] * 9)
+        s.check('row 52: no region to go to: ' + region, 'the S3 store sends elsewhere' in r.get('message', '') and sum(x[0] == 'PUT' for x in Bad.seen) == 1, str(r))
+    r = attempt(ok + [fails(429, 'TooMany'), fails(400, 'RequestTimeout'), fails(400, 'SlowDown')])
+    s.check('row 52: who asks for patience gets it', 'refs' in r, str(r))
+    r = attempt(ok + [lambda h, *_: h.answer(400, b'no XML at all \x01') or True])
+    s.check('row 52: an error without words', r.get('message', '').startswith('the S3 store answers HTTP 400'), str(r))
+    r = attempt(ok + [fails(400, 'C' * 90, 'm' * 500 + '\x7f')])
+    s.check('row 52: one of many words', 100 < len(r.get('message', '')) < 400, str(r))
+
     # all or nothing, and no orphan
     r = attempt(ok + [None, fails(403, 'AccessDenied')], files(top + '/two', a=b'a', b=b'b'))
     s.equal('row 52: what was stored goes again', (r.get('reason'), Bad.objects), ('ArtifactStore', {}))
@@ -361,6 +374,48 @@ def hostile():
     Bad.objects['/arts/n/other/secret'] = b'1'
     got = helper('remove', dict(where, prefix='n/u'))
     s.check('a list of what was not asked for deletes nothing', got[0] != 0 and '/arts/n/other/secret' in Bad.objects, got[2])
+
+    # what is removed: uploads that nobody ended, page by page what is listed
+    def remove(script, prefix='n/u', **more):
+        Bad.script[:], Bad.seen[:] = script, []
+        return helper('remove', dict(where, prefix=prefix, **more))
+    says = lambda text: lambda h, *_: h.answer(200, text.encode()) or True
+    upload = '<Upload><Key>%s</Key><UploadId>%s</UploadId></Upload>'
+    Bad.uploads.update({'left&1': {}, 'other': {}})
+    got = remove([says('<L>' + upload % ('n/u/1/f', 'left&amp;1') + upload % ('n/else', 'other') + '</L>')])
+    s.equal('uploads below the prefix are ended, no others', (got[0], sorted(Bad.uploads)), (0, ['other']))
+    got = remove([says('<L>' + upload % ('n/u/1/f', 'gone') + '</L>'), fails(404, 'NoSuchUpload')])
+    s.equal('one that is gone is', got[0], 0)
+    got = remove([says('<L>' + upload % ('n/u/1/f', 'kept') + '</L>'), fails(403, 'AccessDenied')])
+    s.check('one that may not be ended is told', got[0] != 0 and 'AccessDenied' in got[2] + got[1].decode(), got)
+    for status in (405, 501):
+        s.equal('a server without uploads: %d' % status, remove([fails(status, 'MethodNotAllowed')] + ([fails(status, 'NotImplemented')] * 5 if status == 501 else []) + [None])[0], 0)
+    s.check('uploads that may not be listed', remove([fails(403, 'AccessDenied')])[0] != 0)
+    Bad.objects.update({'/arts/n/u/a': b'1', '/arts/n/u/b': b'2'})
+    page = '<L><IsTruncated>%s</IsTruncated>%s<Contents><Key>n/u/%s</Key></Contents></L>'
+    got = remove([None, says(page % ('true', '<NextContinuationToken>t/1+</NextContinuationToken>', 'a')), None, says(page % ('false', '', 'b'))])
+    s.equal('page by page', (got[0], [k for k in Bad.objects if k.startswith('/arts/n/u/')], [x[1].split('?')[1].split('&')[0] for x in Bad.seen if 'continuation' in x[1]]),
+            (0, [], ['continuation-token=t%2F1%2B']))
+    got = remove([None, says(page % ('true', '', 'a'))])
+    s.equal('a page that names no next one is the last', got[0], 0)
+    got = remove([None, says(page % ('false', '', 'a')), fails(404, 'NoSuchKey')])
+    s.equal('what is gone is', got[0], 0)
+    got = remove([None, says(page % ('false', '', 'a')), fails(403, 'AccessDenied')])
+    s.check('what may not be removed is told', got[0] != 0)
+    Bad.uploads.clear()
+
+    # a prefix of the store's own, with slashes around it; a bucket of a name with dots; an endpoint with a path
+    s3 = dict(where['store']['s3'], prefix='/deep/in/', endpoint=where['store']['s3']['endpoint'] + '/')
+    Bad.script[:], Bad.seen[:] = [None, None], []
+    r = collect(dict(where, store={'driver': 's3', 's3': s3}), 'n/p/1', files(top + '/one', f=b'1'))
+    s.check('a prefix of its own', 'refs' in r and '/arts/deep/in/n/p/1/f' in Bad.objects, '%s %s' % (r, list(Bad.objects)))
+    got = helper('remove', dict(where, store={'driver': 's3', 's3': s3}, prefix='n/p'))
+    s.equal('and below it it is removed', (got[0], '/arts/deep/in/n/p/1/f' in Bad.objects), (0, False))
+    for endpoint in ('ftp://x', 'http://', 'http://[::1', 'nowhere at all'):
+        r = collect(store(endpoint), 'n/p/1', files(top + '/one', f=b'1'))
+        s.check('an endpoint that is none: ' + endpoint, 's3.endpoint' in str(r), str(r))
+    r = collect(store('https://127.0.0.1:%d' % server.server_port), 'n/p/1', files(top + '/one', f=b'1'))
+    s.check('TLS where there is none', 'refs' not in r, str(r))
 
     # virtual-host style, a session token
     write(secret + '/AWS_SESSION_TOKEN', 'tok')
