@@ -6,6 +6,7 @@
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
 #include <stdio.h>
+#include <sys/socket.h>
 
 #define NONE ((struct http_fields){ 0 })
 
@@ -103,7 +104,13 @@ static void headers_h2(struct one *o, const struct h2_event *ev)
         say(o, (struct str){ "\0\0\0\4\0\0\0\0\1", 9 });          /* SETTINGS of a stream */
         return;
     }
+    if (str_is(path, "/malformed")) {
+        h2_headers(o->h2, ev->stream, (struct http_fields){ &sum, 1 }, true);         /* no :status */
+        return;
+    }
     h2_headers(o->h2, ev->stream, (struct http_fields){ &ok, 1 }, str_is(path, "/bare"));
+    if (str_is(path, "/open"))
+        h2_data(o->h2, ev->stream, S("piece"), false);
     if (str_is(path, "/cancel") || str_is(path, "/internal") || str_is(path, "/refuse-late"))
         h2_reset(o->h2, ev->stream, str_is(path, "/cancel") ? H2_CANCEL : str_is(path, "/internal") ? H2_INTERNAL_ERROR : H2_REFUSED_STREAM);
     if (str_is(path, "/pieces"))
@@ -218,6 +225,23 @@ TEST(what_a_server_of_http1_may_answer)
         }
 }
 
+/* Without a body they have none, and say so where a server may expect one. */
+TEST(a_request_without_a_body)
+{
+    static const struct { const char *method; bool says; } rows[] = { { "PUT", true }, { "PATCH", true }, { "POST", true }, { "DELETE", false }, { "GET", false } };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct peer p;
+        struct call q = { 0 };
+        struct http_field empty = { S("x-empty"), S("") };
+        peer_begin(&p, HTTP_11);
+        p.say = "HTTP/1.1 204 No Content\r\n\r\n";
+        begin(p.c, &q, &(struct httpc_request){ .method = str_of(rows[i].method), .path = S("/"), .authority = S("t"), .fields = { &empty, 1 } }, &whole);
+        here_until(&p.h, &q.over);
+        CHECK((str_find(buf_view(&p.ones[0].in), S("content-length: 0\r\n")) > 0) == rows[i].says && str_find(buf_view(&p.ones[0].in), S("x-empty: \r\n")) > 0);
+        peer_end(&p);
+    }
+}
+
 /* A server that ends an idle connection may say so (408): nobody asked, and nobody is harmed. */
 TEST(what_a_server_of_http1_says_unasked)
 {
@@ -281,6 +305,7 @@ TEST(what_a_server_of_http2_may_answer)
         { "/trailers", 200, 5, KR_OK, "" },
         { "/refuse", 0, 0, KR_UNAVAILABLE, "did not take the request" },
         { "/refuse-late", 200, 0, KR_UNAVAILABLE, "did not take the request" },
+        { "/malformed", 0, 0, KR_PROTOCOL, "reset for what the server sent, code 1" },
         { "/cancel", 200, 0, KR_CANCELLED, "reset by the server, code 8" },
         { "/internal", 200, 0, KR_UNAVAILABLE, "reset by the server, code 2" },
         { "/nonsense", 0, 0, KR_PROTOCOL, "127.0.0.1" },
@@ -325,16 +350,19 @@ TEST(what_is_held_back_is_taken_later_or_left)
         struct peer p;
         struct call q = { .leave = PAUSES_AT_DATA };
         peer_begin(&p, HTTP_2);
-        begin(p.c, &q, REQUEST("GET", "/trailers"), &whole);
+        begin(p.c, &q, REQUEST("GET", "/open"), &whole);
         while (!q.got && !q.over)
             here_run(&p.h, 1000);
-        here_run(&p.h, 2000);
-        if (!q.over && cancel)
+        CHECK(!q.over && q.got == 5);
+        if (cancel) {
             hcall_cancel(q.c);
-        else if (!q.over)
+        } else {
             hcall_pause(q.c, false);
+            hcall_pause(q.c, true);
+            hcall_pause(q.c, false);                  /* with nothing held back */
+        }
         here_run(&p.h, 2000);
-        CHECK_INT(q.got, 5);
+        CHECK(!q.over && !httpc_is_spent(p.c));
         peer_end(&p);
     }
 }
@@ -463,11 +491,8 @@ TEST(a_server_that_never_shakes_hands)
     tls_free(tls);
 }
 
-static void served_alike(struct hreq *r, void *ctx)
-{
-    hreq_set_user(r, ctx);
-    hreq_respond(r, 200, NONE, hreq_is_h2(r) ? S("2") : S("1.1"));
-}
+static void no_user(struct hreq *r, void *ctx) { hreq_set_user(r, ctx); }
+static void say_version(struct hreq *r) { hreq_respond(r, 200, NONE, hreq_is_h2(r) ? S("2") : S("1.1")); }
 static void nothing(struct hreq *r) { (void)r; }
 static void no_bytes(struct hreq *r, struct str b) { (void)r; (void)b; }
 
@@ -491,7 +516,7 @@ TEST(what_is_agreed_upon_over_tls)
             struct tls *server = tls_server_new(&(struct tls_config){ .cert = buf_view(&leaf.cert), .key = buf_view(&leaf.key), .alpn = offers[i][0] ? offers[i] : NULL }, &e);
             struct tls *client = tls_client_new(&(struct tls_config){ .ca = buf_view(&ca.cert), .alpn = rows[j].upgrade ? both + 1 : both }, &e);
             here_loop(&h);
-            struct httpd *d = httpd_new(h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .tls = server, .user = { served_alike, no_bytes, nothing, NULL, nothing, NULL } }, &e);
+            struct httpd *d = httpd_new(h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .tls = server, .user = { no_user, no_bytes, say_version, NULL, nothing, NULL } }, &e);
             struct httpc *c = httpc_new(h.loop, &(struct httpc_config){ .target = { .host = S("127.0.0.1"), .port = httpd_port(d), .tls = client }, .version = rows[j].version });
             begin(c, &q, REQUEST("GET", "/", .upgrade = rows[j].upgrade), &whole);
             here_until(&h, &q.over);
@@ -606,6 +631,50 @@ static void served_open(struct served *x, const char *method, const char *path, 
     x->status = 0;
     x->stream = h2_open(x->h2, (struct http_fields){ f, LEN(f) }, end, NULL);
     served_send(x);
+}
+
+/* An idle connection is told to end (GOAWAY), and ended when its client doesn't. */
+TEST(an_idle_connection_of_http2_is_ended)
+{
+    struct served x;
+    served_begin(&x, true, true);
+    served_open(&x, "GET", "/end/respond", true);
+    for (int n = 0; n < 60000 && x.status != 200; n++)
+        here_run(&x.h, 1000);
+    x.over = false;
+    here_skip(&x.h, 300000001);
+    for (int n = 0; n < 60000 && h2_can_open(x.h2); n++)
+        here_run(&x.h, 1000);
+    CHECK(!h2_can_open(x.h2));
+    here_skip(&x.h, 300000001);
+    here_until(&x.h, &x.over);
+    served_end(&x);
+}
+
+TEST(a_server_without_an_address_serves_what_it_is_given)
+{
+    struct here h;
+    struct kr_err e = { 0 };
+    struct call q = { 0 };
+    int fd[2];
+    here_loop(&h);
+    struct httpd *d = httpd_new(h.loop, &(struct httpd_config){ .idle_us = 5000000, .user = { no_user, no_bytes, say_version, NULL, nothing, NULL } }, &e);
+    CHECK_OR(d && httpd_port(d) == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) == 0);
+    httpd_serve_fd(d, fd[0]);
+    struct httpc *c = httpc_new(h.loop, &(struct httpc_config){ .target = { .host = S("t"), .fd = fd[1] }, .version = HTTP_ANY });
+    begin(c, &q, REQUEST("GET", "/"), &whole);
+    here_until(&h, &q.over);
+    CHECK(!q.failed && q.got == 3 && !httpc_is_spent(c));
+    here_skip(&h, 5000001);
+    for (int n = 0; n < 60000 && !httpc_is_spent(c); n++)
+        here_run(&h, 1000);
+    CHECK(httpc_is_spent(c));
+    begin(c, &q, REQUEST("GET", "/"), &whole);
+    here_until(&h, &q.over);
+    CHECK(q.failed);
+    httpc_free(c);
+    httpd_free(d);
+    loop_free(h.loop);
 }
 
 /* However a user ends an exchange, and whatever of it still comes: `gone` is told once, and the connection serves the next. */

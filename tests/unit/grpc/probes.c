@@ -130,6 +130,31 @@ TEST(addresses) {
         CHECK(!probes_new(loop, str_of(wrong[i]), &user, &e));
         CHECK_INT(e.code, KR_USAGE);
     }
-    probes_free(probes_new(loop, S("127.0.0.1:0"), &user, &e));
+    static const char *const right[] = { "127.0.0.1:0", ":0", "[::1]:0" };
+    for (size_t i = 0; i < LEN(right); i++) {
+        e = (struct kr_err){ 0 };
+        struct probes *p = probes_new(loop, str_of(right[i]), &user, &e);
+        CHECK(p || str_find(str_of(e.msg), S("[::1]")) >= 0 || str_find(str_of(e.msg), S("::1")) >= 0);       /* not every machine has IPv6 */
+        probes_free(p);
+    }
+    probes_free(NULL);
     loop_free(loop);
+}
+
+/* Without pages of its own a process answers those that all have. */
+TEST(pages_that_all_have)
+{
+    struct kr_err e;
+    struct loop *loop = loop_new(&clock_system);
+    const struct probes_user user = { .ready = is_ready };
+    snprintf(t.path, sizeof t.path, "unix:%s/p", test_tmpdir());
+    struct probes *p = probes_new(loop, str_of(t.path), &user, &e);
+    CHECK_OR(p);
+    struct httpc *c = httpc_new(loop, &(struct httpc_config){ .target = { .host = str_of(t.path) }, .version = HTTP_11 });
+    CHECK_INT(ask(loop, c, "GET", "/livez"), 200);
+    CHECK_INT(ask(loop, c, "GET", "/own"), 404);
+    httpc_free(c);
+    probes_free(p);
+    loop_free(loop);
+    buf_free(&t.body);
 }
