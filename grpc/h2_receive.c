@@ -129,10 +129,8 @@ static struct h2_stream *stream_for_block(struct h2 *c, uint32_t id)
     return h2_stream_new(c, id, true);
 }
 
-static bool is_informational(struct http_fields f)
-{
-    return f.n && f.v[0].value.n == 3 && f.v[0].value.p[0] == '1';
-}
+/* Of fields that are a response's: `:status` of three digits is the first. */
+static bool is_informational(struct http_fields f) { return f.v[0].value.p[0] == '1'; }
 
 static void on_block(struct h2 *c)
 {

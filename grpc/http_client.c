@@ -16,8 +16,6 @@ enum { MAX_TRIES = 3, H1_CONNECTIONS = 8 };
 
 static void hcall_leave(struct hcall *k)
 {
-    if (!k->at)
-        return;
     *k->at = k->next;
     if (k->next)
         k->next->at = k->at;
@@ -64,8 +62,6 @@ void hcall_over(struct hcall *k)
 
 void hcall_fail(struct hcall *k, const struct kr_err *e)
 {
-    if (k->over)
-        return;
     hcall_over(k);
     k->user.failed(k, e);
 }

@@ -11,9 +11,9 @@ static void on_head(struct hcall *k, const struct h2_event *ev)
 {
     int64_t status = 0;
     size_t i = 0;
-    for (; i < ev->fields.n && ev->fields.v[i].name.n && ev->fields.v[i].name.p[0] == ':'; i++)
-        if (str_is(ev->fields.v[i].name, ":status"))
-            str_i64(ev->fields.v[i].value, &status);
+    while (i < ev->fields.n && str_starts(ev->fields.v[i].name, S(":")))
+        i++;
+    str_i64(http_get(ev->fields, ":status"), &status);
     struct http_fields rest = { ev->fields.v + i, ev->fields.n - i };
     k->head_seen = true;
     k->c->used = true;
@@ -46,34 +46,39 @@ static void on_reset(struct hcall *k, const struct h2_event *ev)
     hcall_fail(k, &e);
 }
 
+static void on_data(struct hcall *k, struct cconn *c, const struct h2_event *ev)
+{
+    if (ev->data.n && k->user.data)
+        k->user.data(k, ev->data);
+    if (k->paused && !k->over)
+        k->held += ev->data.n;
+    else
+        h2_consume(c->h2, ev->stream, ev->data.n);
+    if (ev->end)
+        on_end(k, (struct http_fields){ 0 });
+}
+
+/* Events of a stream whose call goes on; behind the reset of one that was cancelled there are none. */
+static void on_call_event(struct hcall *k, struct cconn *c, const struct h2_event *ev)
+{
+    if (ev->type == H2_HEADERS) {
+        on_head(k, ev);
+        if (ev->end)
+            on_end(k, (struct http_fields){ 0 });
+    } else if (ev->type == H2_DATA) {
+        on_data(k, c, ev);
+    } else if (ev->type == H2_TRAILERS) {
+        on_end(k, ev->fields);
+    } else if (ev->type == H2_RESET) {
+        on_reset(k, ev);
+    }
+}
+
 static void on_event(struct cconn *c, const struct h2_event *ev)
 {
-    struct hcall *k = ev->user;                   /* NULL: it is over */
+    if (ev->user)
+        on_call_event(ev->user, c, ev);
     switch (ev->type) {
-    case H2_HEADERS:
-        if (k)
-            on_head(k, ev);
-        if (k && ev->end)
-            on_end(k, (struct http_fields){ 0 });
-        break;
-    case H2_DATA:
-        if (k && ev->data.n && k->user.data)
-            k->user.data(k, ev->data);
-        if (k && k->paused && !k->over)
-            k->held += ev->data.n;
-        else
-            h2_consume(c->h2, ev->stream, ev->data.n);
-        if (k && ev->end)
-            on_end(k, (struct http_fields){ 0 });
-        break;
-    case H2_TRAILERS:
-        if (k)
-            on_end(k, ev->fields);
-        break;
-    case H2_RESET:
-        if (k)
-            on_reset(k, ev);
-        break;
     case H2_GOAWAY_SEEN:
         c->retiring = true;
         break;

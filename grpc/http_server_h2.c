@@ -16,7 +16,7 @@ static void on_headers(struct hconn *c, const struct h2_event *ev)
 {
     struct str method = { 0 }, path = { 0 }, authority = { 0 };
     size_t i = 0;
-    for (; i < ev->fields.n && ev->fields.v[i].name.n && ev->fields.v[i].name.p[0] == ':'; i++) {
+    for (; i < ev->fields.n && str_starts(ev->fields.v[i].name, S(":")); i++) {
         struct http_field f = ev->fields.v[i];
         if (str_is(f.name, ":method"))
             method = f.value;

@@ -206,6 +206,29 @@ TEST(a_window_may_become_negative)
     h2_end_done(&s);
 }
 
+/* A stream that has its turn may lose its window before it is asked for bytes; it goes on when it has one again. */
+TEST(a_window_may_shut_before_a_turn_comes)
+{
+    static char bytes[40000];
+    struct h2_end s;
+    AUTO_BUF struct buf b = { 0 }, out = { .max = 1 << 20 };
+    h2_end_init(&s, H2_SERVER, 0, 0);
+    h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+    h2_end_feed(&s, test_hex(&b, "000006 04 00 00000000 0005 00010000   000006 01 05 00000001 828684 410178"), 99);       /* and larger frames than we send */
+    h2_headers(s.h, 1, H2_200, false);
+    h2_consume(s.h, 1, 1000);                     /* what never came */
+    h2_end_take(&s, &out);
+    CHECK(h2_data(s.h, 1, (struct str){ bytes, sizeof bytes }, false) && h2_headers(s.h, 1, H2_FIELDS(H2_FLD("x-sum", "1")), true));
+    h2_feed(s.h, test_hex(&b, "000006 04 00 00000000 0004 00000000"), 0);
+    h2_end_drain(&s);
+    CHECK_STR(h2_end_take(&s, &out), test_hex(&b, "000000 04 01 00000000"));
+    CHECK_INT(h2_queued(s.h, 1), sizeof bytes);
+    h2_end_feed(&s, test_hex(&b, "000004 08 00 00000001 00010000"), 99);
+    CHECK(h2_end_take(&s, &out).n > sizeof bytes);
+    CHECK_INT(h2_queued(s.h, 1), 0);
+    h2_end_done(&s);
+}
+
 TEST(streams_take_turns)
 {
     BOTH_ENDS(1 << 20, 1 << 22);
@@ -443,6 +466,35 @@ TEST(floods_spend_a_budget_that_refills)
         if (!CHECK(endures(floods[i], 990, 0, true)) || !CHECK(!endures(floods[i], 1010, 0, true)) ||
             !CHECK(endures(floods[i], 3000, 31000, true)))
             test_check(false, __FILE__, __LINE__, floods[i]);
+    }
+}
+
+/* What comes without end and says nothing. */
+TEST(interim_responses_and_empty_continuations_spend_a_budget)
+{
+    static const struct { enum h2_role role; const char *first, *again; } rows[] = {
+        { H2_CLIENT, "", "000005 01 04 00000001 08 03 313033" },
+        { H2_SERVER, "000003 01 01 00000001 828684", "000000 09 00 00000001" },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct h2_end e;
+        AUTO_BUF struct buf b = { 0 }, out = { .max = 1 << 20 };
+        h2_end_init(&e, rows[i].role, 0, 0);
+        if (rows[i].role == H2_CLIENT)
+            h2_open(e.h, H2_GET, true, NULL);
+        else
+            h2_end_feed(&e, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+        h2_end_feed(&e, test_hex(&b, "000000 04 00 00000000"), 99);
+        h2_end_feed(&e, test_hex(&b, rows[i].first), 99);
+        struct str again = test_hex(&b, rows[i].again);
+        int n = 0;
+        while (n < 100000 && !h2_is_done(e.h)) {
+            h2_end_feed(&e, again, 99);
+            h2_end_take(&e, &out);
+            n++;
+        }
+        CHECK(n > 10 && n < 100000);
+        h2_end_done(&e);
     }
 }
 
