@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """record: inputs for the fuzz targets from real traffic, into tests/fuzz/corpus/TARGET (kept with the source)
 
-    tests/fuzz/record.py            all anew; needs what the interop tests need (kubectl, Go, versitygw, curl)
+    python3 tests/fuzz/record.py    all anew (it is no suite); needs what the interop tests need (kubectl, Go, versitygw, curl)
 
 kubectl, curl, client-go, grpcio, grpc-go, an S3 server and our own CLI talk through taps, which take TLS off and keep what each
 side said. From that are cut header blocks, messages, bodies, lines of watches, queries. A token that passes is of an instance that is
