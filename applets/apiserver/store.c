@@ -410,7 +410,7 @@ static int commit(struct store *s)
  * room on the disk the pages themselves may still find some. */
 static void lengthen(struct store *s)
 {
-    static const char zeros[LENGTHEN_BY];
+    static char zeros[LENGTHEN_BY];                   /* not const: those would stand in the program's file */
     struct stat st;
     off_t used = store_used(s);
     if (s->length - used >= LENGTHEN_BY / 2)

@@ -43,7 +43,7 @@ s.check('they go on with what waited', ns.finished('untold', 120).get('phase') =
 for name in ('t1', 't2', 't3'):
     ns.submit(name, ['sleep 600'])
 s.check('two run', until(lambda: sum(ns.run_status(n).get('phase') == 'Running' for n in ('t1', 't2', 't3')) == 2), ns.why())
-s.equal('top', [dict(zip(rows('top')[0], r)) for r in rows('top')[1:]], [{'NAME': 'bash', 'READY': '1/1', 'RUNS': '2', 'WAITING': '1', 'CPU': '<none>', 'MEMORY': '<none>', 'USED': 'runs'}])
+s.equal('top', [dict(zip(rows('top')[0], r)) for r in rows('top')[1:]], [{'NAME': 'bash', 'READY': '1/1', 'RUNS': '2', 'WAITING': '1', 'CPU': '<none>', 'MEMORY': '<none>', 'USED': 'runs=2/2'}])
 s.check('top: of its capacity', 'runs=2/2' in here('top').stdout, here('top').stdout)
 pod = ns.pods('bash')[0]['metadata']['name']
 s.check('top pods', any(pod in r for r in rows('top', 'pods')), str(rows('top', 'pods')))
