@@ -6,7 +6,7 @@
 #include "k8s/plan.h"
 #include "core/json.h"
 
-enum { BESIDE = 128 };                            /* operations of one plan under way at a time */
+enum { BESIDE = 16 };                             /* operations of one plan under way at a time: more would stand at the server before what they are for */
 struct flight { struct plan_run *run; size_t at; };
 struct plan_run {
     struct kube *k;
