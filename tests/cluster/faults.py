@@ -187,10 +187,11 @@ def stop_leader(component, seconds):
         pod = holder('kruntimes-' + component)
         mine = [p for p in ours(component) if ('KRUNTIMES_POD_NAME=' + pod) in open('/proc/%d/environ' % p).read().split('\0')]
         s.check('%s: the leader is found' % component, len(mine) == 1, '%s %s' % (pod, mine))
+        since = time.monotonic()
         for p in mine:
             os.kill(p, signal.SIGSTOP)
         s.check('%s: another takes over' % component, until(lambda: holder('kruntimes-' + component) not in ('', pod), 45), holder('kruntimes-' + component))
-        stop.wait(max(0, seconds - 20))
+        stop.wait(max(0, since + seconds - time.monotonic()))
         for p in mine:
             with contextlib.suppress(ProcessLookupError):      # its probe may have ended it
                 os.kill(p, signal.SIGCONT)
@@ -203,8 +204,13 @@ def cut_off(seconds):
         pod = next(p for p in ns.pods('bash') if p.get('status', {}).get('podIP'))
         rule = ['INPUT', '-s', pod['status']['podIP'], '-p', 'tcp', '--dport', '6443', '-j', 'DROP']
         subprocess.run(['iptables', '-I', *rule], check=True)
-        stop.wait(seconds)
-        subprocess.run(['iptables', '-D', *rule], check=True)
+        try:
+            stop.wait(seconds)
+            seen = subprocess.run(['iptables', '-nvxL', 'INPUT'], capture_output=True, text=True, check=True).stdout
+        finally:
+            subprocess.run(['iptables', '-D', *rule], check=True)
+        dropped = re.search(r'^ *(\d+) .* DROP .* %s .*dpt:6443' % re.escape(pod['status']['podIP']), seen, re.M)
+        s.check('it was cut off', dropped and int(dropped.group(1)) > 0, seen)
         s.check('the cut-off pod is still there', any(p['metadata']['uid'] == pod['metadata']['uid'] for p in ns.pods('bash')))
     return fault
 
