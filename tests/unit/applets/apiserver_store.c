@@ -2,6 +2,7 @@
 /* The API server's store: reads at a revision, history, compaction, damage, kill -9. */
 #include "applets/apiserver/store_impl.h"
 #include "core/clock.h"
+#include "tests/kit/store.h"
 #include "tests/kit/test.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -10,41 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *path_of(void)
-{
-    static char path[512];
-    if (!*path)
-        snprintf(path, sizeof path, "%s/store.mdb", test_tmpdir());
-    return path;
-}
-
-static struct store *open_store(void)
-{
-    struct kr_err e = { 0 };
-    struct store *s = store_open(path_of(), &e);
-    if (!CHECK(s != NULL)) {
-        printf("  %s\n", e.msg);
-        abort();
-    }
-    return s;
-}
-
-static void put(struct store *s, const char *key, const char *json)
-{
-    struct kr_err e = { 0 };
-    CHECK(store_put(s, str_of(key), str_of(json), &e) == 0);
-}
-
 static void del(struct store *s, const char *key, const char *last)
 {
     struct kr_err e = { 0 };
     CHECK(store_delete(s, str_of(key), str_of(last), &e) == 0);
-}
-
-static void commit(struct store *s)
-{
-    struct kr_err e = { 0 };
-    CHECK(store_commit(s, &e) == 0);
 }
 
 /* "KEY=JSON@REVISION " of all that begins with prefix, as it was. */
@@ -88,15 +58,15 @@ static struct str told(struct store *s, const char *prefix, uint64_t after)
 
 TEST(reads_at_revisions)
 {
-    struct store *s = open_store();
-    put(s, "a/1", "A1");                          /* 2 */
-    put(s, "a/2", "B1");                          /* 3 */
-    commit(s);
+    struct store *s = kit_store();
+    kit_put(s, "a/1", "A1");                          /* 2 */
+    kit_put(s, "a/2", "B1");                          /* 3 */
+    kit_commit(s);
     for (int i = 0; i < 6; i++)
-        put(s, "a/1", "A2");                      /* 4 to 9: more versions than are stepped over */
-    put(s, "a/10", "C");                          /* 10 */
+        kit_put(s, "a/1", "A2");                      /* 4 to 9: more versions than are stepped over */
+    kit_put(s, "a/10", "C");                          /* 10 */
     del(s, "a/2", "B gone");                      /* 11 */
-    put(s, "b/1", "D");                           /* 12 */
+    kit_put(s, "b/1", "D");                           /* 12 */
     for (int again = 0; again < 2; again++) {     /* pending, then from disk */
         CHECK_STR(seen(s, "a/", "", UINT64_MAX), S("a/1=A2@9 a/10=C@10 "));
         CHECK_STR(seen(s, "a/", "", 3), S("a/1=A1@2 a/2=B1@3 "));
@@ -118,15 +88,15 @@ TEST(reads_at_revisions)
         CHECK_INT(store_scan_count(&scan, &n, &e), 0);
         store_scan_end(&scan);
         CHECK_INT(n, 2);
-        commit(s);
+        kit_commit(s);
         store_close(s);
-        s = open_store();
+        s = kit_store();
         CHECK_INT(store_revision(s), 12);
     }
-    put(s, "a/2", "again");
+    kit_put(s, "a/2", "again");
     CHECK_STR(told(s, "a/2", 10), S("-a/2:B1>B gone@11 +a/2:>again@13 "));
     store_close(s);                               /* not committed */
-    s = open_store();
+    s = kit_store();
     CHECK_INT(store_revision(s), 12);
     CHECK_STR(told(s, "a/2", 10), S("-a/2:B1>B gone@11 "));
     store_close(s);
@@ -134,7 +104,7 @@ TEST(reads_at_revisions)
 
 TEST(compaction_by_age_is_whole_at_each_step)
 {
-    struct store *s = open_store();
+    struct store *s = kit_store();
     store_set_time(s, INT64_C(1000000000));
     char key[16], json[16];
     for (int i = 0; i < 600; i++) {
@@ -143,23 +113,23 @@ TEST(compaction_by_age_is_whole_at_each_step)
         if (i % 11 == 10)
             del(s, key, json);
         else
-            put(s, key, json);
+            kit_put(s, key, json);
     }
-    commit(s);
+    kit_commit(s);
     AUTO_BUF struct buf before = { .max = 65536 };
     buf_str(&before, seen(s, "k/", "", 500));
     store_set_time(s, INT64_C(1000000000) + INT64_C(1000000) * LIMIT_HISTORY_SECONDS + 1);
     uint64_t was = store_compacted(s);
     for (int i = 0; i < 40; i++) {
-        put(s, "other", "x");
-        commit(s);
+        kit_put(s, "other", "x");
+        kit_commit(s);
         uint64_t at = store_compacted(s);
         CHECK(at >= was && at - was <= 80);       /* a bounded step */
         was = at;
         if (at <= 500)
             CHECK_STR(seen(s, "k/", "", 500), buf_view(&before));
         store_close(s);                           /* stopped and opened again behind each step */
-        s = open_store();
+        s = kit_store();
         store_set_time(s, INT64_C(1000000000) + INT64_C(1000000) * LIMIT_HISTORY_SECONDS + 1);
         CHECK_INT(store_compacted(s), at);
     }
@@ -179,7 +149,7 @@ TEST(compaction_by_age_is_whole_at_each_step)
 /* On a disk that is nearly full, what is past goes sooner, and the file grows no more. */
 TEST(the_history_is_short_on_a_disk_that_is_nearly_full)
 {
-    struct store *s = open_store();
+    struct store *s = kit_store();
     struct stat st;
     static char json[20001];
     off_t size = 0;
@@ -187,9 +157,9 @@ TEST(the_history_is_short_on_a_disk_that_is_nearly_full)
     for (int i = 0; i < 400; i++) {                /* one a second */
         s->room_wanted = i < 100 ? 0 : UINT64_MAX;
         store_set_time(s, INT64_C(1000000000) + i * INT64_C(1000000));
-        put(s, "k", json);
-        commit(s);
-        CHECK(stat(path_of(), &st) == 0);
+        kit_put(s, "k", json);
+        kit_commit(s);
+        CHECK(stat(kit_store_path(), &st) == 0);
         if (i == 99)
             CHECK_INT(store_compacted(s), 1);
         if (i == 110)
@@ -204,21 +174,21 @@ TEST(the_history_is_short_on_a_disk_that_is_nearly_full)
 TEST(the_history_has_a_number_and_a_size)
 {
     for (int pass = 0; pass < 2; pass++) {
-        struct store *s = open_store();
+        struct store *s = kit_store();
         uint64_t was = store_compacted(s);
         for (int i = 0; i < 10; i++)
-            put(s, "k", "v");
-        commit(s);
+            kit_put(s, "k", "v");
+        kit_commit(s);
         CHECK_INT(store_compacted(s), was);
         if (pass == 0)
             s->now.entries = LIMIT_HISTORY_EVENTS;
         else
             s->now.bytes = LIMIT_HISTORY_BYTES;
-        put(s, "k", "v");
-        commit(s);
+        kit_put(s, "k", "v");
+        kit_commit(s);
         CHECK(store_compacted(s) > was);
         store_close(s);
-        unlink(path_of());
+        unlink(kit_store_path());
     }
 }
 
@@ -226,7 +196,7 @@ static void flip(const char *needle)
 {
     struct str all = { 0 };
     struct stat st;
-    int fd = open(path_of(), O_RDWR);
+    int fd = open(kit_store_path(), O_RDWR);
     CHECK(fstat(fd, &st) == 0);
     char *p = xmalloc((size_t)st.st_size);
     CHECK(pread(fd, p, (size_t)st.st_size, 0) == st.st_size);
@@ -242,16 +212,16 @@ static void flip(const char *needle)
 
 TEST(a_flipped_bit_is_named)
 {
-    struct store *s = open_store();
+    struct store *s = kit_store();
     struct store_value v;
     struct kr_err e = { 0 };
-    put(s, "a/1", "{\"good\":1}");
-    put(s, "a/2", "{\"needle\":1}");
-    put(s, "a/3", "{}");
-    commit(s);
+    kit_put(s, "a/1", "{\"good\":1}");
+    kit_put(s, "a/2", "{\"needle\":1}");
+    kit_put(s, "a/3", "{}");
+    kit_commit(s);
     store_close(s);
     flip("needle");
-    s = open_store();
+    s = kit_store();
     CHECK_INT(store_get(s, S("a/1"), &v, &e), 1);
     CHECK_INT(store_get(s, S("a/2"), &v, &e), -1);
     CHECK_Z(e.msg, "the store's value of \"a/2\" is damaged: its checksum differs");
@@ -267,7 +237,7 @@ TEST(a_flipped_bit_is_named)
 
 TEST(a_file_cut_short_is_refused)
 {
-    struct store *s = open_store();
+    struct store *s = kit_store();
     char json[3000];
     struct kr_err e = { 0 };
     memset(json, 'x', sizeof json);
@@ -276,14 +246,14 @@ TEST(a_file_cut_short_is_refused)
         snprintf(key, sizeof key, "k/%d", i);
         CHECK(store_put(s, str_of(key), (struct str){ json, sizeof json }, &e) == 0);
     }
-    commit(s);
+    kit_commit(s);
     store_close(s);
     struct stat st;
-    CHECK(stat(path_of(), &st) == 0);
+    CHECK(stat(kit_store_path(), &st) == 0);
     static const int kept[] = { 60, 10, 0 };      /* in percent; 0: a few bytes */
     for (size_t i = 0; i < LEN(kept); i++) {
-        CHECK(truncate(path_of(), kept[i] ? st.st_size * kept[i] / 100 / 4096 * 4096 : 100) == 0);
-        s = store_open(path_of(), &e);
+        CHECK(truncate(kit_store_path(), kept[i] ? st.st_size * kept[i] / 100 / 4096 * 4096 : 100) == 0);
+        s = store_open(kit_store_path(), &e);
         CHECK(s == NULL && strstr(e.msg, "was cut short"));
         store_close(s);
     }
@@ -292,7 +262,7 @@ TEST(a_file_cut_short_is_refused)
 /* So that few commits make it longer; whoever closes it gives back what was ahead. */
 TEST(the_file_is_longer_than_what_is_in_it_while_it_is_open)
 {
-    struct store *s = open_store();
+    struct store *s = kit_store();
     struct kr_err e = { 0 };
     struct stat st;
     int grown = 0;
@@ -301,18 +271,18 @@ TEST(the_file_is_longer_than_what_is_in_it_while_it_is_open)
     for (int i = 0; i < 200; i++) {
         char key[16];
         snprintf(key, sizeof key, "k/%d", i);
-        CHECK(stat(path_of(), &st) == 0);
+        CHECK(stat(kit_store_path(), &st) == 0);
         off_t before = st.st_size;
         CHECK(store_put(s, str_of(key), (struct str){ json, sizeof json }, &e) == 0);
-        commit(s);
-        CHECK(stat(path_of(), &st) == 0);
+        kit_commit(s);
+        CHECK(stat(kit_store_path(), &st) == 0);
         grown += st.st_size > before;
     }
     CHECK(grown >= 1 && grown <= 5);
     off_t open_size = st.st_size;
     store_close(s);
-    CHECK(stat(path_of(), &st) == 0 && st.st_size < open_size);
-    s = open_store();
+    CHECK(stat(kit_store_path(), &st) == 0 && st.st_size < open_size);
+    s = kit_store();
     CHECK(store_get(s, S("k/199"), &(struct store_value){ 0 }, &e) == 1);
     store_close(s);
 }
@@ -322,14 +292,14 @@ TEST(kill_at_any_moment_loses_nothing_acknowledged)
     struct rnd rnd;
     rnd_seed(&rnd, test_seed());
     uint64_t least = 1;
-    CHECK(*path_of());                            /* before the fork: the folder is to be the same one */
+    CHECK(*kit_store_path());                            /* before the fork: the folder is to be the same one */
     for (int round = 0; round < 12; round++) {
         int p[2];
         CHECK_OR(pipe(p) == 0);
         pid_t pid = fork();
         if (pid == 0) {
             struct kr_err e = { 0 };
-            struct store *s = store_open(path_of(), &e);
+            struct store *s = store_open(kit_store_path(), &e);
             for (int i = 0; s && i < 100000; i++) {
                 char json[2200];
                 memset(json, 'a' + i % 26, sizeof json);
@@ -353,7 +323,7 @@ TEST(kill_at_any_moment_loses_nothing_acknowledged)
             ;
         waitpid(pid, NULL, 0);
         close(p[0]);
-        struct store *s = open_store();
+        struct store *s = kit_store();
         CHECK(acknowledged > least && store_revision(s) >= acknowledged);
         least = store_revision(s);
         CHECK(str_chr(told(s, "", least > 40 ? least - 40 : 1), '!') < 0);
@@ -364,15 +334,15 @@ TEST(kill_at_any_moment_loses_nothing_acknowledged)
 TEST(one_at_a_time_and_no_newer_format)
 {
     struct kr_err e = { 0 };
-    struct store *s = open_store();
-    CHECK(store_open(path_of(), &e) == NULL);
+    struct store *s = kit_store();
+    CHECK(store_open(kit_store_path(), &e) == NULL);
     CHECK_INT(e.code, KR_EXISTS);
     uint64_t format = 3;
     MDB_txn *t;
     MDB_val k = { 6, (void *)"format" }, v = { sizeof format, &format };
     CHECK(mdb_txn_begin(s->env, NULL, 0, &t) == 0 && mdb_put(t, s->meta, &k, &v, 0) == 0 && mdb_txn_commit(t) == 0);
     store_close(s);
-    CHECK(store_open(path_of(), &e) == NULL);
+    CHECK(store_open(kit_store_path(), &e) == NULL);
     CHECK_INT(e.code, KR_UNSUPPORTED);
 }
 
@@ -385,7 +355,7 @@ TEST(format_1_is_converted)
     uint64_t format = 1, revision = 9;
     store_crc_init();
     old.crc = store_crc(S("a/b"), &old.revision, 8, S("{ }"));
-    CHECK(mdb_env_create(&env) == 0 && mdb_env_set_maxdbs(env, 4) == 0 && mdb_env_open(env, path_of(), MDB_NOSUBDIR | MDB_NOLOCK, 0600) == 0);
+    CHECK(mdb_env_create(&env) == 0 && mdb_env_set_maxdbs(env, 4) == 0 && mdb_env_open(env, kit_store_path(), MDB_NOSUBDIR | MDB_NOLOCK, 0600) == 0);
     CHECK(mdb_txn_begin(env, NULL, 0, &t) == 0 && mdb_dbi_open(t, "objects", MDB_CREATE, &objects) == 0 && mdb_dbi_open(t, "meta", MDB_CREATE, &meta) == 0);
     CHECK(mdb_put(t, objects, &(MDB_val){ 3, (void *)"a/b" }, &(MDB_val){ 19, &old }, 0) == 0);
     CHECK(mdb_put(t, meta, &(MDB_val){ 6, (void *)"format" }, &(MDB_val){ 8, &format }, 0) == 0);
@@ -393,7 +363,7 @@ TEST(format_1_is_converted)
     CHECK(mdb_txn_commit(t) == 0);
     mdb_env_close(env);
     for (int i = 0; i < 2; i++) {
-        struct store *s = open_store();
+        struct store *s = kit_store();
         CHECK_STR(seen(s, "", "", UINT64_MAX), S("a/b={ }@7 "));
         CHECK_INT(store_revision(s), 9);
         CHECK_INT(store_compacted(s), 9);
@@ -403,14 +373,14 @@ TEST(format_1_is_converted)
 
 TEST(a_disk_that_fails_stops_writing_only)
 {
-    struct store *s = open_store();
+    struct store *s = kit_store();
     struct store_value v;
     struct kr_err e = { 0 };
-    put(s, "a/1", "{}");
-    commit(s);
-    int deaf = open(path_of(), O_RDONLY | O_CLOEXEC);     /* each write to the file fails from here on */
+    kit_put(s, "a/1", "{}");
+    kit_commit(s);
+    int deaf = open(kit_store_path(), O_RDONLY | O_CLOEXEC);     /* each write to the file fails from here on */
     CHECK(deaf >= 0 && dup2(deaf, s->fd) == s->fd);
-    put(s, "a/2", "{}");
+    kit_put(s, "a/2", "{}");
     CHECK(store_failure(s) == NULL);
     CHECK(store_commit(s, &e) < 0 && e.code == KR_SYSTEM);
     CHECK(store_failure(s) != NULL);
@@ -420,7 +390,7 @@ TEST(a_disk_that_fails_stops_writing_only)
     CHECK_INT(store_get(s, S("a/2"), &v, &e), 0);
     close(deaf);
     store_close(s);
-    s = open_store();
+    s = kit_store();
     CHECK_STR(seen(s, "", "", UINT64_MAX), S("a/1={}@2 "));
     store_close(s);
 }
