@@ -95,7 +95,7 @@ int quantity_parse(struct str text, struct quantity *out, struct kr_err *e)
     if (wrong) return refuse(text, wrong, e);
     shorten(&q);
     if (q.exponent < FINEST) return refuse(text, "finer than a nano (1n)", e);
-    if (q.exponent > COARSEST) return refuse(text, "too large", e);
+    if (q.exponent > COARSEST || q.digits == INT64_MIN) return refuse(text, "too large", e);
     *out = q;
     return 0;
 }

@@ -46,7 +46,7 @@ TEST(quantity_order)
 TEST(quantity_refuses)
 {
     static const char *const bad[] = { "", "-", "+", ".", "m", "1 ", " 1", "1x", "1mi", "1K", "1.2.3", "--1", "1e", "1e1.5", "1e+-3", "1eE", "1Kii", "0.1n", "1e-12", "1e99",
-        "99999999999999999999", "9Ei1", "99Ei", "1,5", "0x10", "1e1000000000000000000000", "\xff" };
+        "99999999999999999999", "9Ei1", "99Ei", "8Ei", "-8Ei", "-080Ei", "1,5", "0x10", "1e1000000000000000000000", "\xff" };
     for (size_t i = 0; i < LEN(bad); i++) {
         struct quantity q;
         struct kr_err e = { 0 };
