@@ -86,14 +86,14 @@ void h2_stream_free(struct h2 *c, struct h2_stream *s)
         c->peer_streams--;
     else
         c->local_streams--;
-    if (s->ready)
-        for (struct h2_stream **r = &c->ready_head; *r; r = &(*r)->ready_next)
-            if (*r == s) {
-                *r = s->ready_next;
-                if (!s->ready_next)
-                    c->ready_tail = r;
-                break;
-            }
+    if (s->ready) {
+        struct h2_stream **r = &c->ready_head;
+        while (*r != s)
+            r = &(*r)->ready_next;
+        *r = s->ready_next;
+        if (!s->ready_next)
+            c->ready_tail = r;
+    }
     if (s->unconsumed && !c->dead)
         h2_return_window(c, NULL, s->unconsumed);
     c->queued -= s->out.n - s->out_at;
@@ -174,8 +174,6 @@ static void put_goaway(struct h2 *c, uint32_t last, enum h2_code code, const cha
 
 void h2_die(struct h2 *c, enum h2_code code, const char *text)
 {
-    if (c->dead)
-        return;
     put_goaway(c, c->last_peer, code, text);
     h2_event_add(c, (struct h2_event){ .type = H2_DEAD, .code = code, .text = text });
     c->dead = true;
@@ -264,8 +262,6 @@ void h2_free(struct h2 *c)
 
 void h2_event_add(struct h2 *c, struct h2_event ev)
 {
-    if (c->dead)
-        return;                                      /* H2_DEAD is the last one */
     if (c->ev_n == c->ev_cap) {
         size_t cap = c->ev_cap ? c->ev_cap * 2 : 8;
         struct h2_event *v = xmalloc(cap * sizeof *v);

@@ -64,7 +64,7 @@ struct h2 {
 struct frame { unsigned type, flags; uint32_t stream; struct str payload; };
 
 /* h2_conn.c */
-void h2_event_add(struct h2 *, struct h2_event);
+void h2_event_add(struct h2 *, struct h2_event);               /* of a connection that is not dead, as for all of these */
 void h2_die(struct h2 *, enum h2_code, const char *text);      /* GOAWAY, and no more events but H2_DEAD */
 bool h2_spend(struct h2 *, unsigned tokens);                   /* false: the budget is spent, the connection is dead */
 struct h2_stream *h2_find(const struct h2 *, uint32_t id);

@@ -134,7 +134,7 @@ static void put_frame(struct h2 *c, struct h2_stream *s, struct str bytes, bool 
 /* It fits into one frame, and nobody waits for his turn: it need not wait in its stream. */
 static bool goes_at_once(const struct h2 *c, const struct h2_stream *s, size_t n)
 {
-    return n && !queued(s) && !c->ready_head && c->out.n < OUT_HIGH && n <= MAX_FRAME && n <= c->peer_max_frame && (int64_t)n <= s->send_window &&
+    return n && !queued(s) && !c->ready_head && c->out.n < OUT_HIGH && n <= MAX_FRAME && (int64_t)n <= s->send_window &&
            (int64_t)n <= c->send_window;
 }
 
@@ -184,19 +184,16 @@ uint64_t h2_moved(const struct h2 *c, uint32_t id)
 static void put_data(struct h2 *c, struct h2_stream *s)
 {
     size_t n = queued(s);
-    if (n > c->peer_max_frame)
-        n = c->peer_max_frame;
     if (n > MAX_FRAME)
-        n = MAX_FRAME;                           /* larger ones would let one stream hold up the others */
+        n = MAX_FRAME;                           /* each peer takes these; larger ones would let one stream hold up the others */
     if ((int64_t)n > s->send_window)
         n = s->send_window > 0 ? (size_t)s->send_window : 0;
     if ((int64_t)n > c->send_window)
         n = c->send_window > 0 ? (size_t)c->send_window : 0;
     bool last = n == queued(s), end = last && s->end_queued && !s->has_trailers;
-    if (!n && !end && !(last && s->has_trailers))
-        return;
-    if (n || end)
-        put_frame(c, s, (struct str){ s->out.p + s->out_at, n }, end);
+    if (!n && !end)
+        return;                                  /* the window shrank meanwhile */
+    put_frame(c, s, (struct str){ s->out.p + s->out_at, n }, end);
     s->out_at += n;
     c->queued -= n;
     if (!last)

@@ -103,7 +103,7 @@ static int expand(struct spdy *s, struct str packed, struct kr_err *e)
         if (rc != Z_OK && rc != Z_BUF_ERROR)
             return fail(s, e, KR_PROTOCOL, "header fields that can't be expanded");
         if (s->in.avail_out)
-            return s->in.avail_in ? fail(s, e, KR_PROTOCOL, "bytes behind the header fields") : 0;
+            return 0;                                    /* there was room: all of the input has been taken */
     }
 }
 
@@ -180,15 +180,13 @@ static int control(struct spdy *s, struct spdy_event *ev, struct buf *out, struc
             return fail(s, e, KR_PROTOCOL, "RST_STREAM has not eight bytes");
         *ev = (struct spdy_event){ .kind = SPDY_RESET, .stream = stream_at(payload.p) };
         return 0;
-    case PING:
+    default:                                             /* PING: begin_payload keeps no other */
         if (payload.n != 4)
             return fail(s, e, KR_PROTOCOL, "PING has not four bytes");
         if (payload.p[3] & 1) {                          /* an even one would answer a ping of ours */
             buf_add(out, s->head, sizeof s->head);
             buf_str(out, payload);
         }
-        return 0;
-    default:
         return 0;
     }
 }

@@ -62,6 +62,8 @@ void h2_end_drain(struct h2_end *e)
 {
     struct h2_event ev;
     while (h2_next(e->h, &ev)) {
+        if (e->dead) abort();
+        e->dead = ev.type == H2_DEAD;
         trace_event(e, &ev);
         if (e->on) e->on(e, &ev);
     }

@@ -16,6 +16,7 @@ struct h2_end {
     int64_t now_us;
     void (*on)(struct h2_end *, const struct h2_event *);        /* may be NULL */
     uint32_t run;                              /* stream of the DATA line that is open; 0: none */
+    bool dead;                                 /* H2_DEAD came: an event behind it ends the process */
 };
 void h2_end_init(struct h2_end *, enum h2_role, uint32_t stream_window, uint32_t connection_window);
 void h2_end_done(struct h2_end *);

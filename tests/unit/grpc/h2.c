@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/clock.h"
+#include "grpc/h2_conn.h"
 #include "tests/kit/h2_ends.h"
 #include <sys/mman.h>
 
@@ -11,6 +12,8 @@
 #define GET_SEEN " :method=GET :scheme=http :path=/x :authority=h"
 
 /* ---- exchanges ---- */
+static const char block[70000];
+
 static void answer(struct h2_end *s, const struct h2_event *ev)
 {
     if (ev->type == H2_HEADERS) {
@@ -90,10 +93,9 @@ TEST(every_cut_gives_the_same_events)
 /* ---- windows ---- */
 static void echo_size(struct h2_end *s, const struct h2_event *ev)
 {
-    static char block[50000];
     if (ev->type == H2_HEADERS) h2_headers(s->h, ev->stream, H2_200, false);
     if (ev->end)
-        for (int i = 0; i < 20; i++) h2_data(s->h, ev->stream, (struct str){ block, sizeof block }, i == 19);
+        for (int i = 0; i < 20; i++) h2_data(s->h, ev->stream, (struct str){ block, 50000 }, i == 19);
 }
 
 TEST(big_bodies_through_small_windows)
@@ -187,6 +189,49 @@ TEST(no_window_is_lost_with_a_stream)
     ENDS_DONE();
 }
 
+/* Our SETTINGS hold from their ACK on (section 6.5.3); the window of a stream that was opened before moves by the difference. */
+TEST(our_smaller_window_holds_for_streams_that_are_open)
+{
+    static const struct { const char *frames; bool fits; } rows[] = {
+        { "000004 00 00 00000001 61626364  000000 04 01 00000000  000003 00 00 00000003 616263", true },
+        { "000000 04 01 00000000  000003 00 00 00000001 616263", true },
+        { "000000 04 01 00000000  000004 00 00 00000001 61626364", false },
+        { "000003 00 00 00000001 616263  000000 04 01 00000000  000001 00 00 00000001 61", false },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct h2_end s;
+        AUTO_BUF struct buf b = { 0 };
+        h2_end_init(&s, H2_SERVER, 3, 65535);
+        s.hold = true;
+        h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+        h2_end_feed(&s, test_hex(&b, "000000 04 00 00000000  000006 01 04 00000001 828684 410178  000006 01 04 00000003 828684 410178"), 99);
+        h2_end_feed(&s, test_hex(&b, rows[i].frames), 99);
+        CHECK_INT(str_find(h2_end_trace(&s), S("RESET 1 code 3")) < 0, rows[i].fits);
+        h2_end_done(&s);
+    }
+}
+
+TEST(what_is_consumed_in_pieces_comes_back_in_pieces)
+{
+    struct h2_end s;
+    AUTO_BUF struct buf b = { 0 }, out = { 0 };
+    h2_end_init(&s, H2_SERVER, 4, 65535);
+    s.hold = true;
+    h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+    h2_end_feed(&s, test_hex(&b, "000000 04 00 00000000  000000 04 01 00000000  000006 01 04 00000001 828684 410178  000004 00 00 00000001 61626364"), 99);
+    h2_end_take(&s, &out);
+    h2_consume(s.h, 1, 1);
+    CHECK_INT(h2_end_take(&s, &out).n, 0);                       /* less than half of it is not told */
+    h2_consume(s.h, 1, 2);
+    CHECK_STR(h2_end_take(&s, &out), test_hex(&b, "000004 08 00 00000001 00000003"));
+    h2_consume(s.h, 1, 2);                                       /* one is left */
+    h2_end_feed(&s, test_hex(&b, "000003 00 00 00000001 616263"), 99);
+    CHECK(str_find(h2_end_trace(&s), S("RESET")) < 0);
+    h2_end_feed(&s, test_hex(&b, "000002 00 00 00000001 6161"), 99);
+    CHECK(str_find(h2_end_trace(&s), S("RESET 1 code 3")) >= 0);
+    h2_end_done(&s);
+}
+
 TEST(a_window_may_become_negative)
 {
     struct h2_end s;
@@ -249,7 +294,81 @@ TEST(streams_take_turns)
     ENDS_DONE();
 }
 
+/* The output is full while streams wait for the connection's window: all of them keep their turn. */
+TEST(turns_are_kept_by_streams_that_wait_for_the_connection)
+{
+    static char bytes[100000];
+    BOTH_ENDS(1 << 20, 65535);
+    AUTO_BUF struct buf out = { .max = 1 << 20 };
+    s.hold = true;
+    h2_pump(&c, &s, 4096);
+    uint32_t a = h2_open(c.h, H2_GET, false, NULL), b = h2_open(c.h, H2_GET, false, NULL), d = h2_open(c.h, H2_GET, false, NULL);
+    CHECK(h2_data(c.h, a, (struct str){ bytes, 65535 }, false));
+    h2_pump(&c, &s, 4096);                                       /* the connection's window is used up */
+    for (int i = 0; i < OUT_HIGH / 17; i++) h2_ping(c.h, 1);      /* one byte less than the most */
+    CHECK(h2_data(c.h, a, S("a"), false) && h2_data(c.h, b, S(""), true) && h2_data(c.h, d, S("d"), false));
+    CHECK_INT(h2_pending(c.h).n, OUT_HIGH - 1 + FRAME_HEAD);     /* b's end passes a, and d isn't looked at */
+    h2_sent(c.h, OUT_HIGH - 1 + FRAME_HEAD);
+    CHECK_INT(h2_pending(c.h).n, 0);
+    h2_consume(s.h, a, 65535);
+    h2_end_feed(&c, h2_end_take(&s, &out), 4096);
+    CHECK_STR(h2_end_take(&c, &out), S("\0\0\1\0\0\0\0\0\1a\0\0\1\0\0\0\0\0\5d"));
+    ENDS_DONE();
+}
+
+TEST(output_that_was_large_gives_its_memory_back)
+{
+    BOTH_ENDS(0, 0);
+    AUTO_BUF struct buf out = { 0 };
+    h2_pump(&c, &s, 4096);
+    for (int i = 0; i < 5 * OUT_HIGH / 17; i++) h2_ping(c.h, 1);
+    CHECK(h2_pending(c.h).n > 4 * OUT_HIGH && c.h->out.cap > 4 * OUT_HIGH);
+    h2_sent(c.h, 17);
+    CHECK(c.h->out.cap > 4 * OUT_HIGH);
+    h2_end_take(&c, &out);
+    CHECK_INT(c.h->out.cap, 0);
+    ENDS_DONE();
+}
+
 /* ---- ends and limits ---- */
+TEST(numbers_of_streams_are_used_up)
+{
+    BOTH_ENDS(0, 0);
+    h2_pump(&c, &s, 4096);
+    c.h->next_local = STREAM_MAX;
+    CHECK(h2_can_open(c.h));
+    CHECK_INT(h2_open(c.h, H2_GET, true, NULL), STREAM_MAX);
+    CHECK(!h2_can_open(c.h) && !h2_open(c.h, H2_GET, true, NULL));
+    h2_end_trace(&s);
+    h2_pump(&c, &s, 4096);
+    CHECK_STR(h2_end_trace(&s), S("HEADERS 2147483647" GET_SEEN " end\n"));
+    ENDS_DONE();
+}
+
+TEST(who_says_goaway_opens_nothing)
+{
+    BOTH_ENDS(0, 0);
+    h2_pump(&c, &s, 4096);
+    h2_goaway(c.h, H2_NO_ERROR, true);
+    CHECK(!h2_can_open(c.h) && !h2_open(c.h, H2_GET, true, NULL));
+    ENDS_DONE();
+}
+
+TEST(a_dead_connection_sends_no_data_that_waits)
+{
+    static char bytes[100000];
+    struct h2_end s;
+    AUTO_BUF struct buf b = { 0 }, out = { .max = 1 << 20 };
+    h2_end_init(&s, H2_SERVER, 0, 0);
+    h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+    h2_end_feed(&s, test_hex(&b, "000000 04 00 00000000  000006 01 05 00000001 828684 410178"), 99);
+    h2_end_take(&s, &out);
+    CHECK(h2_data(s.h, 1, (struct str){ bytes, sizeof bytes }, true));
+    h2_end_feed(&s, test_hex(&b, "000001 00 00 00000000 00"), 99);
+    CHECK(h2_end_take(&s, &out).n < 100 && out.p[3] == FRAME_GOAWAY && h2_is_done(s.h));
+    h2_end_done(&s);
+}
+
 TEST(no_event_follows_a_reset)
 {
     BOTH_ENDS(0, 0);
@@ -414,14 +533,31 @@ TEST(many_trailers_wait_behind_data)
     h2_open(c.h, H2_GET, true, NULL);
     h2_pump(&c, &s, 4096);
     h2_headers(s.h, 1, H2_200, false);
-    h2_data(s.h, 1, S("x"), false);
-    CHECK(h2_headers(s.h, 1, (struct http_fields){ v, LEN(v) }, true));
+    h2_data(s.h, 1, (struct str){ block, sizeof block }, false);
+    CHECK(h2_queued(s.h, 1) > 0 && h2_headers(s.h, 1, (struct http_fields){ v, LEN(v) }, true));
     h2_pump(&c, &s, 4096);
     struct str t = h2_end_trace(&c);
     size_t n = 0;
     for (size_t i = 0; i + 3 <= t.n; i++) n += !memcmp(t.p + i, " x=", 3);
     CHECK_INT(n, 100);
     CHECK(str_ends(t, S(" end\nCLOSED 1\n")));
+    ENDS_DONE();
+}
+
+TEST(trailers_larger_than_a_header_list_may_be_don_t_wait)
+{
+    static char large[LIMIT_H2_HEADER_LIST];
+    BOTH_ENDS(0, 0);
+    memset(large, 'a', sizeof large);
+    h2_pump(&c, &s, 4096);
+    h2_open(c.h, H2_GET, true, NULL);
+    h2_pump(&c, &s, 4096);
+    h2_headers(s.h, 1, H2_200, false);
+    h2_data(s.h, 1, (struct str){ block, sizeof block }, false);
+    CHECK(!h2_headers(s.h, 1, (struct http_fields){ (struct http_field[]){ { S("x"), { large, sizeof large } } }, 1 }, true));
+    h2_end_trace(&s);
+    h2_pump(&c, &s, 4096);
+    CHECK_STR(h2_end_trace(&s), S("RESET 1 code 2\n"));
     ENDS_DONE();
 }
 
@@ -548,7 +684,6 @@ TEST(what_crosses_a_reset_costs_nothing)
 /* ---- at random ---- */
 struct walk { struct rnd r; size_t sent[2], got[2], open; bool resets; };
 static struct walk walk;
-static const char block[70000];
 
 static void on_walk(struct h2_end *e, const struct h2_event *ev, int side)
 {

@@ -70,6 +70,7 @@ static const struct row frames[] = {
     { "PUSH_PROMISE", GET("01") "000004 05 04 00000001 00000002", "goaway 1" },
     { "PING on a stream", "000008 06 00 00000001 0000000000000000", "goaway 1" },
     { "PING of 7 bytes", "000007 06 00 00000000 00000000000000", "goaway 6" },
+    { "GOAWAY while requests are open", POST("01") "000008 07 00 00000000 0000000000000000 000001 00 01 00000001 61", "" },
     { "GOAWAY on a stream", "000008 07 00 00000001 0000000000000000", "goaway 1" },
     { "GOAWAY of 7 bytes", "000007 07 00 00000000 00000000000000", "goaway 6" },
 };
@@ -83,6 +84,7 @@ static const struct row settings[] = {
     { "INITIAL_WINDOW_SIZE 2^31", "000006 04 00 00000000 000480000000", "goaway 3" },
     { "MAX_FRAME_SIZE 16383", "000006 04 00 00000000 000500003fff", "goaway 1" },
     { "MAX_FRAME_SIZE 2^24", "000006 04 00 00000000 000501000000", "goaway 1" },
+    { "ENABLE_PUSH 1", "000006 04 00 00000000 000200000001", "" },
     { "an unknown setting", "000006 04 00 00000000 00ff00000001", "" },
     { "every setting there is", "00001e 04 00 00000000 000100000000 000200000000 000300000000 000500ffffff 000600000000", "" },
     { "a window that shrinks under a stream", POST("01") "000006 04 00 00000000 000400000001", "" },
@@ -338,6 +340,51 @@ TEST(more_data_than_a_window)
     h2_end_feed(&s, buf_view(&in), 1 << 20);
     put_answer(&answer, h2_end_take(&s, &out));
     CHECK_STR(buf_view(&answer), S("rst 1 3"));
+    h2_end_done(&s);
+}
+
+/* Frames of 16384 bytes, the most there may be, until four of them have filled the connection's window; then one byte more. */
+TEST(more_data_than_the_connection_s_window)
+{
+    static const struct { const char *last, *answer; } rows[] = { { "000000 00 00 00000001", "" }, { "000001 00 00 00000003 61", "goaway 3" } };
+    static char body[16384];
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct h2_end s;
+        AUTO_BUF struct buf b = { 0 }, in = { .max = 1 << 20 }, out = { 0 }, answer = { .max = 4096 };
+        h2_end_init(&s, H2_SERVER, 262144, 65535);
+        s.hold = true;
+        h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+        h2_end_feed(&s, test_hex(&b, "000000 04 00 00000000  000000 04 01 00000000" POST("01") POST("03")), 99);
+        for (int k = 0; k < 4; k++) {
+            size_t n = k < 3 ? sizeof body : sizeof body - 1;
+            char head[] = { 0, (char)(n >> 8), (char)n, 0, 0, 0, 0, 0, 1 };
+            buf_add(&in, head, sizeof head);
+            buf_add(&in, body, n);
+        }
+        h2_end_feed(&s, buf_view(&in), 1 << 20);
+        CHECK_INT(s.data[0], 65535);
+        h2_end_feed(&s, test_hex(&b, rows[i].last), 99);
+        put_answer(&answer, h2_end_take(&s, &out));
+        CHECK_STR(buf_view(&answer), str_of(rows[i].answer));
+        h2_end_done(&s);
+    }
+}
+
+/* What was on its way when we reset a stream is passed over, as far as its window reached (section 5.4.2). */
+TEST(more_data_than_the_window_of_a_stream_that_was_reset)
+{
+    struct h2_end s;
+    AUTO_BUF struct buf b = { 0 }, out = { 0 }, answer = { .max = 4096 };
+    h2_end_init(&s, H2_SERVER, 3, 65535);
+    h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+    h2_end_feed(&s, test_hex(&b, "000000 04 00 00000000  000000 04 01 00000000" POST("01")), 99);
+    h2_reset(s.h, 1, H2_CANCEL);
+    h2_end_take(&s, &out);
+    h2_end_feed(&s, test_hex(&b, "000003 00 00 00000001 616263"), 99);
+    CHECK_INT(h2_end_take(&s, &out).n, 0);
+    h2_end_feed(&s, test_hex(&b, "000001 00 01 00000001 61"), 99);
+    put_answer(&answer, h2_end_take(&s, &out));
+    CHECK_STR(buf_view(&answer), S("goaway 3"));
     h2_end_done(&s);
 }
 

@@ -106,6 +106,8 @@ TEST(spdy_what_is_refused)
         { S("\0\0\0\1\0\0\0\1 \0\0\0\0"), "!SPDY: a malformed header field" },
         { S("\0\0\0\1\0\0\0\1~\0\0\0\0"), "|open 1 ~=|" },
     };
+    spdy_peer_control(&p, 1, 0, S("\0\0\0\1\0\0\0\0\0\0"), S(""));
+    refused(&p, "!SPDY: header fields without their number");
     for (size_t i = 0; i < LEN(blocks); i++) {
         spdy_peer_control(&p, 1, 0, S("\0\0\0\1\0\0\0\0\0\0"), blocks[i].block);
         refused(&p, blocks[i].want);
