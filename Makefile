@@ -99,7 +99,7 @@ build/fuzz/flags build/libfuzzer/flags build/coverage/flags build/plain/flags: |
 endif
 
 # Calls that unit tests let fail (tests/kit/store_faults.h).
-UNIT_WRAP := $(addprefix -Xlinker --wrap=,fstat fstatvfs waitpid $(addprefix mdb_,env_create txn_begin txn_commit dbi_open \
+UNIT_WRAP := $(addprefix -Xlinker --wrap=,fstat fstatvfs waitpid $(addprefix mdb_,env_create env_set_mapsize txn_begin txn_commit dbi_open \
              cursor_open cursor_get cursor_put cursor_del get put del drop))
 
 # $(call flavour,NAME): its objects, the program and the unit tests.

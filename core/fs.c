@@ -83,6 +83,9 @@ static int sync_dir_of(const char *path, struct kr_err *e)
 int fs_write(const char *path, struct str content, mode_t mode, bool durable, struct kr_err *e)
 {
     char temp[4096];
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return kr_fail(e, KR_INVALID, "\"%s\" is there and is no file: nothing is written over it", path);
     int n = snprintf(temp, sizeof temp, "%s.%ld.new", path, (long)getpid());
     if (n < 0 || (size_t)n >= sizeof temp)
         return kr_fail(e, KR_TOO_LARGE, "the path \"%s\" is too long", path);

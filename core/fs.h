@@ -12,7 +12,8 @@
 int fs_read(const char *path, struct buf *out, struct kr_err *);
 /* The same for an open descriptor; `what` names it in errors. */
 int fs_read_fd(int fd, const char *what, struct buf *out, struct kr_err *);
-/* Writes beside `path` and renames over it; durable: the file and its directory are on disk when it returns. */
+/* Writes beside `path` and renames over it; durable: the file and its directory are on disk when it returns. KR_INVALID where a
+ * folder, device or pipe is. */
 int fs_write(const char *path, struct str content, mode_t mode, bool durable, struct kr_err *);
 /* All bytes or an error; for pipes and files, blocking. */
 int fs_write_fd(int fd, struct str bytes, const char *what, struct kr_err *);

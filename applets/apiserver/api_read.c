@@ -194,7 +194,7 @@ static int read_continue(struct api_call *c, struct listing *l, struct str *afte
     uint64_t at = l->revision;
     if (!newest && (!str_u64(revision, &at) || at == 0 || at > l->revision))
         return kr_fail(&c->e, KR_BAD_REQUEST, "continue key is not valid: incorrect encoded start resourceVersion");
-    if (!str_starts(rest, l->scan.prefix) || rest.n == l->scan.prefix.n)
+    if (!str_starts(rest, l->scan.prefix) || rest.n == l->scan.prefix.n || rest.n > STORE_KEY_MAX)
         return kr_fail(&c->e, KR_BAD_REQUEST, "continue key is not valid: it does not belong to this list");
     if (at < store_compacted(c->api->store))
         return expired_token(c, rest);

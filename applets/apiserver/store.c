@@ -472,10 +472,11 @@ static int first_key(struct store_scan *scan, MDB_val *k, MDB_val *v)
         return rc;
     scan->cursor = c;
     *k = (MDB_val){ scan->prefix.n, (void *)scan->prefix.p };
-    if (after.n && after.n <= STORE_KEY_MAX) {
-        memcpy(text, after.p, after.n);
-        text[after.n] = '\1';                     /* behind all versions of that key, before any longer key */
-        *k = (MDB_val){ after.n + 1, text };
+    if (after.n) {
+        size_t n = after.n < STORE_KEY_MAX ? after.n : STORE_KEY_MAX;      /* no key is longer, so none is between */
+        memcpy(text, after.p, n);
+        text[n] = '\1';                           /* behind all versions of that key, before any longer key */
+        *k = (MDB_val){ n + 1, text };
     }
     return mdb_cursor_get(c, k, v, k->mv_size ? MDB_SET_RANGE : MDB_FIRST);
 }

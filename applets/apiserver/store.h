@@ -22,6 +22,7 @@ struct store;
 struct store *store_open(const char *path, struct kr_err *);
 void store_close(struct store *);                        /* what isn't committed is taken back; NULL is fine */
 
+enum { STORE_KEY_MAX = 500 };                            /* bytes of a key: LMDB takes 511, with a NUL and 8 of the revision */
 struct store_value { struct str key; uint64_t revision; struct str json; };
 /* 1 and *ret when it is there, 0 when not, <0 when the value is damaged or can't be read. */
 int store_get(struct store *, struct str key, struct store_value *ret, struct kr_err *);

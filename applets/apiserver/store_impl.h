@@ -5,7 +5,7 @@
 #include "applets/apiserver/store.h"
 #include <lmdb.h>
 
-enum { STORE_KEY_MAX = 500, VERSION_DELETED = 1 };        /* LMDB takes 511 bytes: key, NUL, 8 of the revision */
+enum { VERSION_DELETED = 1 };
 struct version_key { char bytes[STORE_KEY_MAX + 9]; };
 
 /* On disk, in this machine's byte order as all of an LMDB file. A crc covers the key and all behind itself. */

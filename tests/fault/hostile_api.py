@@ -6,7 +6,7 @@ processor time (the process's own, so that a busy machine changes nothing).
 
   tests/fault/hostile_api.py [ROW…]
 """
-import hashlib, http.client, os, random, selectors, socket, sys, threading
+import base64, hashlib, http.client, os, random, selectors, socket, sys, threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 
@@ -299,7 +299,8 @@ def row_29():
         page = server.api.call('GET', MAPS + '?limit=2')[1]
         token = page['metadata']['continue']
         r.equal('a token that is whole', server.api.call('GET', MAPS + '?limit=2&continue=' + token)[0], 200)
-        for name, bad in (('no base64', 'x%21'), ('another kind', None), ('the future', 'OTk5OTk5OTk5IGNvbmZpZ21hcHMuL2RlZmF1bHQvYQ'), ('garbage', 'eHh4eHh4')):
+        for name, bad in (('no base64', 'x%21'), ('another kind', None), ('the future', 'OTk5OTk5OTk5IGNvbmZpZ21hcHMuL2RlZmF1bHQvYQ'), ('garbage', 'eHh4eHh4'),
+                          ('longer than a key', base64.urlsafe_b64encode(b'1 configmaps./default/' + b'a' * 481).decode().rstrip('='))):
             path = MAPS + '?continue=' + bad if bad else CORE + 'secrets?continue=' + token
             r.says('a forged token: ' + name, server.api.call('GET', path), 400, 'continue key is not valid')
         n = 0

@@ -118,6 +118,22 @@ TEST(what_cannot_be_read_or_written_is_named)
     CHECK_INT(fs_remove_tree(below, &e), -1);
 }
 
+TEST(what_is_no_file_is_not_replaced_by_one)
+{
+    struct kr_err e = { 0 };
+    char path[300], link[300];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/pipe", test_tmpdir());
+    snprintf(link, sizeof link, "%s/link", test_tmpdir());
+    CHECK_INT(mkfifo(path, 0600), 0);
+    CHECK_INT(symlink("/dev/null", link), 0);
+    CHECK_INT(fs_write(path, S("x"), 0600, false, &e), -1);
+    CHECK(e.code == KR_INVALID && stat(path, &st) == 0 && S_ISFIFO(st.st_mode));
+    e = (struct kr_err){ 0 };
+    CHECK_INT(fs_write(link, S("x"), 0600, false, &e), -1);
+    CHECK(e.code == KR_INVALID && lstat(link, &st) == 0 && S_ISLNK(st.st_mode));
+}
+
 TEST(folders_below_a_base_have_plain_names)
 {
     struct kr_err e = { 0 };
