@@ -119,9 +119,16 @@ static bool run_forked(const struct test *t)
     return WIFEXITED(status) && !WEXITSTATUS(status);
 }
 
+/* What a test said before it aborted is not lost in a pipe. */
+static void on_abort(int n)
+{
+    (void)n;
+    fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
-    setvbuf(stdout, NULL, _IOLBF, 0);         /* what a test said before it aborted is not lost in a pipe */
+    signal(SIGABRT, on_abort);
     bool here = argc > 1 && !strcmp(argv[1], "-f");
     const char *word = argc > 1 + here ? argv[1 + here] : "", *s = getenv("KR_SEED");
     int passed = 0, failed = 0;
