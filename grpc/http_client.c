@@ -47,9 +47,7 @@ static void enqueue(struct hcall *k, bool first)
 
 void hcall_over(struct hcall *k)
 {
-    if (k->over)
-        return;
-    if (k->c && k->c->h2 && k->sent)
+    if (k->c && k->c->h2)
         h2_set_user(k->c->h2, k->stream, NULL);
     hcall_leave(k);
     k->over = true;
@@ -76,7 +74,6 @@ void hcall_again(struct hcall *k)
         return;
     }
     hcall_leave(k);
-    k->sent = false;
     k->stream = 0;
     enqueue(k, true);
 }
@@ -91,6 +88,14 @@ static void hcall_free(struct hcall *k)
 static void too_large(const struct hcall *k, struct kr_err *e)
 {
     kr_fail(e, KR_TOO_LARGE, "%.*s:%u: the request is larger than %d bytes", SFMT(k->h->config.target.host), k->h->config.target.port, LIMIT_HTTP_OUT);
+}
+
+void hcall_unsendable(struct hcall *k)
+{
+    struct kr_err e = { 0 };
+    kr_fail(&e, KR_INVALID, "%.*s:%u: the request can't be sent: its method, its path or a field has bytes that are not allowed, or it is larger than %d bytes",
+            SFMT(k->h->config.target.host), k->h->config.target.port, LIMIT_HTTP_OUT);
+    hcall_fail(k, &e);
 }
 
 static void deadline_passed(struct loop *loop, struct timer *t)
@@ -175,7 +180,7 @@ static void start_waiting(struct httpc *h)
         httpc_fail_queue(h, &e);
         return;
     }
-    for (struct hcall *k = h->queue, *next; k && !h->on_hold && !h->closing; k = next) {
+    for (struct hcall *k = h->queue, *next; k && !h->on_hold; k = next) {
         next = k->next;
         if (k->out.failed) {
             struct kr_err e = { 0 };
@@ -190,7 +195,7 @@ static void start_waiting(struct httpc *h)
         if (c) {
             hcall_leave(k);
             cconn_carry(c, k);
-            if (k->over) {                        /* it failed after all, and who heard it may have changed the queue */
+            if (k->over) {                        /* it can't be written, and who heard it may have changed the queue */
                 loop_defer(h->loop, &h->turn);
                 return;
             }
@@ -364,7 +369,7 @@ uint32_t hcall_stamp(const struct hcall *k) { return k->stamp; }
 
 static void push_body(struct hcall *k)
 {
-    if (!k->c || !k->sent)
+    if (!k->c)
         return;
     if (!k->out.failed && k->c->h2)
         h2_call_body(k);
@@ -414,7 +419,7 @@ void hcall_cancel(struct hcall *k)
 {
     if (!k || k->over)
         return;
-    if (k->c && k->c->h2 && k->sent)
+    if (k->c && k->c->h2)
         h2_reset(k->c->h2, k->stream, H2_CANCEL);
     else if (k->c)
         k->c->dead = true;

@@ -27,7 +27,7 @@ struct hcall {
     size_t held;
     uint64_t length;                      /* of the body, where it is known before it is written */
     struct timer deadline;
-    bool more, finished, upgrade, head_seen, answered, paused, over, want_writable, upgraded, sent;
+    bool more, finished, upgrade, head_seen, answered, paused, over, want_writable, upgraded;
 };
 struct cconn {
     struct cconn *next, **at;
@@ -41,7 +41,7 @@ struct cconn {
     struct defer turn;
     struct timer timer;                   /* connecting, then keepalive */
     int64_t heard_us;
-    bool open, h1_mode, pinged, heard, dead, retiring, for_upgrade, used;      /* heard: any byte; used: an answer */
+    bool open, h1_mode, pinged, heard, dead, retiring, for_upgrade, used;      /* heard: any byte; used: an answer; dead: it has no calls */
 };
 struct httpc {
     struct loop *loop;
@@ -64,24 +64,25 @@ void httpc_enter(struct httpc *);                            /* around whatever 
 void httpc_leave(struct httpc *);                            /* may free h and its connections */
 void httpc_fail_queue(struct httpc *, const struct kr_err *);
 struct http_fields hcall_sign(struct hcall *);               /* the fields to be added now */
-void hcall_over(struct hcall *);                             /* no further callback */
+void hcall_over(struct hcall *);                             /* once: no further callback */
 void hcall_fail(struct hcall *, const struct kr_err *);
+void hcall_unsendable(struct hcall *);
 void hcall_again(struct hcall *);                            /* back into the queue: the server has not processed it */
 /* ---- http_client_conn.c */
 struct cconn *cconn_new(struct httpc *, bool for_upgrade);
 void cconn_free(struct cconn *);
 void cconn_turn(struct cconn *);
-void cconn_carry(struct cconn *, struct hcall *);            /* the call is sent, or goes back into the queue */
+void cconn_carry(struct cconn *, struct hcall *);            /* the call is sent, or fails: it can't be written */
 void cconn_lost(struct cconn *, const struct kr_err *why);   /* dead from now on; freed in its turn */
 /* ---- http_client_h2.c, http_client_h1.c */
 void h2_call_begin(struct cconn *);
 void h2_call_read(struct cconn *, struct str in);
 void h2_call_events(struct cconn *);                          /* those that sending made */
-bool h2_call_send(struct cconn *, struct hcall *);           /* false: no room, let it wait */
+void h2_call_send(struct cconn *, struct hcall *);           /* h2_can_open said yes; what can't be written comes back as an event */
 void h2_call_body(struct hcall *);
 void h1_call_begin(struct cconn *);
 void h1_call_read(struct cconn *, struct str in);
 void h1_call_eof(struct cconn *);
-bool h1_call_send(struct cconn *, struct hcall *);
+void h1_call_send(struct cconn *, struct hcall *);           /* may leave c->out failed */
 void h1_call_body(struct hcall *);
 #endif

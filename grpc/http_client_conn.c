@@ -83,14 +83,13 @@ static void flush(struct cconn *c)
         else
             buf_drop(&c->out, (size_t)n);
     }
-    if (c->link)
-        link_want_write(c->link, waits);
+    link_want_write(c->link, waits);
 }
 
 /* A callback may end any call: after each one the list is looked through again. */
 static void tell_writable(struct cconn *c)
 {
-    for (struct hcall *k = c->calls; k && !c->dead;) {
+    for (struct hcall *k = c->calls; k;) {
         bool tell = k->want_writable && (c->h2 ? h2_queued(c->h2, k->stream) : c->out.n) < HTTP_LOW_WATER;
         if (tell)
             k->want_writable = false;
@@ -234,7 +233,7 @@ static void time_is_up(struct cconn *c)
         kr_fail(&e, KR_UNAVAILABLE, "%.*s:%u: no connection in time%s%s", SFMT(h->config.target.host), h->config.target.port, le->code ? ": " : "",
                 le->code ? le->msg : "");
         cconn_lost(c, &e);
-    } else if (!c->h2 || !c->ncalls) {
+    } else if (!c->ncalls) {
         return;                                   /* asleep until it carries something */
     } else if (silent < k) {
         loop_timer_in(h->loop, &c->timer, k - silent);
@@ -277,10 +276,15 @@ void cconn_carry(struct cconn *c, struct hcall *k)
     c->calls = k;
     k->c = c;
     c->ncalls++;
-    if (c->h2 ? h2_call_send(c, k) : h1_call_send(c, k))
-        watch_silence(c);
+    if (c->h2)
+        h2_call_send(c, k);
     else
-        hcall_again(k);
+        h1_call_send(c, k);
+    if (c->out.failed) {                          /* a part of it is in there: nothing may follow it */
+        c->dead = true;
+        hcall_unsendable(k);
+    }
+    watch_silence(c);
     cconn_turn(c);
 }
 

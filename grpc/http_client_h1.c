@@ -40,45 +40,33 @@ static void on_event(struct cconn *c, const struct http1_event *ev)
     } else if (ev->type == HTTP1_DATA) {
         if (k->user.data)
             k->user.data(k, ev->data);
-    } else if (!k->upgraded) {
+    } else {
         on_end(c, k, ev->trailers);
     }
 }
 
+static bool is_upgraded(const struct cconn *c) { return c->calls && c->calls->upgraded; }
+
 void h1_call_read(struct cconn *c, struct str in)
 {
     struct http1_event ev;
-    while (!c->dead && in.n) {
-        if (c->calls && c->calls->upgraded) {
-            if (c->calls->user.data)
-                c->calls->user.data(c->calls, in);
-            return;
-        }
-        bool any = false;
-        while (!c->dead && http1_next(&c->h1, &in, &ev)) {
-            any = true;
-            on_event(c, &ev);
-        }
-        if (c->dead || (c->calls && c->calls->upgraded))
-            continue;
-        if (http1_is_complete(&c->h1)) {
-            http1_restart(&c->h1);
-            if (in.n && !c->calls)
-                c->retiring = true;
-            if (!c->calls)
-                return;
-        } else if (!any) {
-            return;
-        }
-    }
-    if (!c->dead && http1_is_complete(&c->h1) && !(c->calls && c->calls->upgraded))
+    while (!c->dead && !is_upgraded(c) && http1_next(&c->h1, &in, &ev))
+        on_event(c, &ev);
+    if (c->dead)
+        return;
+    if (is_upgraded(c)) {                         /* what follows its head is raw */
+        if (in.n && c->calls->user.data)
+            c->calls->user.data(c->calls, in);
+    } else if (http1_is_complete(&c->h1)) {
         http1_restart(&c->h1);
+        c->retiring |= in.n > 0;
+    }
 }
 
 void h1_call_eof(struct cconn *c)
 {
     struct http1_event ev;
-    if (c->calls && c->calls->upgraded) {
+    if (is_upgraded(c)) {
         struct hcall *k = c->calls;
         hcall_over(k);
         k->user.end(k, (struct http_fields){ 0 });
@@ -88,8 +76,9 @@ void h1_call_eof(struct cconn *c)
         on_event(c, &ev);
 }
 
-bool h1_call_send(struct cconn *c, struct hcall *k)
+void h1_call_send(struct cconn *c, struct hcall *k)
 {
+    link_pause_read(c->link, k->paused);
     http1_put_request(&c->out, k->method, k->path, k->authority);
     struct http_fields more = hcall_sign(k);
     for (size_t i = 0; i < k->nfields; i++)
@@ -104,9 +93,7 @@ bool h1_call_send(struct cconn *c, struct hcall *k)
         buf_fmt(&c->out, "content-length: %zu\r\n", k->out.n);
     http1_put_end(&c->out);
     http1_expect_head(&c->h1, str_is(k->method, "HEAD"));
-    k->sent = true;
     h1_call_body(k);
-    return true;
 }
 
 void h1_call_body(struct hcall *k)

@@ -26,7 +26,7 @@ static void on_end(struct hcall *k, struct http_fields trailers)
     if (k->over)
         return;
     k->answered = true;
-    if (!k->finished && k->c)
+    if (!k->finished)
         h2_reset(k->c->h2, k->stream, H2_NO_ERROR);     /* answered before all was sent: the rest is of no use */
     hcall_over(k);
     k->user.end(k, trailers);
@@ -37,6 +37,10 @@ static void on_reset(struct hcall *k, const struct h2_event *ev)
     struct kr_err e = { 0 };
     if (ev->code == H2_REFUSED_STREAM) {
         hcall_again(k);
+        return;
+    }
+    if (ev->code == H2_INTERNAL_ERROR && !ev->by_peer) {
+        hcall_unsendable(k);
         return;
     }
     kr_fail(&e, ev->by_peer ? KR_UNAVAILABLE : KR_PROTOCOL, "%.*s:%u: the stream was reset %s, code %d", SFMT(k->h->config.target.host),
@@ -84,7 +88,7 @@ static void on_event(struct cconn *c, const struct h2_event *ev)
         break;
     case H2_DEAD: {
         struct kr_err e = { 0 };
-        kr_fail(&e, KR_PROTOCOL, "%.*s:%u: %s", SFMT(c->h->config.target.host), c->h->config.target.port, ev->text ? ev->text : "connection lost");
+        kr_fail(&e, KR_PROTOCOL, "%.*s:%u: %s", SFMT(c->h->config.target.host), c->h->config.target.port, ev->text);
         cconn_lost(c, &e);
         break;
     }
@@ -106,7 +110,7 @@ void h2_call_read(struct cconn *c, struct str in)
     h2_call_events(c);
 }
 
-bool h2_call_send(struct cconn *c, struct hcall *k)
+void h2_call_send(struct cconn *c, struct hcall *k)
 {
     struct http_fields more = hcall_sign(k);
     size_t n = 4 + k->nfields + more.n;
@@ -124,12 +128,8 @@ bool h2_call_send(struct cconn *c, struct hcall *k)
     k->stream = h2_open(c->h2, (struct http_fields){ v, n }, end, k);
     if (v != few)
         free(v);
-    if (!k->stream)
-        return false;
-    k->sent = true;
     if (!end)
         h2_call_body(k);
-    return true;
 }
 
 /* The bytes stay until the call was answered or had more to send: a refused stream is sent again from them. */
