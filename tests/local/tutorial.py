@@ -9,7 +9,7 @@ and an instance of its own.
 A block ```console has commands behind "$ " (going on behind "> ") and below each what it prints: every line must be there, in order and
 nothing else; "…" stands for what differs from time to time, on a line of its own for any lines; blanks count as one. A command
 must succeed, unless the page goes on with "$ echo $?". A block that begins "# name.yaml" is written to that file. A block
-```console cluster needs a real cluster: of it only files it names are looked at here.
+```console cluster needs a real cluster, where tests/cluster/tutorial.py types it: here only files it names are looked at.
 """
 import os, socket, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
@@ -19,13 +19,13 @@ import gitserver
 s = Suite()
 SHOW = '--show' in sys.argv
 MARK = 'kr-end-of-command'
-FENCE = re.compile(r'^```(\w+)([^\n]*)\n(.*?)^```$', re.M | re.S)
+FENCE = re.compile(r'^( *)```(\w+)([^\n]*)\n(.*?)^ *```$', re.M | re.S)        # also one that belongs to a point of a list
 
 
 def blocks(text):
     """(language, words behind it, content, line) of each fenced block."""
     for m in FENCE.finditer(text):
-        yield m.group(1), m.group(2).split(), m.group(3), text.count('\n', 0, m.start()) + 1
+        yield m.group(2), m.group(3).split(), re.sub('^' + m.group(1), '', m.group(4), flags=re.M), text.count('\n', 0, m.start()) + 1
 
 
 def commands(content):
