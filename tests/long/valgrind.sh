@@ -16,6 +16,7 @@ except=(
     "k8s/exec_plugin.c/plugins_that_fail_say_why: the same"
     "k8s/credentials.c/a_plugin_that_fails_fails_the_calls_that_wait_and_one_of_them_may_close_the_client: the same"
     "k8s/exec_plugin.c/a_plugin_that_hangs_is_killed_with_its_children: the same"
+    "applets/runtime_server.c/ends_are_told_apart: the same"
     "applets/runtime_server.c/arguments_the_kernel_refuses_are_a_clean_end: it ends a process whose execve fails"
     "core/helper.c/its_words_and_its_end_are_told: /proc/self/exe is valgrind"
     "applets/apiserver_store_damage.c/a_file_without_its_last_pages_is_read_through_before_it_is_used: the child that reads ends without giving memory back, which is an error here"
