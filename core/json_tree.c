@@ -10,6 +10,7 @@
 #include "core/map.h"
 #include <cjson/cJSON.h>
 #include <float.h>
+#include <limits.h>
 #include <stdio.h>
 
 /* struct json is never defined: a pointer to one is a pointer to a cJSON. */
@@ -101,16 +102,75 @@ static bool is_named(const char *name, struct str key)
     return !name[key.n];
 }
 
+/* ---- members by name ----
+ * Whoever sends an object chooses how many members it has, and a look at each for each takes minutes with a hundred thousand.
+ * So an object that gets many has a table of them, on the arena of who adds: open addressing, at most three quarters full.
+ * cJSON has no use for two fields of an object: valuestring is the table, valueint how many were added. */
+enum { MANY = 64 };
+struct table { size_t cap, used; cJSON *at[]; };      /* used: with those that are gone */
+static cJSON gone;                                    /* stands where a member was, until the table grows */
+
+static struct table *table_of(const cJSON *object) { return object == &spare ? NULL : (struct table *)(void *)object->valuestring; }
+
+/* Where the key is, or would be. */
+static cJSON **slot_of(struct table *t, struct str key)
+{
+    size_t i = (size_t)str_hash(key) & (t->cap - 1);
+    while (t->at[i] && (t->at[i] == &gone || !is_named(t->at[i]->string, key))) i = (i + 1) & (t->cap - 1);
+    return &t->at[i];
+}
+
+static void enter(struct table *t, cJSON *m)
+{
+    cJSON **slot = slot_of(t, str_of(m->string));
+    t->used += !*slot;
+    *slot = m;
+}
+
+/* A new table, of all members; an arena takes nothing back. Over its budget nothing is found any more but by walking. */
+static void index_members(struct arena *a, cJSON *object)
+{
+    size_t n = 0, cap = 2 * MANY;
+    for (cJSON *m = object->child; m; m = m->next) n++;
+    while (cap < 2 * (n + 1)) cap *= 2;
+    struct table *t = arena_alloc(a, sizeof *t + cap * sizeof *t->at);
+    object->valuestring = (char *)(void *)t;
+    object->valueint = t ? object->valueint : INT_MIN;
+    if (t) t->cap = cap;
+    for (cJSON *m = t ? object->child : NULL; m; m = m->next) enter(t, m);
+}
+
 static cJSON *find(const cJSON *object, struct str key)
 {
+    struct table *t = table_of(object);
+    if (t) return *slot_of(t, key);
     for (cJSON *m = object->child; m; m = m->next)
         if (is_named(m->string, key)) return m;
     return NULL;
 }
 
+/* After n of them were linked one behind the other: a table of the right size at once. */
+static void count_members(struct arena *a, cJSON *object, size_t n)
+{
+    if (object == &spare) return;
+    object->valueint = (int)n;
+    if (n >= MANY) index_members(a, object);
+}
+
+static void link_member(struct arena *a, cJSON *object, cJSON *m)
+{
+    struct table *t = table_of(object);
+    if (m == &spare || object == &spare) return;
+    link_last(object, m);
+    object->valueint++;
+    if (t ? 4 * (t->used + 1) > 3 * t->cap : object->valueint == MANY) index_members(a, object);
+    else if (t) enter(t, m);
+}
+
 static void replace(cJSON *parent, cJSON *old, cJSON *new)
 {
     if (new == &spare) return;
+    if (table_of(parent)) enter(table_of(parent), new);
     new->next = old->next;
     new->prev = old->prev == old ? new : old->prev;
     if (new->next) new->next->prev = new;
@@ -136,6 +196,7 @@ static cJSON *parse_object(struct json_cur *c, struct arena *a, struct kr_err *e
         if (old) replace(object, old, item);
         else link_last(object, item), n++;
     }
+    count_members(a, object, n);
     return object;
 }
 
@@ -308,7 +369,7 @@ void json_set(struct arena *a, struct json *object, struct str key, struct json 
     v->string = text_of(a, key);
     v->next = v->prev = NULL;
     if (old) replace(o, old, v);
-    else link_last(o, v);
+    else link_member(a, o, v);
 }
 
 void json_add(struct arena *a, struct json *object, struct str key, struct json *value)
@@ -316,7 +377,7 @@ void json_add(struct arena *a, struct json *object, struct str key, struct json 
     cJSON *v = c_of(value);
     v->string = text_of(a, key);
     v->next = v->prev = NULL;
-    link_last(c_of(object), v);
+    link_member(a, c_of(object), v);
 }
 
 struct json *json_ensure_object(struct arena *a, struct json *object, const char *key)
@@ -331,11 +392,21 @@ struct json *json_ensure_object(struct arena *a, struct json *object, const char
 void json_remove(struct json *parent, struct json *child)
 {
     cJSON *p = c_of(parent), *c = c_of(child);
+    cJSON **slot = json_is(parent, JSON_OBJECT) && table_of(p) ? slot_of(table_of(p), str_of(c->string)) : NULL;
+    if (slot && *slot == c) *slot = &gone;
     if (p->child == c) p->child = c->next;
     else c->prev->next = c->next;
     if (c->next) c->next->prev = c->prev;
     else if (p->child) p->child->prev = c->prev;
     c->next = c->prev = NULL;
+}
+
+void json_replace(struct json *parent, struct json *child, struct json *value)
+{
+    if (c_of(value) == &spare) return;
+    c_of(value)->string = c_of(child)->string;
+    replace(c_of(parent), c_of(child), c_of(value));
+    c_of(child)->next = c_of(child)->prev = NULL;
 }
 
 bool json_del(struct json *object, struct str key)
@@ -382,12 +453,14 @@ struct json *json_clone(struct arena *a, const struct json *j)
     if (json_is(j, JSON_STRING)) return j_of(string_node(a, text_in(from)));
     cJSON *to = node(a, from->type);
     to->valuedouble = from->valuedouble;
-    if (from->valuestring) to->valuestring = text_of(a, str_of(from->valuestring));
-    for (cJSON *k = from->child; k; k = k->next) {
+    if (json_is(j, JSON_NUMBER)) to->valuestring = text_of(a, str_of(from->valuestring));
+    size_t n = 0;
+    for (cJSON *k = from->child; k; k = k->next, n++) {
         cJSON *copy = c_of(json_clone(a, j_of(k)));
         if (k->string) copy->string = text_of(a, str_of(k->string));
         link_last(to, copy);
     }
+    if (json_is(j, JSON_OBJECT)) count_members(a, to, n);
     return j_of(to);
 }
 

@@ -338,6 +338,72 @@ TEST(keys_that_come_twice_among_many)
     CHECK_INT(json_len(json_get(j, "list")), 100);
 }
 
+/* Members that are set, removed and added by chance are found as a list of them says, also in a copy. */
+TEST(members_are_found_by_name_however_many)
+{
+    enum { N = 400, STEPS = 20000 };
+    AUTO_ARENA struct arena a = { .limit = 64 << 20 };
+    struct json *o = json_new_object(&a), *want[N] = { 0 };
+    char key[16];
+    uint64_t x = test_seed();
+    size_t n = 0;
+    for (int step = 0; step < STEPS; step++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        int i = (int)(x >> 33) % N;
+        snprintf(key, sizeof key, "key-%d", i);
+        CHECK_OR(json_get(o, key) == want[i]);
+        if (x >> 20 & 1) {
+            n += !want[i];
+            json_set(&a, o, str_of(key), want[i] = json_new_int(&a, i));
+        } else {
+            CHECK_OR(json_del(o, str_of(key)) == (want[i] != NULL));
+            n -= want[i] != NULL;
+            want[i] = NULL;
+        }
+    }
+    CHECK_INT(json_len(o), n);
+    const struct json *copy = json_clone(&a, o);
+    for (int i = 0; i < N; i++) {
+        snprintf(key, sizeof key, "key-%d", i);
+        CHECK_OR(json_get(o, key) == want[i] && !json_get(copy, key) == !want[i]);
+    }
+    CHECK(json_equal(o, copy));
+}
+
+/* Over the budget at any point, what is there is still found. */
+TEST(a_table_of_members_may_not_fit)
+{
+    for (size_t limit = 1 << 12; limit < 1 << 16; limit += 64) {
+        AUTO_ARENA struct arena a = { .limit = limit, .first = 64 };
+        struct json *o = json_new_object(&a);
+        size_t n = 0;
+        for (char key[16]; !a.over; n++) {
+            snprintf(key, sizeof key, "%zu", n);
+            json_set(&a, o, str_of(key), json_new_bool(&a, true));
+        }
+        for (const struct json *m = json_first(o); m; m = json_next(m))
+            CHECK_OR(json_get_str(o, json_key(m)));
+        CHECK(!json_get(o, "other"));
+    }
+}
+
+/* As many as an object of the largest size has, in the order that a walk likes least. */
+TEST(large_objects_are_compared_in_either_order)
+{
+    enum { N = 100000 };
+    AUTO_ARENA struct arena a = { .limit = 256 << 20 };
+    struct json *x = json_new_object(&a), *y = json_new_object(&a);
+    for (int i = 0; i < N; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", i);
+        json_set(&a, x, str_of(key), json_new_int(&a, i));
+        snprintf(key, sizeof key, "%d", N - 1 - i);
+        json_set(&a, y, str_of(key), json_new_int(&a, N - 1 - i));
+    }
+    CHECK(json_equal(x, y) && json_equal(y, x));
+    CHECK(json_del(x, S("77")) && !json_equal(x, y));
+}
+
 /* So many that comparing each with each would not end in time. */
 TEST(keys_that_come_twice_among_hundreds_of_thousands)
 {
