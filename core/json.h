@@ -91,6 +91,7 @@ void json_append(struct json *array, struct json *value);
 bool json_insert(struct json *array, size_t i, struct json *value);       /* before item i; i == json_len appends; false beyond */
 bool json_remove_at(struct json *array, size_t i);
 void json_remove(struct json *parent, struct json *child);
+void json_replace(struct json *parent, struct json *child, struct json *value);      /* the value, in no tree, takes the child's place and key */
 struct json *json_clone(struct arena *, const struct json *);             /* without the key of a member */
 bool json_equal(const struct json *, const struct json *);                /* objects without order, numbers by value */
 void json_print(struct buf *, const struct json *);                       /* compact; order as it stands */

@@ -99,7 +99,7 @@ static struct fieldset combine(struct arena *arena, enum op op, const struct fie
     out.member = out.element.n && result_of(op, a->member, b->member);
     size_t room = a->n + (op == UNION ? b->n : 0);
     out.v = room ? arena_alloc(arena, room * sizeof *out.v) : NULL;
-    for (size_t i = 0, k = 0; out.v && (i < a->n || k < b->n);) {
+    for (size_t i = 0, k = 0; out.v && (i < a->n || (op == UNION && k < b->n));) {
         int order = i == a->n ? 1 : k == b->n ? -1 : fieldset_order(a->v[i].element, b->v[k].element);
         const struct fieldset *x = order <= 0 ? &a->v[i++] : &none, *y = order >= 0 ? &b->v[k++] : &none;
         if (op != UNION && x == &none)

@@ -7,6 +7,7 @@
  * A list whose items can't be told apart (a key is missing or there twice) is one field.
  */
 #include "k8s/fieldset_private.h"
+#include "core/map.h"
 #include <stdlib.h>
 
 enum shape { LEAF, FIELDS, ITEMS };               /* one field; a map; a list of items with keys or a set */
@@ -213,12 +214,12 @@ void fieldset_compare(struct arena *a, const struct model_object *schema, const 
 
 static struct json *merge(struct arena *a, const struct model_schema *s, const struct json *live, const struct json *applied);
 
-static const struct child *find_child(const struct children *c, struct str element)
+static struct map by_name(const struct children *c)
 {
-    for (size_t i = 0; i < c->n; i++)
-        if (str_eq(c->v[i].element, element))
-            return &c->v[i];
-    return NULL;
+    struct map m = { 0 };
+    for (size_t i = c->n; i-- > 0; )              /* of two the first */
+        map_put(&m, c->v[i].element, &c->v[i]);
+    return m;
 }
 
 /* Items that only the live list has keep their places among the others; those of both stand in the applied order. */
@@ -227,18 +228,21 @@ static struct json *merge_items(struct arena *a, const struct children *live, co
     struct json *out = json_new_array(a);
     size_t l = 0, r = 0;
     bool *given = arena_alloc(a, live->n + 1);
+    struct map in_live = by_name(live), in_applied = by_name(applied);
     while (given && (l < live->n || r < applied->n)) {
-        if (l < live->n && (given[l] || !find_child(applied, live->v[l].element))) {
+        if (l < live->n && (given[l] || !map_get(&in_applied, live->v[l].element))) {
             if (!given[l])
                 json_append(out, json_clone(a, live->v[l].value));
             l++;
             continue;
         }
-        const struct child *next = &applied->v[r++], *old = find_child(live, next->element);
+        const struct child *next = &applied->v[r++], *old = map_get(&in_live, next->element);
         if (old)
             given[old - live->v] = true;
         json_append(out, old ? merge(a, next->s, old->value, next->value) : json_clone(a, next->value));
     }
+    map_free(&in_live);
+    map_free(&in_applied);
     return out;
 }
 

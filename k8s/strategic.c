@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* strategic: see strategic.h. Lists are small, so items are found by walking. Tests: tests/unit/k8s/strategic.c */
+/* strategic: see strategic.h. Items are found by a table of their keys' texts, as a list may be as long as a request. Tests: tests/unit/k8s/strategic.c */
 #include "k8s/strategic.h"
+#include "core/map.h"
 #include "k8s/core_schema.h"
 
 enum { KEEP, DELETE, REPLACE };
@@ -34,16 +35,39 @@ static struct json *plain(struct arena *a, const struct json *j)
     return out;
 }
 
-/* The item of `list` that has this key, or is this value where key is NULL. */
-static struct json *find(const struct json *list, const char *key, const struct json *like)
+/* Items of a list by the value of their key, or by their own where key is NULL. */
+struct items { struct arena *a; const char *key; struct map by; };
+
+/* Values are equal when they are printed alike: what lists are merged by are strings and whole numbers. Empty: it has none. */
+static struct str name_of(const struct items *x, const struct json *item)
 {
-    const struct json *id = key ? json_get(like, key) : like;
-    for (struct json *m = json_first(list); m; m = json_next(m)) {
-        const struct json *other = key ? json_get(m, key) : m;
-        if (id && other && json_equal(id, other))
-            return m;
-    }
-    return NULL;
+    AUTO_BUF struct buf b = { .max = LIMIT_JSON_ARENA };
+    const struct json *id = x->key ? json_get(item, x->key) : item;
+    if (id)
+        json_print(&b, id);
+    return arena_str(x->a, buf_view(&b));
+}
+
+static struct json *find(const struct items *x, const struct json *like)
+{
+    struct str name = name_of(x, like);
+    return name.n ? map_get(&x->by, name) : NULL;
+}
+
+/* Of several with one key the first is found. */
+static void note(struct items *x, struct json *item)
+{
+    struct str name = name_of(x, item);
+    if (name.n && !map_get(&x->by, name))
+        map_put(&x->by, name, item);
+}
+
+static struct items items_of(struct arena *a, const struct json *list, const char *key)
+{
+    struct items x = { .a = a, .key = key };
+    for (struct json *m = json_first(list); m; m = json_next(m))
+        note(&x, m);
+    return x;
 }
 
 /* Items that the order names stand as it says; others keep their places among them. */
@@ -51,17 +75,20 @@ static struct json *reorder(struct arena *a, const struct json *list, const char
 {
     struct json *out = json_new_array(a);
     const struct json *next = json_first(order);
+    struct items ordered = items_of(a, order, key), listed = items_of(a, list, key);
     for (const struct json *m = json_first(list); m; m = json_next(m)) {
-        if (!find(order, key, m)) {
+        if (!find(&ordered, m)) {
             json_append(out, json_clone(a, m));
             continue;
         }
         const struct json *item = NULL;
         for (; next && !item; next = json_next(next))
-            item = find(list, key, next);
+            item = find(&listed, next);
         if (item)
             json_append(out, json_clone(a, item));
     }
+    map_free(&ordered.by);
+    map_free(&listed.by);
     return out;
 }
 
@@ -74,64 +101,77 @@ static const struct model_object *object_of(const struct model_object *o, struct
     return s && s->shape == MODEL_OBJECT ? s->object : NULL;
 }
 
+/* One item of the patch into the list. */
+static int merge_item(const struct model_object *o, struct items *x, struct json *out, const struct json *m, struct kr_err *e)
+{
+    struct arena *a = x->a;
+    struct str name = name_of(x, m);
+    struct json *was = name.n ? map_get(&x->by, name) : NULL, *now;
+    int what = KEEP;
+    if (x->key && !json_get(m, x->key))
+        return kr_fail(e, KR_BAD_REQUEST, "an item of the list has no \"%s\", by which it is merged", x->key);
+    if (x->key && directive(m, &what, e) < 0)
+        return -1;
+    if (what == DELETE) {
+        if (was) {
+            map_del(&x->by, name);
+            json_remove(out, was);
+        }
+        return 0;
+    }
+    if (was && !x->key)
+        return 0;
+    now = !x->key ? json_clone(a, m) : what == REPLACE || !was ? plain(a, m) : strategic_merge(a, o, was, m, e);
+    if (!now)
+        return -1;
+    if (was)
+        json_replace(out, was, now);
+    else
+        json_append(out, now);
+    if (name.n)
+        map_put(&x->by, name, now);
+    return 0;
+}
+
 static struct json *merge_list(struct arena *a, const struct model_object *item, const char *key, const struct json *old, const struct json *patch,
                                struct kr_err *e)
 {
-    struct json *out = json_is(old, JSON_ARRAY) ? json_clone(a, old) : json_new_array(a);
-    int what;
     for (const struct json *m = json_first(patch); m; m = json_next(m))
         if (key && str_is(json_string(json_get(m, "$patch")), "replace") && !json_get(m, key))
             return plain(a, patch);
-    for (const struct json *m = json_first(patch); m; m = json_next(m)) {
-        struct json *was = find(out, key, m);
-        if (!key) {
-            if (!was)
-                json_append(out, json_clone(a, m));
-            continue;
-        }
-        if (!json_get(m, key))
-            return kr_fail(e, KR_BAD_REQUEST, "an item of the list has no \"%s\", by which it is merged", key), NULL;
-        if (directive(m, &what, e) < 0)
-            return NULL;
-        struct json *now = what == DELETE ? NULL : what == REPLACE || !was ? plain(a, m) : strategic_merge(a, item, was, m, e);
-        if (!now && what != DELETE)
-            return NULL;
-        if (was && now) {
-            size_t at = 0;
-            while (json_at(out, at) != was)
-                at++;
-            json_remove_at(out, at);
-            json_insert(out, at, now);
-        } else if (was) {
-            json_remove(out, was);
-        } else if (now) {
-            json_append(out, now);
-        }
-    }
+    struct json *out = json_is(old, JSON_ARRAY) ? json_clone(a, old) : json_new_array(a);
+    struct items x = items_of(a, out, key);
+    for (const struct json *m = json_first(patch); m && out; m = json_next(m))
+        if (merge_item(item, &x, out, m, e) < 0)
+            out = NULL;
+    map_free(&x.by);
     return out;
 }
 
 /* $retainKeys: what isn't listed goes. */
-static void retain(struct json *out, const struct json *keys)
+static void retain(struct json *out, struct json *keys)
 {
+    struct map listed = { 0 };
+    for (struct json *k = json_first(keys); k; k = json_next(k))
+        map_put(&listed, json_string(k), k);
     for (struct json *m = json_first(out), *next; m; m = next) {
-        bool listed = false;
         next = json_next(m);
-        for (const struct json *k = json_first(keys); k; k = json_next(k))
-            listed |= str_eq(json_string(k), json_key(m));
-        if (!listed)
+        if (!map_get(&listed, json_key(m)))
             json_remove(out, m);
     }
+    map_free(&listed);
 }
 
-static void delete_values(struct json *out, struct str name, const struct json *values)
+static void delete_values(struct arena *a, struct json *out, struct str name, const struct json *values)
 {
     struct json *list = json_get_str(out, name);
-    for (const struct json *v = json_first(values); v; v = json_next(v)) {
-        struct json *m = find(list, NULL, v);
-        if (m)
+    struct items go = items_of(a, values, NULL);
+    for (struct json *m = json_first(list), *next; m; m = next) {
+        next = json_next(m);
+        if (find(&go, m))
             json_remove(list, m);
     }
+    map_free(&go.by);
 }
 
 static int merge_member(struct arena *a, const struct model_object *o, struct json *out, const struct json *m, struct kr_err *e)
@@ -168,7 +208,7 @@ struct json *strategic_merge(struct arena *a, const struct model_object *o, cons
         return out;
     for (const struct json *m = json_first(patch); m; m = json_next(m))
         if (str_starts(json_key(m), delete_from))
-            delete_values(out, str_from(json_key(m), delete_from.n), m);
+            delete_values(a, out, str_from(json_key(m), delete_from.n), m);
     for (const struct json *m = json_first(patch); m; m = json_next(m)) {
         if (!str_starts(json_key(m), S("$")) && merge_member(a, o, out, m, e) < 0)
             return NULL;

@@ -8,6 +8,7 @@
  * own what isn't stored.
  */
 #include "applets/apiserver/api.h"
+#include "core/map.h"
 #include "core/model_admit.h"
 #include "core/yaml.h"
 #include "k8s/managed.h"
@@ -155,16 +156,13 @@ static int fail_conflicts(struct api_call *c, const struct managed_conflicts *al
     return -1;
 }
 
-struct known_paths { struct managed_conflicts *left; };
+/* Paths that are the applier's own by the annotation; the map borrows them from the arena. */
+struct known_paths { struct arena *arena; struct map by; };
 
-static void forgive(void *ctx, struct str path)
+static void note_path(void *ctx, struct str path)
 {
     struct known_paths *k = ctx;
-    size_t kept = 0;
-    for (size_t i = 0; i < k->left->n; i++)
-        if (!str_eq(k->left->v[i].path, path))
-            k->left->v[kept++] = k->left->v[i];
-    k->left->n = kept;
+    map_put(&k->by, arena_str(k->arena, path), k);
 }
 
 /* Who went from client-side to server-side apply owns by the annotation what kubectl applied before: kubectl's own field
@@ -177,9 +175,14 @@ static bool was_applied_by_kubectl(struct api_call *c, const struct manager *who
     struct json *last = text.n && str_is(who->name, "kubectl") ? json_parse(&c->arena, text, &e) : NULL;
     if (!last)
         return false;
-    struct fieldset known = fieldset_of(&c->arena, resource_object(c->path.r), last);
-    fieldset_each(&known, forgive, &(struct known_paths){ &conflicts });
-    return conflicts.n == 0;
+    struct fieldset fields = fieldset_of(&c->arena, resource_object(c->path.r), last);
+    struct known_paths known = { .arena = &c->arena };
+    size_t left = 0;
+    fieldset_each(&fields, note_path, &known);
+    for (size_t i = 0; i < conflicts.n; i++)
+        left += !map_get(&known.by, conflicts.v[i].path);
+    map_free(&known.by);
+    return !left && !c->arena.over;
 }
 
 int api_apply(struct api_call *c, const struct json *live, struct json **ret)

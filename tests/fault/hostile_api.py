@@ -261,6 +261,15 @@ def row_27():
         r.equal('null removes', patch({'data': {'a': None}}, type=MERGE)[1]['data'], {'b': '2'})
         r.equal('null of what is not there', patch({'data': {'none': None}}, type=MERGE)[1]['data'], {'b': '2'})
         r.says('a patch that is no object', patch([1], type=MERGE), 400)
+    with Row(27, cpu=4) as r:      # what comes in another order than it stands there is found without a look at each for each
+        keys, pods = ['%x' % n for n in range(20000)], CORE + 'pods'
+        containers = lambda image, order=1: {'spec': {'containers': [{'name': 'c%d' % n, 'image': image} for n in range(6000)][::order]}}
+        r.equal('many keys', server.api.call('POST', MAPS, config('wide', dict.fromkeys(keys, 'a')))[0], 201)
+        for type in (MERGE, STRATEGIC):
+            r.equal('many keys, backwards, ' + type, patch({'data': dict.fromkeys(keys[::-1], type)}, MAPS + '/wide', type)[1]['data'].get(keys[7]), type)
+        r.equal('many items', server.api.call('POST', pods, dict(containers('a'), apiVersion='v1', kind='Pod', metadata={'name': 'long'}))[0], 201)
+        r.equal('many items, backwards', patch(containers('b', -1), pods + '/long', STRATEGIC)[1]['spec']['containers'][7]['image'], 'b')
+        r.equal('it goes', server.api.call('DELETE', pods + '/long?gracePeriodSeconds=0')[0], 200)
 
 
 def row_28():

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crds/crds.h"
+#include "k8s/core_schema.h"
 #include "k8s/managed.h"
 #include "tests/kit/test.h"
 #include <stdio.h>
@@ -100,6 +101,24 @@ TEST(merging_keeps_places_and_strangers)
         json_print(&b, fieldset_merge(&arena, type_run.object, parse(T[i].live), parse(T[i].applied)));
         CHECK_STR(buf_view(&b), str_of(T[i].want));
     }
+}
+
+/* Each has what the other has, in the other order: so many that a look at each for each would not end in time. */
+TEST(long_lists_are_merged_in_the_applied_order)
+{
+    enum { MANY = 100000 };
+    static const char *const path[] = { "metadata", "finalizers" };
+    AUTO_ARENA struct arena a = { .limit = 512 << 20 };
+    struct json *both[2];
+    for (int way = 0; way < 2; way++) {
+        struct json *list = json_new_array(&a);
+        for (int i = 0; i < MANY; i++)
+            json_append(list, json_new_str(&a, arena_fmt(&a, "f%d", way ? MANY - 1 - i : i)));
+        both[way] = json_new_object(&a);
+        json_set(&a, json_ensure_object(&a, both[way], path[0]), str_of(path[1]), list);
+    }
+    const struct json *merged = fieldset_merge(&a, core_schema(S("v1"), S("Pod")), both[0], both[1]);
+    CHECK(json_equal(json_get_path(merged, path, 2), json_get_path(both[1], path, 2)));
 }
 
 TEST(removing_spares_what_others_have)
