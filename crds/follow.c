@@ -221,10 +221,7 @@ static void turn(struct loop *loop, struct defer *d)
     if (f->c.previous && f->next <= 0) {
         kr_fail(&e, KR_NOT_FOUND, "run/%s has had no attempt before its last one", f->name);
         finish(f, &e);
-    } else if (f->is_gone) {
-        kr_fail(&e, KR_NOT_FOUND, "the Run \"%s\" was deleted", f->name);
-        finish(f, &e);
-    } else if (run_is_terminal(f->run) || (!f->c.until_end && f->c.logs)) {
+    } else if (f->is_gone || run_is_terminal(f->run) || (!f->c.until_end && f->c.logs)) {
         finish(f, NULL);
     }
 }

@@ -50,11 +50,16 @@ static void on_done(void *ctx, const struct run *r, const struct kr_err *e)
 {
     struct watching *w = ctx;
     w->done = true;
-    if (e || !r) {
-        struct kr_err why = e ? *e : (struct kr_err){ 0 };
+    if (e) {
+        struct kr_err why = *e;
         cli_advise(w->c, &why);
-        fprintf(stderr, "%s: %s\n", w->prog, e ? why.msg : "the Run was deleted");
-        w->exit = e ? failure_exit_status(e) : EXIT_LOST;
+        fprintf(stderr, "%s: %s\n", w->prog, why.msg);
+        w->exit = failure_exit_status(e);
+        return;
+    }
+    if (!r) {
+        fprintf(stderr, "run/%.*s: it was deleted\n", SFMT(w->name));
+        w->exit = EXIT_LOST;
         return;
     }
     w->exit = run_exit_status(r);

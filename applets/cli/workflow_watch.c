@@ -198,8 +198,12 @@ static void on_done(void *ctx, const struct workflow *x, int status, const struc
     struct watching *w = ctx;
     w->done = true;
     w->exit = status;
-    if (e || !x) {
-        fprintf(stderr, "%s: %s\n", w->prog, e ? e->msg : "the Workflow was deleted");
+    if (e) {
+        fprintf(stderr, "%s: %s\n", w->prog, e->msg);
+        return;
+    }
+    if (!x) {
+        fprintf(stderr, "workflow/%.*s: it was deleted\n", SFMT(w->name));
         return;
     }
     if (workflow_is_over(x))
