@@ -11,6 +11,13 @@
 #define ENDS_DONE() (h2_end_done(&c), h2_end_done(&s))
 #define GET_SEEN " :method=GET :scheme=http :path=/x :authority=h"
 
+/* A server behind the client's preface, its windows as given; 0: the usual ones. */
+static void begin_server(struct h2_end *s, uint32_t stream_window)
+{
+    h2_end_init(s, H2_SERVER, stream_window, stream_window ? 65535 : 0);
+    h2_end_feed(s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+}
+
 /* ---- exchanges ---- */
 static const char block[70000];
 
@@ -201,9 +208,8 @@ TEST(our_smaller_window_holds_for_streams_that_are_open)
     for (size_t i = 0; i < LEN(rows); i++) {
         struct h2_end s;
         AUTO_BUF struct buf b = { 0 };
-        h2_end_init(&s, H2_SERVER, 3, 65535);
+        begin_server(&s, 3);
         s.hold = true;
-        h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
         h2_end_feed(&s, test_hex(&b, "000000 04 00 00000000  000006 01 04 00000001 828684 410178  000006 01 04 00000003 828684 410178"), 99);
         h2_end_feed(&s, test_hex(&b, rows[i].frames), 99);
         CHECK_INT(str_find(h2_end_trace(&s), S("RESET 1 code 3")) < 0, rows[i].fits);
@@ -215,9 +221,8 @@ TEST(what_is_consumed_in_pieces_comes_back_in_pieces)
 {
     struct h2_end s;
     AUTO_BUF struct buf b = { 0 }, out = { 0 };
-    h2_end_init(&s, H2_SERVER, 4, 65535);
+    begin_server(&s, 4);
     s.hold = true;
-    h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
     h2_end_feed(&s, test_hex(&b, "000000 04 00 00000000  000000 04 01 00000000  000006 01 04 00000001 828684 410178  000004 00 00 00000001 61626364"), 99);
     h2_end_take(&s, &out);
     h2_consume(s.h, 1, 1);
@@ -236,9 +241,8 @@ TEST(a_window_may_become_negative)
 {
     struct h2_end s;
     AUTO_BUF struct buf b = { 0 }, out = { 0 };
-    h2_end_init(&s, H2_SERVER, 0, 0);
+    begin_server(&s, 0);
     s.on = echo_size;
-    h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
     h2_end_feed(&s, test_hex(&b, "000006 04 00 00000000 0004 00000003   000006 01 05 00000001 828684 410178"), 99);
     h2_end_take(&s, &out);
     CHECK(str_ends(buf_view(&out), test_hex(&b, "000003 00 00 00000001 000000")));
@@ -257,8 +261,7 @@ TEST(a_window_may_shut_before_a_turn_comes)
     static char bytes[40000];
     struct h2_end s;
     AUTO_BUF struct buf b = { 0 }, out = { .max = 1 << 20 };
-    h2_end_init(&s, H2_SERVER, 0, 0);
-    h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+    begin_server(&s, 0);
     h2_end_feed(&s, test_hex(&b, "000006 04 00 00000000 0005 00010000   000006 01 05 00000001 828684 410178"), 99);       /* and larger frames than we send */
     h2_headers(s.h, 1, H2_200, false);
     h2_consume(s.h, 1, 1000);                     /* what never came */
@@ -359,8 +362,7 @@ TEST(a_dead_connection_sends_no_data_that_waits)
     static char bytes[100000];
     struct h2_end s;
     AUTO_BUF struct buf b = { 0 }, out = { .max = 1 << 20 };
-    h2_end_init(&s, H2_SERVER, 0, 0);
-    h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+    begin_server(&s, 0);
     h2_end_feed(&s, test_hex(&b, "000000 04 00 00000000  000006 01 05 00000001 828684 410178"), 99);
     h2_end_take(&s, &out);
     CHECK(h2_data(s.h, 1, (struct str){ bytes, sizeof bytes }, true));
@@ -567,8 +569,7 @@ static bool endures(const char *frames, size_t times, int64_t pause_us, bool rea
 {
     struct h2_end s;
     AUTO_BUF struct buf text = { .max = 65536 }, b = { 0 }, out = { 0 };
-    h2_end_init(&s, H2_SERVER, 0, 0);
-    h2_end_feed(&s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+    begin_server(&s, 0);
     h2_end_feed(&s, test_hex(&b, "000000 04 00 00000000  000000 04 01 00000000  000006 01 04 00000001 828684 410178"), 99);
     for (unsigned i = 0; i < times; i++) {
         buf_clear(&text);
