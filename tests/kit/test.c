@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TEST_DEADLINE_MS = 60000 };
+static int deadline_s = 60;                       /* of a test; KR_TEST_SECONDS, where everything is slower */
 extern const struct test *const __start_kr_tests[], *const __stop_kr_tests[];
 static int failures;
 static uint64_t seed;
@@ -109,8 +109,8 @@ static bool run_forked(const struct test *t)
     if (!pid) exit(run_here(t) ? 1 : 0);      /* not _exit: the leak check runs at exit */
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status = -1;
     struct pollfd p = { .fd = pidfd, .events = POLLIN };
-    if (poll(&p, 1, TEST_DEADLINE_MS) != 1) {
-        printf("  not done after %d s\n", TEST_DEADLINE_MS / 1000);
+    if (poll(&p, 1, deadline_s * 1000) != 1) {
+        printf("  not done after %d s\n", deadline_s);
         kill(pid, SIGKILL);
     }
     close(pidfd);
@@ -130,9 +130,10 @@ int main(int argc, char **argv)
 {
     signal(SIGABRT, on_abort);
     bool here = argc > 1 && !strcmp(argv[1], "-f");
-    const char *word = argc > 1 + here ? argv[1 + here] : "", *s = getenv("KR_SEED");
+    const char *word = argc > 1 + here ? argv[1 + here] : "", *s = getenv("KR_SEED"), *longer = getenv("KR_TEST_SECONDS");
     int passed = 0, failed = 0;
     seed = s ? strtoull(s, NULL, 0) : 20260101;
+    deadline_s = longer ? (int)strtol(longer, NULL, 10) : deadline_s;
     for (const struct test *const *t = __start_kr_tests; t < __stop_kr_tests; t++) {
         char name[256];
         snprintf(name, sizeof name, "%s/%s", (*t)->file, (*t)->name);

@@ -32,7 +32,7 @@ fi
 passed=0 failed=0 skipped=0
 out=$(mktemp) || exit 1
 trap 'rm -f "$out"' EXIT
-export KR_STORE_MAP_BYTES=4294967296               # it has no room for 64 GiB of addresses
+export KR_STORE_MAP_BYTES=4294967296 KR_TEST_SECONDS=600       # it has no room for 64 GiB of addresses, and is slow
 for file in $files; do
     valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite build/plain/unit $here "unit/$file.c" >"$out" 2>&1
     line=$(tail -n 1 "$out")
