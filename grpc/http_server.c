@@ -62,11 +62,7 @@ struct hreq *hreq_new(struct hconn *c, struct str method, struct str path, struc
 
 void hreq_over(struct hreq *r)
 {
-    if (r->over)
-        return;
     r->over = true;
-    if (r->c->mode == HCONN_H2 && r->stream)
-        h2_set_user(r->c->h2, r->stream, NULL);
     hreq_unlink(r);
     hreq_link_in(r, &r->c->ending);
     r->c->nreqs--;
@@ -128,7 +124,8 @@ void hconn_turn(struct hconn *c)
         loop_defer(c->d->loop, &c->turn);
 }
 
-void hconn_kill(struct hconn *c)
+/* Freed in the next turn. */
+static void hconn_kill(struct hconn *c)
 {
     c->dead = true;
     hconn_turn(c);
@@ -162,6 +159,8 @@ static struct str pending(struct hconn *c) { return c->mode == HCONN_H2 ? h2_pen
 static void flush(struct hconn *c)
 {
     bool moved = false, waits = false;
+    if (c->out.failed)                            /* a part of something is in there: nothing may follow it */
+        c->dead = true;
     for (struct str out; !c->dead && (out = pending(c)).n;) {
         ptrdiff_t n = link_write(c->link, out.p, out.n);
         if (n < 0) {
@@ -254,8 +253,10 @@ static void turn(struct loop *loop, struct defer *defer)
         if (!c->nreqs)
             c->since_us = loop_now_us(loop);
     }
-    if (!c->dead && c->mode == HCONN_H1)
+    if (!c->dead && c->mode == HCONN_H1) {
         h1_serve_more(c);
+        link_pause_read(c->link, (c->h1_req && c->h1_req->paused) || c->in.n > LIMIT_HTTP_PIPELINE / 2);
+    }
     flush(c);
     if (!c->dead && c->mode == HCONN_H2)
         h2_serve_events(c);
@@ -263,9 +264,9 @@ static void turn(struct loop *loop, struct defer *defer)
         look_at_exchanges(c);
     if (c->mode == HCONN_H2 && h2_is_done(c->h2))
         c->dead = true;
-    if (c->mode == HCONN_H1 && c->close_after && !c->out.n && !c->nreqs)
+    if (c->close_after && !c->out.n)
         c->dead = true;
-    if (c->dead && !c->turn.queued && !c->ending) {
+    if (c->dead && !c->turn.queued) {             /* what ended since then has queued another */
         hconn_free(c);
         return;
     }
@@ -342,8 +343,7 @@ static void expired(struct loop *loop, struct timer *t)
         end_stuck(c);
         return;
     }
-    if (c->mode == HCONN_H2 && !c->stalled && !c->nreqs && !c->drain) {
-        c->drain = true;
+    if (c->mode == HCONN_H2 && !c->stalled) {
         h2_goaway(c->h2, H2_NO_ERROR, true);
         c->since_us = loop_now_us(loop);
         hconn_turn(c);
@@ -406,14 +406,10 @@ void httpd_drain(struct httpd *d, int64_t deadline_us)
     listener_close(d->listener);
     d->listener = NULL;
     for (struct hconn *c = d->conns; c; c = c->next) {
-        if (c->mode == HCONN_H2) {
-            c->drain = true;
+        if (c->mode == HCONN_H2)
             h2_goaway(c->h2, H2_NO_ERROR, true);
-        } else if (!c->nreqs) {
+        else if (!c->nreqs)
             c->dead = true;
-        } else {
-            c->close_after = true;
-        }
         hconn_turn(c);
     }
     loop_timer_at(d->loop, &d->drain, deadline_us);
@@ -552,14 +548,12 @@ void hreq_pause(struct hreq *r, bool on)
     if (r->over || r->paused == on)
         return;
     r->paused = on;
-    if (r->c->mode == HCONN_H2) {
-        if (!on && r->held) {
-            h2_consume(r->c->h2, r->stream, r->held);
-            r->held = 0;
-        }
-    } else {
-        link_pause_read(r->c->link, on);
+    if (!on && r->held) {
+        h2_consume(r->c->h2, r->stream, r->held);
+        r->held = 0;
     }
+    if (on && r->c->mode == HCONN_H1)
+        link_pause_read(r->c->link, true);        /* reading goes on by the turn, as other requests may wait there too */
     hconn_turn(r->c);
 }
 

@@ -29,13 +29,13 @@ struct hconn {
     struct timer timer;
     int64_t stuck_us;                     /* the exchange that has not moved for longest; 0: none has to */
     int64_t since_us;                     /* begin of what the timer watches: idleness, a head, a write that stalls */
-    bool reading, reading_head, stalled, drain, dead, upgraded, close_after;
+    bool reading, reading_head, stalled, dead, upgraded, close_after;       /* close_after: the last answer is in out */
 };
 struct hreq {
     struct hreq *next, **at;              /* reqs or ending */
     struct hconn *c;
     size_t size;                          /* of this block */
-    uint32_t stream;                      /* HTTP/2; 0 once its last event was handed out */
+    uint32_t stream;                      /* HTTP/2; once it is over there is none any more, nor an event of it */
     struct str method, path, authority;
     struct http_field *fields; size_t nfields;
     void *user;
@@ -65,12 +65,11 @@ struct httpd {
 
 /* ---- http_server.c */
 struct hreq *hreq_new(struct hconn *, struct str method, struct str path, struct str authority, struct http_fields);
-void hreq_over(struct hreq *);                       /* gone is due in the next turn */
+void hreq_over(struct hreq *);                       /* once: gone is due in the next turn */
 void hreq_body(struct hreq *, struct str bytes);     /* to the user, or to what is collected */
 void hreq_body_end(struct hreq *);
 void hreq_too_large(struct hreq *);                  /* what is collected: `got` has the error, or the peer 413 */
 void hconn_turn(struct hconn *);                     /* asks for the deferred turn */
-void hconn_kill(struct hconn *);                     /* the connection is over: freed in the next turn */
 
 /* ---- http_server_h1.c, http_server_h2.c */
 void h1_serve_begin(struct hconn *);

@@ -38,20 +38,8 @@ static void on_head(struct hconn *c, const struct http1_head *h)
         buf_lit(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-static void on_end(struct hconn *c)
-{
-    struct hreq *r = c->h1_req;
-    if (!r || c->upgraded)
-        return;
-    if (r->finished)
-        r->got_end = true;
-    else
-        hreq_body_end(r);
-    if (r->finished && !r->over)
-        hreq_over(r);
-}
-
-/* Parses one message's worth of `in`; what belongs to the next one stays in it. */
+/* Parses one message's worth of `in`; what belongs to the next one stays in it. An exchange that is over before its request ends
+ * the connection, so that there is one for each DATA and END. */
 static void parse(struct hconn *c, struct str *in)
 {
     struct http1_event ev;
@@ -61,11 +49,11 @@ static void parse(struct hconn *c, struct str *in)
             on_head(c, ev.head);
             break;
         case HTTP1_DATA:
-            if (c->h1_req)
-                hreq_body(c->h1_req, ev.data);
+            hreq_body(c->h1_req, ev.data);
             break;
         case HTTP1_END:
-            on_end(c);
+            if (!c->upgraded)
+                hreq_body_end(c->h1_req);
             break;
         case HTTP1_ERROR:
             refuse(c, &ev);
@@ -80,16 +68,20 @@ void h1_serve_begin(struct hconn *c)
     http1_init(&c->h1, HTTP1_SERVER);
 }
 
+/* What parse() left: raw where the connection is upgraded, else it waits. There is room: who reads stops at half of it. */
+static void keep(struct hconn *c, struct str in)
+{
+    if (c->upgraded && c->h1_req && in.n)
+        hreq_body(c->h1_req, in);
+    else if (!c->upgraded)
+        buf_str(&c->in, in);
+}
+
 void h1_serve_read(struct hconn *c, struct str in)
 {
-    if (c->upgraded) {
-        if (c->h1_req)
-            hreq_body(c->h1_req, in);
-        return;
-    }
     if (c->close_after)
-        return;                            /* whatever follows a refusal is not read as a request */
-    if (!c->in.n && !http1_is_complete(&c->h1)) {
+        return;                            /* whatever follows the last answer is not read as a request */
+    if (!c->upgraded && !c->in.n && !http1_is_complete(&c->h1)) {
         bool idle = http1_is_idle(&c->h1);
         parse(c, &in);
         if (idle && !c->h1_req && !http1_is_idle(&c->h1) && !http1_is_complete(&c->h1)) {
@@ -97,17 +89,7 @@ void h1_serve_read(struct hconn *c, struct str in)
             c->since_us = loop_now_us(c->d->loop);
         }
     }
-    if (!in.n)
-        return;
-    if (c->upgraded && c->h1_req) {        /* bytes behind the head that upgraded are raw already */
-        hreq_body(c->h1_req, in);
-        return;
-    }
-    buf_str(&c->in, in);
-    if (c->in.failed)
-        c->dead = true;
-    else if (c->in.n > LIMIT_HTTP_PIPELINE / 2)
-        link_pause_read(c->link, true);
+    keep(c, in);
 }
 
 void h1_serve_more(struct hconn *c)
@@ -118,14 +100,13 @@ void h1_serve_more(struct hconn *c)
             return;
         AUTO_BUF struct buf waiting = c->in;
         c->in = (struct buf){ .max = LIMIT_HTTP_PIPELINE };
-        link_pause_read(c->link, false);
         struct str in = buf_view(&waiting);
         parse(c, &in);
-        buf_str(&c->in, in);
+        keep(c, in);
     }
 }
 
-static bool bodiless(int status) { return status < 200 || status == 204 || status == 304; }
+static bool bodiless(int status) { return status == 204 || status == 304; }
 
 void h1_serve_start(struct hreq *r, int status, struct http_fields f, bool whole, size_t length)
 {
@@ -161,8 +142,6 @@ void h1_serve_write(struct hreq *r, struct str bytes)
         buf_str(out, bytes);
     else
         http1_put_chunk(out, bytes);
-    if (out->failed)
-        hconn_kill(r->c);
 }
 
 void h1_serve_finish(struct hreq *r, struct http_fields trailers)
@@ -172,10 +151,9 @@ void h1_serve_finish(struct hreq *r, struct http_fields trailers)
         r->keep_alive = false;
     else if (r->chunked && !r->no_body)
         http1_put_last_chunk(&c->out, trailers);
-    if (!r->keep_alive)
+    if (!r->keep_alive || c->d->draining)
         c->close_after = true;
-    if (r->got_end || !r->keep_alive)
-        hreq_over(r);
+    hreq_over(r);                          /* a request that is not complete yet has lost its keep_alive with the head */
 }
 
 void h1_serve_upgrade(struct hreq *r, struct http_fields f)

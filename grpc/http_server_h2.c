@@ -40,17 +40,18 @@ static void on_headers(struct hconn *c, const struct h2_event *ev)
 
 static void on_data(struct hconn *c, const struct h2_event *ev)
 {
-    struct hreq *r = ev->user;                    /* NULL: it is over */
-    if (r && ev->data.n)
+    struct hreq *r = ev->user;
+    if (ev->data.n)
         hreq_body(r, ev->data);
-    if (r && !r->over && r->paused)
+    if (!r->over && r->paused)
         r->held += ev->data.n;
     else
         h2_consume(c->h2, ev->stream, ev->data.n);
-    if (ev->end && r && !r->over)
+    if (ev->end && !r->over)
         hreq_body_end(r);
 }
 
+/* Events of a stream have its exchange: one that ends before has reset the stream, and behind that there is none. */
 static void on_event(struct hconn *c, const struct h2_event *ev)
 {
     struct hreq *r = ev->user;
@@ -62,18 +63,14 @@ static void on_event(struct hconn *c, const struct h2_event *ev)
         on_data(c, ev);
         break;
     case H2_TRAILERS:
-        if (r)
-            hreq_body_end(r);
+        hreq_body_end(r);
         break;
     case H2_RESET:
     case H2_CLOSED:
-        if (r) {
-            r->stream = 0;
-            hreq_over(r);
-        }
+        hreq_over(r);
         break;
     case H2_WRITABLE:
-        if (r && r->finished && !r->got_end) {
+        if (r->finished && !r->got_end) {
             h2_reset(c->h2, ev->stream, H2_NO_ERROR);
             hreq_over(r);
         }
@@ -114,7 +111,7 @@ void h2_serve_write(struct hreq *r, struct str bytes, bool end) { h2_data(r->c->
 void h2_serve_finish(struct hreq *r, struct http_fields trailers)
 {
     (void)trailers;
-    if (!r->got_end && !h2_queued(r->c->h2, r->stream) && !r->over) {
+    if (!r->got_end && !h2_queued(r->c->h2, r->stream)) {
         h2_reset(r->c->h2, r->stream, H2_NO_ERROR);
         hreq_over(r);
     }

@@ -222,9 +222,21 @@ static void do_vast(struct hreq *r)
     hreq_write(r, zeros(SERVED_VAST));
     hreq_finish(r, NONE);
 }
+static void do_unsendable(struct hreq *r)
+{
+    struct http_field split = { S("x-a"), S("one\r\nx-b: two") };
+    hreq_respond(r, 204, (struct http_fields){ &split, 1 }, S(""));
+}
+static void do_trailer(struct hreq *r)
+{
+    struct http_field split = { S("x-a"), S("one\r\nx-b: two") };
+    hreq_start(r, 200, NONE);
+    hreq_finish(r, (struct http_fields){ &split, 1 });
+}
 static const struct { const char *what; void (*does)(struct hreq *); } acts[] = {
     { "reset", do_reset }, { "respond", do_respond }, { "start", do_start }, { "finish", do_finish }, { "upgrade", do_upgrade }, { "pause", do_pause },
     { "go-on", do_go_on }, { "hold", do_hold }, { "piece", do_piece }, { "stream", do_stream }, { "vast", do_vast },
+    { "unsendable", do_unsendable }, { "trailer", do_trailer },
 };
 
 static void by_path(struct hreq *r, const char *when)
@@ -274,7 +286,10 @@ static void s_event(struct served *x, const struct h2_event *ev)
         x->got += ev->data.n;
     if (ev->type == H2_DATA && x->takes)
         h2_consume(x->h2, ev->stream, ev->data.n);
-    x->resets += ev->type == H2_RESET;
+    if (ev->type == H2_RESET) {
+        x->resets++;
+        x->code = ev->code;
+    }
     x->over |= ev->type == H2_RESET || ev->type == H2_CLOSED || ev->type == H2_DEAD || ev->end;
 }
 

@@ -55,11 +55,12 @@ struct served {
     bool over, takes;                             /* takes: gives windows back */
     int ends, gone, told, resets;                 /* told: writable */
     int64_t status;
+    enum h2_code code;                            /* of the reset that came last */
     size_t got;                                   /* of bodies, HTTP/2 */
     uint32_t stream;                              /* opened last */
     struct hreq *held;                            /* by /WHEN/hold */
 };
-enum { SERVED_VAST = 48 << 20 };                  /* what /WHEN/vast answers: more than sockets hold */
+enum { SERVED_VAST = 36 << 20 };                  /* what /WHEN/vast answers: more than sockets hold */
 #define SERVED_H2 (&(struct h2_config){ .role = H2_CLIENT })
 void served_begin(struct served *, const struct h2_config *, bool hears);     /* NULL: HTTP/1.1; hears: data, end and writable */
 void served_end(struct served *);

@@ -38,6 +38,8 @@ static void on_begin(struct hreq *r, void *ctx)
     hreq_set_user(r, ctx);
     if (str_is(path, "/collect")) {
         hreq_collect(r, 10, collected);
+    } else if (str_is(path, "/started")) {
+        hreq_start(r, 200, NONE);
     } else if (str_is(path, "/paused")) {
         hreq_pause(r, true);
         hreq_pause(r, true);
@@ -47,7 +49,7 @@ static void on_begin(struct hreq *r, void *ctx)
         hreq_reset(r, 8);                         /* it is over: all of these are without effect */
         hreq_respond(r, 200, NONE, S("no"));
         hreq_pause(r, true);
-        CHECK_INT(hreq_queued(r), 0);
+        CHECK(hreq_queued(r) == 0 && !hreq_is_crowded(r));
         clumsy(r);
     }
 }
@@ -62,6 +64,8 @@ static void on_end(struct hreq *r)
             hreq_respond(r, empty[i].status, NONE, S(""));
     if (str_is(path, "/clumsy"))
         clumsy(r);
+    if (str_is(path, "/started"))
+        hreq_finish(r, NONE);
     if (str_is(path, "/paused"))
         ((struct fixture *)hreq_user(r))->ended = true;
     if (str_is(path, "/stream")) {
@@ -267,6 +271,8 @@ TEST(http1_on_the_wire)
         { "POST /collect HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 99\r\n" CLOSE "\r\nmore than ten bytes", "HTTP/1.1 413", "100 Continue" },
         { "POST /collect HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n", "HTTP/1.1 413", "100 Continue" },      /* who asks need not send it */
         { "POST /collect HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 10\r\n" CLOSE "\r\nten bytes.", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200", "413" },
+        { "POST /collect HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n" CLOSE "\r\n3\r\nabc\r\n0\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200", "413" },
+        { "POST /started HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 200", "100 Continue" },      /* it has its answer already */
         { "POST /clumsy HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n" CLOSE "\r\n3\r\nabc\r\n0\r\n\r\n", "hello", "500" },
         { "POST /clumsy HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "", "HTTP" },              /* nothing sensible can be said */
         { "GET /204 HTTP/1.1\r\nHost: t\r\n\r\n\r\n", "HTTP/1.1 204", "close" },                                 /* and then nothing, until it is too long */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every failure of I/O below HTTP/1.1, HTTP/2, TLS and gRPC, client and server in one loop: reads and writes of a few bytes, EINTR and
- * EAGAIN between any two, and a connection that ends or breaks behind each byte, on either side.
+ * EAGAIN between any two, a connection that ends or breaks behind each byte, and one that takes no more at each write, on either side.
  */
 #include "core/tls.h"
 #include "grpc/grpc.h"
@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 enum kind { PLAIN_11, PLAIN_2, TLS_11, TLS_2, GRPC, KINDS };
-enum how { WELL, INTERRUPTED, NOT_YET, BREAKS, ENDS };
+enum how { WELL, INTERRUPTED, NOT_YET, BREAKS, ENDS, REFUSES };
 enum { BODY = 60, STEP_TLS = 61 };
 
 /* What the calls to the sockets do. */
@@ -23,7 +23,7 @@ static struct {
     size_t most;                                  /* bytes at a time; 0: all */
     uint16_t port;                                /* of the server: tells the sides apart */
     bool server;                                  /* the side that breaks */
-    size_t left;                                  /* behind so many bytes that it receives */
+    size_t left;                                  /* behind so many bytes that it receives, or so many writes (REFUSES) */
     uint32_t dice;
     bool broken;                                  /* once: connections after it are whole */
 } net;
@@ -63,6 +63,10 @@ static long ask(enum fault_call call, int fd, size_t n)
         return net.how == INTERRUPTED ? -EINTR : -EAGAIN;
     if (call == FAULT_RECV && (net.how == BREAKS || net.how == ENDS) && !net.broken && on_server_side(fd) == net.server)
         return until_the_break(fd, n);
+    if (call == FAULT_SEND && net.how == REFUSES && !net.broken && on_server_side(fd) == net.server && !net.left--) {
+        net.broken = true;
+        return -EPIPE;
+    }
     return net.most ? (long)net.most : (long)n;
 }
 
@@ -212,28 +216,53 @@ TEST(pieces_of_every_size_over_http1_and_tls) { small_pieces(TLS_11); }
 TEST(pieces_of_every_size_over_http2_and_tls) { small_pieces(TLS_2); }
 TEST(pieces_of_every_size_of_grpc) { small_pieces(GRPC); }
 
-/* A first call whose connection breaks behind each byte that a side receives; the next one has another. */
+/* A first call whose connection breaks, and the next one, which has another. True while the break was reached. */
+static bool break_once(enum kind kind, enum how how, int side, size_t left, size_t *broken)
+{
+    struct fixture x;
+    net = (__typeof__(net)){ .how = how, .server = side == 1, .left = left };
+    begin(&x, kind);
+    bool whole = call(&x);
+    CHECK(net.broken || whole);
+    bool reached = net.broken;
+    *broken += !whole;
+    net.how = WELL;
+    CHECK(call(&x) || call(&x));                  /* the second may meet what is left of the first connection */
+    end(&x);
+    return reached;
+}
+
+/* Behind each byte that a side receives. */
 static void break_behind_each(enum kind kind, size_t step)
 {
     fault_ask = ask;
     for (int side = 0; side < 2; side++) {
         size_t broken = 0, at = 0;
-        for (bool more = true; more; at += step) {
-            struct fixture x;
-            net = (__typeof__(net)){ .how = at / step % 2 ? ENDS : BREAKS, .server = side == 1, .left = at };
-            begin(&x, kind);
-            bool whole = call(&x);
-            CHECK(net.broken || whole);
-            more = net.broken;
-            broken += !whole;
-            net.how = WELL;
-            CHECK(call(&x) || call(&x));          /* the second may meet what is left of the first connection */
-            end(&x);
-        }
+        while (break_once(kind, at / step % 2 ? ENDS : BREAKS, side, at, &broken))
+            at += step;
         CHECK(broken > 3);
     }
     fault_ask = NULL;
 }
+
+/* At each of a side's writes. */
+static void refuse_each(enum kind kind)
+{
+    fault_ask = ask;
+    for (int side = 0; side < 2; side++) {
+        size_t broken = 0, at = 0;
+        while (break_once(kind, REFUSES, side, at, &broken))
+            at++;
+        CHECK(broken > 0);
+    }
+    fault_ask = NULL;
+}
+
+TEST(a_connection_refuses_each_write_of_http1) { refuse_each(PLAIN_11); }
+TEST(a_connection_refuses_each_write_of_http2) { refuse_each(PLAIN_2); }
+TEST(a_connection_refuses_each_write_of_grpc) { refuse_each(GRPC); }
+TEST(a_connection_refuses_each_write_of_tls_and_http1) { refuse_each(TLS_11); }
+TEST(a_connection_refuses_each_write_of_tls_and_http2) { refuse_each(TLS_2); }
 
 TEST(a_connection_breaks_behind_each_byte_of_http1) { break_behind_each(PLAIN_11, 1); }
 TEST(a_connection_breaks_behind_each_byte_of_http2) { break_behind_each(PLAIN_2, 1); }
