@@ -3,88 +3,13 @@
 """Two controllers and two schedulers, each with a Lease and the rights of an installation: the leader is stopped, killed, or
 ends in order under load, and the other takes over. No Run is lost, none is executed twice, and who comes back too late ends.
 """
-import os, signal, socket, subprocess, sys, tempfile
+import os, signal, sys, tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 import exposition
-from local import *
+from parts import *
 
-LEASES = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kruntimes-'
 COMPONENTS = ('controller', 'scheduler')
 s = Suite()
-
-
-class Cluster:
-    """API server and node by themselves; controllers and schedulers as a test starts them."""
-    def __init__(self, folder):
-        self.dir, self.state, self.parts = folder, os.path.join(folder, 'state'), {}
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith('KU') and not k.startswith('KR_')}
-        self.start('apiserver', 'apiserver', '--state-dir', self.state, '--pods-dir', os.path.join(self.state, 'pods'), '--port', '0')
-        self.until('the API server listens', lambda: os.path.exists(self.kubeconfig()))
-        self.api = Api(self.kubeconfig())
-        self.start('node', 'node', '--kubeconfig', self.kubeconfig(), '--dir', os.path.join(self.state, 'pods'),
-                   '--volumes', os.path.join(self.state, 'volumes'))
-
-    def kubeconfig(self, component=''):
-        return os.path.join(self.state, 'kubeconfig' + ('-' + component if component else ''))
-
-    def start(self, name, *argv):
-        log = open(os.path.join(self.dir, name + '.log'), 'ab')
-        self.parts[name] = subprocess.Popen([BINARY, *argv], env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-
-    def start_component(self, component, name):
-        sockets = ['--%s-bind=unix:%s' % (kind, os.path.join(self.dir, '%s.%s' % (name, kind))) for kind in ('metrics', 'probes')]
-        self.start(name, component, '--kubeconfig', self.kubeconfig(component), '--lease-namespace', 'kube-system', '--identity', name, *sockets)
-
-    def until(self, what, is_so, seconds=DEADLINE):
-        end = time.monotonic() + seconds
-        while not is_so():
-            if time.monotonic() > end:
-                return s.check(what, False, self.logs())
-            time.sleep(0.02)      # nothing tells when but looking
-        return s.check(what, True)
-
-    def holder(self, component):
-        status, lease = self.api.call('GET', LEASES + component)
-        return lease['spec'].get('holderIdentity', '') if status == 200 else ''
-
-    def page(self, name, path, kind='probes'):
-        """Status and text of a page of a part."""
-        c = http.client.HTTPConnection('localhost', timeout=DEADLINE)
-        c.sock = socket.socket(socket.AF_UNIX)
-        c.sock.connect(os.path.join(self.dir, '%s.%s' % (name, kind)))
-        c.request('GET', path)
-        answer = c.getresponse()
-        self.type = answer.getheader('content-type')
-        return answer.status, answer.read().decode()
-
-    def submit(self, prefix, n):
-        names = ['%s-%03d' % (prefix, k) for k in range(n)]
-        for name in names:
-            s.equal('%s is accepted' % name, self.api.call('POST', RUNS, run_object(name, ['echo']))[0], 201)
-        return names
-
-    def wait(self, names):
-        done, found = {}, lambda: self.api.call('GET', RUNS)[1]['items']
-        def over():
-            done.update({r['metadata']['name']: r for r in found()})
-            return all(done[n].get('status', {}).get('phase') in TERMINAL for n in names)
-        self.until('%s… are over' % names[0], over, 120)
-        for n in names:
-            s.equal(n, (done[n]['status'].get('phase'), done[n]['status'].get('attempt')), ('Succeeded', 1))
-
-    def logs(self):
-        return '\n'.join('--- %s\n%s' % (n, open(os.path.join(self.dir, n + '.log'), errors='replace').read()[-1500:]) for n in self.parts)
-
-    def stop(self):
-        for p in reversed(list(self.parts.values())):
-            if p.poll() is None:
-                p.send_signal(signal.SIGCONT)
-                p.terminate()
-                try:
-                    p.wait(10)
-                except subprocess.TimeoutExpired:
-                    p.kill()
-                    p.wait()
 
 
 def other(name):
@@ -106,7 +31,7 @@ def hand_over(c, how, sig):
 
 def main():
     with tempfile.TemporaryDirectory(prefix='kr-test-') as folder:
-        c = Cluster(folder)
+        c = Cluster(s, folder)
         try:
             for x in COMPONENTS:
                 for which in 'ab':
