@@ -8,7 +8,7 @@
 #include "core/uri.h"
 #include "k8s/pod_way.h"
 
-enum { LOGS_PORT = 9093, TAIL_US = INT64_C(86400000000), AGAIN_US = 100000, TRIES = 5, FAILURES = 6 };
+enum { LOGS_PORT = 9093, TAIL_US = INT64_C(86400000000), AGAIN_US = 100000, TRIES = 5 };
 
 struct follow {
     struct kube *k;
@@ -62,6 +62,12 @@ static void finish(struct follow *f, const struct kr_err *e)
     f->c.done(f->c.ctx, f->is_gone ? NULL : f->run, e);
 }
 
+static void tell(struct follow *f, const struct kr_err *e)
+{
+    if (f->c.trouble)
+        f->c.trouble(f->c.ctx, e);
+}
+
 /* ---- logs -------------------------------------------------------------------------------------------------------- */
 
 static void close_tail(struct follow *f)
@@ -76,8 +82,11 @@ static void on_chunk(void *ctx, struct str bytes)
     AUTO_ARENA struct arena a = { .limit = 2 * (size_t)LIMIT_GRPC_MESSAGE };
     kruntimes_logs_v1_TailChunk chunk = { 0 };
     struct kr_err e = { 0 };
-    if (pb_from_bytes(kruntimes_logs_v1_TailChunk_fields, &chunk, bytes, &a, &e) < 0)
+    if (pb_from_bytes(kruntimes_logs_v1_TailChunk_fields, &chunk, bytes, &a, &e) < 0) {
+        kr_wrap(&e, "a part of the logs of attempt %lld", (long long)f->next);
+        tell(f, &e);
         return;
+    }
     f->any_output = true;
     if (f->c.output_at)
         f->c.output_at(f->c.ctx, chunk.stream, pb_view(chunk.data), chunk.unix_nano / 1000, chunk.attempt);
@@ -109,9 +118,11 @@ static void pods_came(void *ctx, const struct kube_result *r)
                 break;
             }
     if (!f->other) {
-        kr_fail(&e, KR_NOT_FOUND, "the logs of attempt %lld: its pod is gone, and no other pod of the Runtime is there to look into the store", (long long)f->next);
-        if (f->c.trouble)
-            f->c.trouble(f->c.ctx, &e);
+        if (r->error)
+            kr_fail(&e, r->error->code, "the logs of attempt %lld: its pod is gone, and other pods of the Runtime can't be looked for: %s", (long long)f->next, r->error->msg);
+        else
+            kr_fail(&e, KR_NOT_FOUND, "the logs of attempt %lld: its pod is gone, and no other pod of the Runtime is there to look into the store", (long long)f->next);
+        tell(f, &e);
         attempt_read(f);
         return;
     }
@@ -139,8 +150,7 @@ static void tail_trouble(struct follow *f, const struct kr_err *e)
         loop_timer_in(kube_loop(f->k), &f->again, AGAIN_US * f->tries);
         return;
     }
-    if (f->c.trouble)
-        f->c.trouble(f->c.ctx, e);
+    tell(f, e);
     attempt_read(f);
 }
 
@@ -180,8 +190,10 @@ static void open_tail(struct follow *f)
         close_tail(f);
         f->way = pod_way_open(f->k, str_of(f->ns), pod, LOGS_PORT, f->rnd);
     }
-    if (pb_to_bytes(kruntimes_logs_v1_TailRequest_fields, &q, &b, &e) < 0)
+    if (pb_to_bytes(kruntimes_logs_v1_TailRequest_fields, &q, &b, &e) < 0) {
+        finish(f, &e);
         return;
+    }
     f->tail = grpc_call(pod_way_client(f->way), "/kruntimes.logs.v1.Logs/Tail", buf_view(&b),
                         &(struct grpc_options){ .metadata = { key, 2 }, .timeout_us = TAIL_US }, (struct grpc_user){ on_chunk, tail_done, f });
 }
@@ -214,8 +226,7 @@ static void turn(struct loop *loop, struct defer *d)
         return;
     }
     if (wants_more_logs(f) && f->run->status.assigned_pod.n) {
-        if (!f->tail)
-            open_tail(f);
+        open_tail(f);
         return;
     }
     if (f->c.previous && f->next <= 0) {
@@ -258,10 +269,10 @@ static void trouble(void *ctx, const struct kr_err *e)
 {
     struct follow *f = ctx;
     bool may_pass = e->code == KR_UNAVAILABLE || e->code == KR_TOO_MANY;
-    if (!f->run && (!may_pass || ++f->failures == FAILURES))
+    if (!f->run && (!may_pass || ++f->failures == FOLLOW_TRIES))
         finish(f, e);                             /* it will not get better by waiting, or nobody was ever there */
-    else if (f->c.trouble)
-        f->c.trouble(f->c.ctx, e);
+    else
+        tell(f, e);
 }
 
 struct follow *follow_run(struct kube *k, const struct follow_config *c, struct rnd *rnd)

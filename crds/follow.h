@@ -9,6 +9,9 @@
 #include "crds/run.h"
 #include "k8s/informer.h"
 
+/* So often the API server is asked that nobody has seen yet; one that was there is waited for. */
+enum { FOLLOW_TRIES = 6 };
+
 struct follow;
 struct follow_config {
     struct str ns, name;

@@ -30,6 +30,7 @@ struct flow_follow {
     struct workflow *w;                           /* as last seen */
     struct kube_call *list;
     bool listed, is_gone, is_done;
+    int failures;                                 /* to reach the API server before the Workflow was seen */
     struct defer turn;
 };
 
@@ -206,6 +207,10 @@ static void listed(void *ctx, const struct kube_result *r)
             for (json_enter(&c); json_item(&c);)
                 take_run(f, json_raw(&c));
     }
+    if (r->error && !f->c.until_end)
+        finish(f, r->error);                      /* nothing else tells which children there are */
+    else if (r->error && f->c.trouble)
+        f->c.trouble(f->c.ctx, r->error);
     wake(f);
 }
 
@@ -289,7 +294,8 @@ static void synced(void *ctx) { wake(ctx); }
 static void trouble(void *ctx, const struct kr_err *e)
 {
     struct flow_follow *f = ctx;
-    if (!f->w && e->code != KR_UNAVAILABLE && e->code != KR_TOO_MANY)
+    bool may_pass = e->code == KR_UNAVAILABLE || e->code == KR_TOO_MANY;
+    if (!f->w && (!may_pass || ++f->failures == FOLLOW_TRIES))
         finish(f, e);
     else if (f->c.trouble)
         f->c.trouble(f->c.ctx, e);
