@@ -3,7 +3,8 @@
  * serve: the one place where the API meets a socket. A request is carried out as soon as its body is there; its reply is
  * held until the turn's commit when the store is dirty (a read may have seen what is not on disk yet).
  *
- * Who is asking is found out when the head is there (authn.h, impersonation included), before a body is taken.
+ * Who is asking, and whether he may, is found out when the head is there (authn.h, impersonation included), before a body is
+ * taken: of what is refused anyway, and of a GET, only so much that the connection need not be closed for it.
  */
 #include "applets/apiserver/serve.h"
 #include "applets/apiserver/identify.h"
@@ -238,6 +239,7 @@ static void turn(struct loop *loop, struct defer *d)
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
+static bool reads(const struct hreq *r) { return str_is(hreq_method(r), "GET") || str_is(hreq_method(r), "HEAD"); }
 static const struct api_user *user_of(const struct held *h) { return h->s->api->authn ? &h->user : NULL; }
 
 static void handle(struct held *h, struct str body)
@@ -254,7 +256,7 @@ static void handle(struct held *h, struct str body)
         wait_early(h);
         return;
     }
-    h->write = !str_is(m, "GET") && !str_is(m, "HEAD");
+    h->write = !reads(r);
     h->next = NULL;
     *s->waiting_end = h;
     s->waiting_end = &h->next;
@@ -267,15 +269,25 @@ static void refuse(struct held *h, const struct kr_err *e)
     send_reply(h);
 }
 
+/* Whether the user may, by the head alone. */
+static int check(const struct held *h, struct kr_err *e)
+{
+    struct str path, query;
+    uri_split(hreq_path(h->r), &path, &query);
+    return api_check(h->s->api, user_of(h), hreq_method(h->r), path, query, e);
+}
+
 static void got_body(struct hreq *r, struct str body, const struct kr_err *e)
 {
-    struct kr_err large = { 0 };
+    struct held *h = hreq_user(r);
+    struct kr_err no = { 0 };
     if (!e) {
-        handle(hreq_user(r), body);
+        handle(h, body);
         return;
     }
-    kr_fail(&large, KR_TOO_LARGE, "Request entity too large: limit is %d", LIMIT_API_BODY);
-    refuse(hreq_user(r), &large);
+    if (check(h, &no) == 0)
+        kr_fail(&no, KR_TOO_LARGE, "Request entity too large: limit is %d", reads(r) ? LIMIT_API_UNUSED_BODY : LIMIT_API_BODY);
+    refuse(h, &no);
 }
 
 static void begin(struct hreq *r, void *ctx)
@@ -297,16 +309,14 @@ static void begin(struct hreq *r, void *ctx)
         return;
     }
     if (portforward_wants(r)) {
-        struct str path, query;
-        uri_split(hreq_path(r), &path, &query);
-        if (api_check(s->api, user_of(h), hreq_method(r), path, query, &e) < 0) {
+        if (check(h, &e) < 0) {
             refuse(h, &e);
             return;
         }
         h->forward = portforward_start(s->api, r);
         return;
     }
-    hreq_collect(r, LIMIT_API_BODY, got_body);
+    hreq_collect(r, reads(r) || check(h, &e) < 0 ? LIMIT_API_UNUSED_BODY : LIMIT_API_BODY, got_body);
 }
 
 static void data(struct hreq *r, struct str bytes)

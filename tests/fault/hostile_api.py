@@ -6,7 +6,7 @@ processor time (the process's own, so that a busy machine changes nothing).
 
   tests/fault/hostile_api.py [ROW…]
 """
-import base64, hashlib, http.client, os, random, selectors, socket, sys, threading
+import base64, contextlib, hashlib, http.client, os, random, selectors, socket, sys, threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 
@@ -185,6 +185,23 @@ def row_24():
         while chunk := raw.sock.recv(65536):
             text += chunk
         r.check('more bytes than it said', text.startswith(b'HTTP/1.1 201') and b'HTTP/1.1 400' in text, repr(text[:200]))
+    nobody = server.api.as_user({'Content-Type': 'application/json'})
+    with Row(24, memory=16) as r:                                 # who may not write is told so by his head, however much he would send
+        for what, api, method, body, want in (('a body that nobody may send', nobody, 'POST', b' ' * 3000000, (403, 'closed')), ('a small one', nobody, 'POST', b' ' * 16384, (403,)),
+                                              ('a GET with a body', server.api, 'GET', b' ' * 16384, (200,)), ('a GET with a large one', server.api, 'GET', b' ' * 3000000, (413, 'closed'))):
+            status, _, _ = send(method, MAPS, body, api=api)
+            r.check(what, status in want, str(status))
+        held = []
+        for _ in range(24):                                       # they stand there, all but their last byte sent
+            raw = nobody.open()
+            raw.connect()
+            raw.sock.sendall(b'POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 3000000\r\n\r\n' % MAPS.encode())
+            with contextlib.suppress(OSError):
+                raw.sock.sendall(b' ' * 2999999)
+            held.append(raw)
+        r.check('bodies of nobody are not kept', server.memory() - r.before[1] < 16, '%.1f MiB more' % (server.memory() - r.before[1]))
+        for raw in held:
+            raw.close()
     for name, field, begin in (('nothing of what it said', 'Content-Length: 1000', b''), ('only its beginning', 'Content-Length: 1000', b'{"apiVersion":'),
                                ('half a chunk', 'Transfer-Encoding: chunked', b'10\r\n{"api'), ('no last chunk', 'Transfer-Encoding: chunked', b'2\r\n{}\r\n')):
         raw = server.api.open()                                   # the rest never comes
