@@ -16,6 +16,7 @@ static void on_end(struct cconn *c, struct hcall *k, struct http_fields trailers
     if (!k->finished || !c->h1.head.keep_alive)
         c->retiring = true;
     c->used = true;
+    link_pause_read(c->link, false);              /* the end of an idle connection is heard, whatever the call held back */
     hcall_over(k);
     k->user.end(k, trailers);
 }
