@@ -216,6 +216,26 @@ TEST(an_arena_that_is_over_is_a_clean_error)
     }
 }
 
+/* What an arena had no room for changes no tree, and takes nothing. */
+TEST(values_that_did_not_fit_are_in_no_tree)
+{
+    AUTO_ARENA struct arena a = { .limit = 4096 }, b = { .limit = 4096 };
+    struct json *o = json_new_object(&a), *one = json_new_int(&a, 1), *none;
+    json_add(&a, o, S("k"), one);
+    while (!b.over)
+        json_new_int(&b, 1);
+    none = json_new_object(&b);
+    json_set(&a, none, S("x"), json_new_int(&a, 2));
+    json_add(&a, none, S("y"), json_new_int(&a, 3));
+    json_set(&a, o, S("z"), none);
+    json_add(&a, o, S("z"), none);
+    json_set(&a, o, S("k"), none);
+    json_replace(o, one, none);
+    CHECK(json_len(o) == 1 && json_get(o, "k") == one && !json_get(none, "x") && !json_get(none, "y"));
+    json_replace(o, one, json_new_int(&a, 4));
+    CHECK(json_len(o) == 1 && json_get(o, "k") != one && json_get(o, "k") != NULL);
+}
+
 TEST(json_strings_end_behind_any_character)
 {
     static const struct { const char *text; bool ok; } rows[] = {
