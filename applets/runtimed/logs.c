@@ -99,6 +99,25 @@ static int open_piece(const char *base, unsigned piece, int flags)
     return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
+/* The lowest piece behind `piece`: of the later ones some may be gone. 0: there is none. */
+static unsigned next_number(const char *base, unsigned piece)
+{
+    char dir[PATH_MAX_LOG];
+    const char *name = strrchr(base, '/') + 1;
+    size_t n = strlen(name);
+    unsigned best = 0;
+    uint64_t number;
+    snprintf(dir, sizeof dir, "%.*s", (int)(name - base), base);
+    DIR *d = opendir(dir);
+    for (struct dirent *entry; d && (entry = readdir(d));)
+        if (!strncmp(entry->d_name, name, n) && entry->d_name[n] == '.' && str_u64(str_of(entry->d_name + n + 1), &number) && number > piece &&
+            (!best || number < best))
+            best = (unsigned)number;
+    if (d)
+        closedir(d);
+    return best;
+}
+
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 struct log *log_open(const char *state, struct str uid, int64_t attempt, struct kr_err *e)
@@ -119,10 +138,13 @@ struct log *log_open(const char *state, struct str uid, int64_t attempt, struct 
         return NULL;
     }
     take_stock(l);
-    for (int next; (next = open_piece(l->base, l->piece + 1, O_RDWR)) >= 0;) {
+    for (unsigned piece; (piece = next_number(l->base, l->piece));) {
+        int fd = open_piece(l->base, piece, O_RDWR);
+        if (fd < 0)
+            break;
         close(l->fd);
-        l->fd = next;
-        l->piece++;
+        l->fd = fd;
+        l->piece = piece;
         take_stock(l);
     }
     return l;
@@ -169,8 +191,10 @@ static bool put_record(struct log *l, int stream, struct str bytes, int64_t unix
     buf_add(&b, &h, sizeof h);
     buf_str(&b, bytes);
     ptrdiff_t n = pwrite(l->fd, b.p, b.n, (off_t)l->size);
-    if (n != (ptrdiff_t)b.n)
-        return false;                             /* a half record is overwritten by the next */
+    if (n != (ptrdiff_t)b.n) {
+        (void)!ftruncate(l->fd, (off_t)l->size);  /* a half one under the next half one could be taken for a whole one */
+        return false;
+    }
     l->size += b.n;
     return true;
 }
@@ -252,31 +276,12 @@ struct log_reader *log_read_fd(int fd)
     return r;
 }
 
-/* The lowest piece behind the one being read: of the later ones some may be gone. 0: there is none. */
-static unsigned next_number(const struct log_reader *r)
-{
-    char dir[PATH_MAX_LOG];
-    const char *name = strrchr(r->base, '/') + 1;
-    size_t n = strlen(name);
-    unsigned best = 0;
-    uint64_t number;
-    snprintf(dir, sizeof dir, "%.*s", (int)(name - r->base), r->base);
-    DIR *d = opendir(dir);
-    for (struct dirent *entry; d && (entry = readdir(d));)
-        if (!strncmp(entry->d_name, name, n) && entry->d_name[n] == '.' && str_u64(str_of(entry->d_name + n + 1), &number) && number > r->piece &&
-            (!best || number < best))
-            best = (unsigned)number;
-    if (d)
-        closedir(d);
-    return best;
-}
-
 static bool enter_next(struct log_reader *r)
 {
     struct stat st;
     if (!r->base || fstat(r->fd, &st) < 0 || (uint64_t)st.st_size < (r->piece ? LIMIT_LOG_TAIL / 2 : LIMIT_LOG_HEAD) / 2)
         return false;                             /* it isn't full: nothing can be behind it */
-    unsigned piece = next_number(r);
+    unsigned piece = next_number(r->base, r->piece);
     int fd = piece ? open_piece(r->base, piece, O_RDONLY) : -1;
     if (fd < 0)
         return false;
