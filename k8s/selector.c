@@ -4,6 +4,7 @@
  * Tests: tests/unit/k8s/selector.c
  */
 #include "k8s/selector.h"
+#include <stdlib.h>
 
 enum op { OP_IN, OP_NOT_IN, OP_EXISTS, OP_NOT_EXISTS, OP_GREATER, OP_LESS };
 struct term { struct term *next; enum op op; struct str key, *values; size_t n; };
@@ -43,13 +44,18 @@ bool label_key_ok(struct str key)
 bool label_value_ok(struct str value) { return !value.n || name_ok(value); }
 
 /* ---- labels ---- */
+enum { MANY = 16 };      /* so many labels are sorted: each term of each watch's selector looks for one */
+
+static int by_key(const void *a, const void *b) { return str_cmp(((const struct selector_label *)a)->key, ((const struct selector_label *)b)->key); }
+
 struct selector_labels labels_of_json(const struct json *map, struct arena *a)
 {
     struct selector_label *v = arena_alloc(a, json_len(map) * sizeof *v);
     size_t n = 0;
     for (const struct json *m = v ? json_first(map) : NULL; m; m = json_next(m))
         if (json_is(m, JSON_STRING)) v[n++] = (struct selector_label){ json_key(m), json_string(m) };
-    return (struct selector_labels){ v, n };
+    if (n > MANY) qsort(v, n, sizeof *v, by_key);
+    return (struct selector_labels){ v, n, n > MANY };
 }
 
 static struct str put(char **to, struct str s)
@@ -71,7 +77,7 @@ struct selector_labels labels_copy(struct selector_labels in)
         v[i].key = put(&text, in.v[i].key);
         v[i].value = put(&text, in.v[i].value);
     }
-    return (struct selector_labels){ v, in.n };
+    return (struct selector_labels){ v, in.n, in.sorted };
 }
 
 void labels_free(struct selector_labels *l)
@@ -241,11 +247,18 @@ struct selector *selector_of_json(const struct json *j, struct kr_err *e)
 }
 
 /* ---- asking ---- */
+static const struct selector_label *find_label(const struct selector_labels *l, struct str key)
+{
+    const struct selector_label wanted = { .key = key };
+    if (l->sorted) return bsearch(&wanted, l->v, l->n, sizeof *l->v, by_key);
+    for (size_t i = 0; i < l->n; i++)
+        if (str_eq(l->v[i].key, key)) return &l->v[i];
+    return NULL;
+}
+
 static bool holds(const struct term *t, const struct selector_labels *l)
 {
-    const struct selector_label *found = NULL;
-    for (size_t i = 0; i < l->n && !found; i++)
-        if (str_eq(l->v[i].key, t->key)) found = &l->v[i];
+    const struct selector_label *found = find_label(l, t->key);
     if (t->op == OP_EXISTS || t->op == OP_NOT_EXISTS) return (found != NULL) == (t->op == OP_EXISTS);
     int64_t has, than = 0;
     if (t->op == OP_GREATER || t->op == OP_LESS)

@@ -11,8 +11,8 @@
 #include "core/json.h"
 
 struct selector_label { struct str key, value; };
-struct selector_labels { const struct selector_label *v; size_t n; };
-struct selector_labels labels_of_json(const struct json *map, struct arena *);     /* {"k":"v"}; items that are no strings are left out */
+struct selector_labels { const struct selector_label *v; size_t n; bool sorted; };    /* sorted: by key */
+struct selector_labels labels_of_json(const struct json *map, struct arena *);     /* {"k":"v"}; items that are no strings are left out; many are sorted */
 struct selector_labels labels_copy(struct selector_labels);                        /* owned: one allocation, labels_free */
 void labels_free(struct selector_labels *);
 

@@ -154,3 +154,29 @@ TEST(field_selectors_have_a_length_and_a_number_of_terms)
     CHECK_INT(field_selector_parse(&f, S("a=b\\x\\"), &e), 0);
     field_selector_free(&f);
 }
+
+/* As many terms as there may be, asked by as many watches, of an object that has nothing but labels. */
+TEST(many_labels_are_asked_by_many_selectors)
+{
+    enum { LABELS = 30000, WATCHES = 2000 };
+    AUTO_ARENA struct arena a = { .limit = 64 << 20 };
+    AUTO_BUF struct buf text = { .max = LIMIT_SELECTOR_TEXT }, other = { .max = LIMIT_SELECTOR_TEXT };
+    struct kr_err e;
+    struct json *map = json_new_object(&a);
+    for (int i = 0; i < LABELS; i++)
+        json_set(&a, map, arena_fmt(&a, "k%d", i), json_new_str(&a, arena_fmt(&a, "v%d", i)));
+    for (int i = 0; i < LIMIT_SELECTOR_TERMS; i++) {
+        buf_fmt(&text, "%sk%d=v%d", i ? "," : "", LABELS - 1 - i, LABELS - 1 - i);
+        buf_fmt(&other, "%s!n%d", i ? "," : "", i);
+    }
+    struct selector *s = selector_parse(buf_view(&text), &e), *none = selector_parse(buf_view(&other), &e);
+    struct selector_labels labels = labels_of_json(map, &a), copy = labels_copy(labels);
+    for (int i = 0; i < WATCHES; i++)
+        CHECK_OR(selector_matches(s, &labels) && selector_matches(none, &copy));
+    json_set(&a, map, S("n7"), json_new_str(&a, S("")));
+    labels = labels_of_json(map, &a);
+    CHECK(selector_matches(s, &labels) && !selector_matches(none, &labels));
+    labels_free(&copy);
+    selector_free(s);
+    selector_free(none);
+}
