@@ -110,3 +110,24 @@ TEST(a_text_with_too_little_memory_is_an_error)
     }
     arena_reset(&plenty);
 }
+
+TEST(names_of_variables)
+{
+    static const struct { const char *name; bool good; } T[] = {
+        { "a", true }, { "z9", true }, { "A.b-C_1", true }, { "Z", true }, { "_", true }, { "_1", true }, { "", false }, { "1a", false }, { ".a", false }, { "-a", false },
+        { "a b", false }, { "a=b", false }, { "a/b", false }, { "a:b", false }, { "a@", false }, { "a[", false }, { "a`", false }, { "a{", false }, { "{", false }, { "\xc3\xa4", false },
+        { "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn", true },
+        { "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn", false },
+    };
+    for (size_t i = 0; i < LEN(T); i++) {
+        struct kr_err e = { 0 };
+        char text[600];
+        snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"w\"},\"spec\":{\"jobs\":{\"j\":{\"runs-on\":\"bash\",\"env\":{\"%s\":\"v\"},\"steps\":[{\"name\":\"s\",\"run\":\"x\"}]}}}}", T[i].name);
+        struct workflow *w = model_decode(workflow, str_of(text), &plenty, &e);
+        struct flow *f = w ? flow_make(w, &plenty, &e) : NULL;
+        CHECK_OR(f);
+        if (!CHECK_INT(flow_check(f, &e), T[i].good ? 0 : -1) || !CHECK(T[i].good || str_find(str_of(e.msg), S("is no name of a variable")) >= 0))
+            printf("    \"%s\": %s\n", T[i].name, e.msg);
+        arena_reset(&plenty);
+    }
+}
