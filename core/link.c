@@ -395,7 +395,7 @@ ptrdiff_t link_write(struct link *l, const void *p, size_t n)
             return 0;
         ptrdiff_t took = tls_session_write(l->tls, p, n, &l->e);
         tls_flush(l);
-        return took;
+        return l->state == LINK_DEAD ? -1 : took;      /* nothing else would tell: the socket is gone */
     }
     ptrdiff_t took;
     do

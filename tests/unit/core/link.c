@@ -3,8 +3,10 @@
 #include "core/link.h"
 #include "core/tls.h"
 #include "core/tls_session.h"
+#include "tests/kit/faults.h"
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
+#include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -279,6 +281,36 @@ TEST(tls_has_a_limit_on_what_waits)
     tls_session_free(s);
     tls_free(client);
     tls_pair_free(&ca);
+}
+
+static long reset(enum fault_call call, int fd, size_t n)
+{
+    (void)fd;
+    return call == FAULT_SEND ? -ECONNRESET : (long)n;
+}
+
+/* Who writes hears at once that the socket is gone: nobody calls ready for it any more. */
+TEST(a_write_that_the_socket_refuses_fails_beneath_tls_too)
+{
+    struct door d;
+    struct kr_err e = { 0 };
+    struct tls_pair ca = { 0 }, leaf = { 0 };
+    CHECK_INT(tls_make_ca(&ca, S("ca"), now(), 10, &e), 0);
+    issue(&leaf, &ca, S("server"), S("127.0.0.1"), TLS_FOR_SERVER, now());
+    struct tls *server = serving(&leaf, &ca, false), *client = trusting(&ca, NULL, h2_first);
+    for (int with_tls = 0; with_tls < 2; with_tls++) {
+        open_door(&d);
+        meet(&d, with_tls ? server : NULL, with_tls ? client : NULL, S(""), 10);
+        fault_ask = reset;
+        CHECK_INT(link_write(d.e[1].l, "x", 1), -1);
+        CHECK_INT(link_error(d.e[1].l)->code, KR_UNAVAILABLE);
+        fault_ask = NULL;
+        close_door(&d);
+    }
+    tls_free(server);
+    tls_free(client);
+    tls_pair_free(&ca);
+    tls_pair_free(&leaf);
 }
 
 TEST(client_certificates_are_of_the_right_authority)
