@@ -119,12 +119,13 @@ bool h2_fields_ok(struct http_fields fields, int kind, struct h2_stream *s)
     return kind != FIELDS_RESPONSE || (p.status.n == 3 && str_u64(p.status, &status) && status >= 100);
 }
 
-/* Space around a value is left to who sends it; what could end a line or a field is not. */
+/* Space around a value is left to who sends it; what could end a line or a field is not, nor is a method or path of two words. */
 bool h2_fields_sendable(struct http_fields fields)
 {
     for (size_t i = 0; i < fields.n; i++) {
         struct http_field f = fields.v[i];
-        if (!name_ok(f.name.n && f.name.p[0] == ':' ? str_from(f.name, 1) : f.name) || !no_control(f.value) || is_connection_field(f))
+        bool pseudo = f.name.n && f.name.p[0] == ':';
+        if (!name_ok(pseudo ? str_from(f.name, 1) : f.name) || !no_control(f.value) || (pseudo && str_chr(f.value, ' ') >= 0) || is_connection_field(f))
             return false;
     }
     return true;

@@ -851,7 +851,8 @@ TEST(what_is_said_too_late_is_without_effect)
 
 TEST(fields_of_a_connection_or_without_a_name_are_not_sent)
 {
-    static const struct http_field wrong[] = { H2_FLD("connection", "close"), H2_FLD("", "x"), H2_FLD(":", "x"), H2_FLD("te", "gzip"), H2_FLD("x", "a\x7f") };
+    static const struct http_field wrong[] = { H2_FLD("connection", "close"), H2_FLD("", "x"), H2_FLD(":", "x"), H2_FLD("te", "gzip"), H2_FLD("x", "a\x7f"),
+                                              H2_FLD(":path", "/a b"), H2_FLD(":method", "GET ") };
     BOTH_ENDS(0, 0);
     h2_pump(&c, &s, 4096);
     for (size_t i = 0; i < LEN(wrong); i++) {

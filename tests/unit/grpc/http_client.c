@@ -23,16 +23,14 @@ static void use(struct peer *p, struct httpc_config c)
 /* A line break within a field would end the head: nothing of it goes out, and the next call does. */
 TEST(a_request_that_can_not_be_written_fails_at_once)
 {
-    static const struct { const char *method, *path; struct http_field field; bool h2; } rows[] = {
-        { "GET", "/", { S("x-a"), S("one\r\nx-b: two") }, true }, { "GET", "/", { S("x a"), S("one") }, true }, { "GET", "/", { S(""), S("one") }, true },
-        { "GE T", "/", { S("x-a"), S("one") }, false },           { "GET", "/a b", { S("x-a"), S("one") }, false },
+    static const struct { const char *method, *path; struct http_field field; } rows[] = {
+        { "GET", "/", { S("x-a"), S("one\r\nx-b: two") } }, { "GET", "/", { S("x a"), S("one") } }, { "GET", "/", { S(""), S("one") } },
+        { "GE T", "/", { S("x-a"), S("one") } },            { "GET", "/a b", { S("x-a"), S("one") } },
     };
     for (int h2 = 0; h2 < 2; h2++)
         for (size_t i = 0; i < LEN(rows); i++) {
             struct peer p;
             struct peer_call q = { 0 };
-            if (h2 && !rows[i].h2)
-                continue;
             peer_begin(&p, h2 ? HTTP_2 : HTTP_11);
             p.say = fine;
             for (int body = 0; body < 2; body++) {
