@@ -8,9 +8,11 @@
 
 static void refuse(struct hconn *c, const struct http1_event *ev)
 {
-    if (c->h1_req) {                       /* the body broke: nothing sensible can be said behind a response */
-        c->dead = true;
+    bool answering = c->h1_req && c->h1_req->started;
+    if (c->h1_req)                         /* its body broke */
         hreq_over(c->h1_req);
+    if (answering) {                       /* nothing sensible can be said within another answer */
+        c->dead = true;
         return;
     }
     char body[160];

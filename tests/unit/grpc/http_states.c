@@ -274,7 +274,7 @@ TEST(http1_on_the_wire)
         { "POST /collect HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n" CLOSE "\r\n3\r\nabc\r\n0\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200", "413" },
         { "POST /started HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 200", "100 Continue" },      /* it has its answer already */
         { "POST /clumsy HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n" CLOSE "\r\n3\r\nabc\r\n0\r\n\r\n", "hello", "500" },
-        { "POST /clumsy HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "", "HTTP" },              /* nothing sensible can be said */
+        { "POST /clumsy HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400", "200" },
         { "GET /204 HTTP/1.1\r\nHost: t\r\n\r\n\r\n", "HTTP/1.1 204", "close" },                                 /* and then nothing, until it is too long */
         { "NONSENSE\r\n\r\n", "HTTP/1.1 400", "200" },
     };
