@@ -44,7 +44,7 @@ static void begin(struct hreq *r, void *ctx)
 static void gone(struct hreq *r)
 {
     struct probes *p = hreq_user(r);
-    if (p)
+    if (p && p->user.page_gone)
         p->user.page_gone(p->user.ctx, r);
 }
 

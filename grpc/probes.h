@@ -11,7 +11,7 @@ struct probes_user {
     bool (*ready)(void *ctx, struct buf *why);    /* false: 503, `why` for people */
     /* Further pages, `path` with its query: true when it answered, or will answer later. May be NULL. */
     bool (*page)(void *ctx, struct hreq *, struct str path);
-    void (*page_gone)(void *ctx, struct hreq *);  /* an exchange that `page` took is over; not NULL where page isn't */
+    void (*page_gone)(void *ctx, struct hreq *);  /* an exchange that `page` took is over; may be NULL */
     void *ctx;
 };
 /* bind: "127.0.0.1:8081", "[::1]:8081"; ":8081" is all addresses; "unix:/path"; "off": NULL without an error. */

@@ -158,3 +158,21 @@ TEST(pages_that_all_have)
     loop_free(loop);
     buf_free(&t.body);
 }
+
+/* Who has pages that are answered at once need not hear that an exchange is over. */
+TEST(pages_whose_end_nobody_wants_to_hear)
+{
+    struct kr_err e;
+    struct loop *loop = loop_new(&clock_system);
+    const struct probes_user user = { .ready = is_ready, .page = page };
+    snprintf(t.path, sizeof t.path, "unix:%s/p", test_tmpdir());
+    struct probes *p = probes_new(loop, str_of(t.path), &user, &e);
+    CHECK_OR(p);
+    struct httpc *c = httpc_new(loop, &(struct httpc_config){ .target = { .host = str_of(t.path) }, .version = HTTP_11 });
+    CHECK_INT(ask(loop, c, "GET", "/own"), 200);
+    CHECK_INT(ask(loop, c, "GET", "/own"), 200);
+    httpc_free(c);
+    probes_free(p);
+    loop_free(loop);
+    buf_free(&t.body);
+}
