@@ -52,6 +52,12 @@ int failure_exit_status(const struct kr_err *e)
                                                                                               : EXIT_OTHER;
 }
 
+bool follow_gives_up(const struct kr_err *e, int *failures)
+{
+    bool may_pass = e->code == KR_UNAVAILABLE || e->code == KR_TOO_MANY;
+    return !may_pass || ++*failures == FOLLOW_TRIES;
+}
+
 static void wake(struct follow *f) { loop_defer(kube_loop(f->k), &f->turn); }
 
 static void finish(struct follow *f, const struct kr_err *e)
@@ -268,9 +274,8 @@ static void synced(void *ctx) { wake(ctx); }
 static void trouble(void *ctx, const struct kr_err *e)
 {
     struct follow *f = ctx;
-    bool may_pass = e->code == KR_UNAVAILABLE || e->code == KR_TOO_MANY;
-    if (!f->run && (!may_pass || ++f->failures == FOLLOW_TRIES))
-        finish(f, e);                             /* it will not get better by waiting, or nobody was ever there */
+    if (!f->run && follow_gives_up(e, &f->failures))
+        finish(f, e);
     else
         tell(f, e);
 }

@@ -37,6 +37,9 @@ enum {
 #include "crds/exits.def"
 #undef EXIT
 };
+/* Whether to give up after a failure before anything was seen: it will not get better by waiting, or FOLLOW_TRIES are over.
+ * *failures: their number so far. */
+bool follow_gives_up(const struct kr_err *, int *failures);
 /* The exit status of a failure of ours while waiting. */
 int failure_exit_status(const struct kr_err *);
 #endif

@@ -294,8 +294,7 @@ static void synced(void *ctx) { wake(ctx); }
 static void trouble(void *ctx, const struct kr_err *e)
 {
     struct flow_follow *f = ctx;
-    bool may_pass = e->code == KR_UNAVAILABLE || e->code == KR_TOO_MANY;
-    if (!f->w && (!may_pass || ++f->failures == FOLLOW_TRIES))
+    if (!f->w && follow_gives_up(e, &f->failures))
         finish(f, e);
     else if (f->c.trouble)
         f->c.trouble(f->c.ctx, e);
