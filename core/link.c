@@ -295,13 +295,13 @@ struct link *link_accept(struct loop *loop, int fd, const struct tls *tls, struc
     struct link *l = link_new(loop, user, tls, S(""));
     struct sockaddr_storage a = { 0 };
     socklen_t n = sizeof a;
-    int one = 1;
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     l->src.fd = fd;
     if (getpeername(fd, (struct sockaddr *)&a, &n) == 0)
         resolve_text(&a, l->peer);
+    if (a.ss_family == AF_INET || a.ss_family == AF_INET6)
+        set_tcp_options(fd);
     if (l->state != LINK_DEAD)
         begin_tls(l);
     return l;
@@ -408,6 +408,7 @@ ptrdiff_t link_write(struct link *l, const void *p, size_t n)
     return took;
 }
 
+bool link_has_unsent(const struct link *l) { return l->tls && l->src.fd >= 0 && tls_session_pending(l->tls).n > 0; }
 bool link_is_open(const struct link *l) { return l->state == LINK_OPEN; }
 struct str link_alpn(const struct link *l) { return l->tls && l->state == LINK_OPEN ? tls_session_alpn(l->tls) : (struct str){ 0 }; }
 const struct kr_err *link_error(const struct link *l) { return &l->e; }

@@ -5,7 +5,7 @@
  * The link calls `ready` when something may be done; the owner then reads until 0 and writes what it has. Handshakes
  * (TCP connect, TLS) happen inside; reads and writes answer "nothing yet" until they are through. Names are resolved
  * by a helper thread that speaks through an eventfd. A TCP peer that has vanished is noticed by the kernel's probes after
- * 45 s of silence. Tests use link_pair, whose two ends split, delay and cut by seed.
+ * 45 s of silence, on either side, even while it is not read. Tests use link_pair, whose two ends split, delay and cut by seed.
  */
 #ifndef CORE_LINK_H
 #define CORE_LINK_H
@@ -38,10 +38,13 @@ struct link *link_accept(struct loop *, int fd, const struct tls *, struct link_
 /* Two connected ends in memory (a socketpair). */
 void link_pair(struct loop *, struct link *out[2], struct link_user a, struct link_user b);
 
-/* > 0 bytes read, 0 nothing yet, -1 end or error: look at link_error (empty message = the peer closed properly). */
+/* > 0 bytes read, 0 nothing yet, -1 end or error: look at link_error (empty message = the peer closed properly; under TLS only
+ * close_notify does, as anybody on the way can end a TCP connection). */
 ptrdiff_t link_read(struct link *, void *p, size_t n);
 /* Bytes taken (may be fewer, or 0: wait for ready), -1 when the link is dead. */
 ptrdiff_t link_write(struct link *, const void *p, size_t n);
+/* What it took waits for the socket (TLS alone): closing now would cut it off. ready is called once it is out. */
+bool link_has_unsent(const struct link *);
 bool link_is_open(const struct link *);                 /* handshakes done */
 struct str link_alpn(const struct link *);              /* what was agreed, empty when nothing */
 const struct kr_err *link_error(const struct link *);   /* why it is dead; code KR_OK and empty while it lives or closed properly */

@@ -15,6 +15,7 @@ struct tls_session {
     struct buf in, out;
     size_t in_at, out_at;                         /* what was used of them */
     bool eof, done;
+    bool goodbye;                                 /* the peer's close_notify came */
 };
 
 static int bio_send(void *ctx, const unsigned char *p, size_t n)
@@ -145,10 +146,11 @@ ptrdiff_t tls_session_read(struct tls_session *s, void *p, size_t n, struct kr_e
         return rc;
     if (waits(rc))
         return 0;
-    if (rc == 0 || rc == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
+    s->goodbye |= rc == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY;
+    if (s->goodbye)
         return -1;
-    if (rc == MBEDTLS_ERR_SSL_CONN_EOF)           /* no close_notify: HTTP's own framing tells a cut body from a whole one */
-        return -1;
+    if (rc == 0 || rc == MBEDTLS_ERR_SSL_CONN_EOF)        /* a body that ends with its connection may have been cut here */
+        return kr_fail(e, KR_UNAVAILABLE, "the connection was cut: it ended without TLS's goodbye (close_notify)");
     return tls_fail(e, KR_PROTOCOL, rc, "TLS");
 }
 

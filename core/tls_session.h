@@ -18,7 +18,7 @@ struct str tls_session_pending(const struct tls_session *);
 void tls_session_sent(struct tls_session *, size_t n);
 /* 1 done, 0 needs more bytes, -1 failed. */
 int tls_session_handshake(struct tls_session *, struct kr_err *);
-/* > 0 bytes, 0 needs more, -1 end (e untouched) or error. */
+/* > 0 bytes, 0 needs more, -1 end (e untouched: the peer said so) or error. */
 ptrdiff_t tls_session_read(struct tls_session *, void *p, size_t n, struct kr_err *);
 ptrdiff_t tls_session_write(struct tls_session *, const void *p, size_t n, struct kr_err *);
 bool tls_session_has_input(const struct tls_session *);          /* bytes fed and not yet read: reading may give more */

@@ -154,7 +154,23 @@ static void hconn_free(struct hconn *c)
     free(c);
 }
 
-static struct str pending(struct hconn *c) { return c->mode == HCONN_H2 ? h2_pending(c->h2) : buf_view(&c->out); }
+static struct str pending(const struct hconn *c) { return c->mode == HCONN_H2 ? h2_pending(c->h2) : str_from(buf_view(&c->out), c->out_at); }
+
+/* What was sent goes once it is the larger part: each byte is moved once at most, however small the pieces are that the peer takes. */
+static void out_sent(struct hconn *c, size_t n)
+{
+    c->out_at += n;
+    if (c->out_at == c->out.n && c->out.cap > HTTP_LOW_WATER)
+        buf_free(&c->out);
+    else if (c->out_at >= c->out.n - c->out_at)
+        buf_drop(&c->out, c->out_at);
+    else
+        return;
+    c->out_at = 0;
+}
+
+/* The last answer is out, down to the socket. */
+static bool is_said(const struct hconn *c) { return !pending(c).n && !link_has_unsent(c->link); }
 
 static void flush(struct hconn *c)
 {
@@ -175,8 +191,9 @@ static void flush(struct hconn *c)
         if (c->mode == HCONN_H2)
             h2_sent(c->h2, (size_t)n);
         else
-            buf_drop(&c->out, (size_t)n);
+            out_sent(c, (size_t)n);
     }
+    waits |= !c->dead && link_has_unsent(c->link);
     if (waits && (moved || !c->stalled))
         c->since_us = loop_now_us(c->d->loop);
     c->stalled = waits;
@@ -262,9 +279,7 @@ static void turn(struct loop *loop, struct defer *defer)
         h2_serve_events(c);
     if (!c->dead)
         look_at_exchanges(c);
-    if (c->mode == HCONN_H2 && h2_is_done(c->h2))
-        c->dead = true;
-    if (c->close_after && !c->out.n)
+    if ((c->close_after || (c->mode == HCONN_H2 && h2_is_done(c->h2))) && is_said(c))
         c->dead = true;
     if (c->dead && !c->turn.queued) {             /* what ended since then has queued another */
         hconn_free(c);
@@ -529,7 +544,7 @@ size_t hreq_queued(const struct hreq *r)
 {
     if (r->over)
         return 0;
-    return r->c->mode == HCONN_H2 ? h2_queued(r->c->h2, r->stream) : r->c->out.n;
+    return r->c->mode == HCONN_H2 ? h2_queued(r->c->h2, r->stream) : r->c->out.n - r->c->out_at;
 }
 
 void hreq_reset(struct hreq *r, uint32_t code)

@@ -21,6 +21,7 @@ struct hconn {
     struct http1 h1;
     struct buf in;                        /* bytes not yet looked at: before the version is known, and pipelined requests */
     struct buf out;                       /* HTTP/1.1 only; HTTP/2 keeps its own */
+    size_t out_at;                        /* so much of it was sent */
     struct hreq *reqs;                    /* open exchanges */
     struct hreq *ending;                  /* over on our side, `gone` is due */
     size_t nreqs;

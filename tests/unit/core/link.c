@@ -141,10 +141,11 @@ TEST(a_link_may_be_closed_in_its_callback)
 
 /* ---- listening and TLS ------------------------------------------------------------------------------------------- */
 
-struct door { struct here h; struct listener *listener; const struct tls *tls; struct end e[2]; };
+struct door { struct here h; struct listener *listener; const struct tls *tls; struct end e[2]; int fd; };      /* fd: of e[0], who keeps it */
 static void accepted(void *ctx, int fd)
 {
     struct door *d = ctx;
+    d->fd = fd;
     link_close(d->e[0].l);
     d->e[0].l = link_accept(d->h.loop, fd, d->tls, (struct link_user){ ready, &d->e[0] });
 }
@@ -207,6 +208,19 @@ TEST(a_listener_says_its_port_and_a_refused_connection_why)
     CHECK(str_starts(str_of(lone.why), str_of(want)));
     link_close(lone.l);
     d.listener = listen_tcp(d.h.loop, S("127.0.0.1"), 0, accepted, &d, &e);
+    close_door(&d);
+}
+
+/* Who vanished from a connection that is held back tells nobody: the kernel asks. */
+TEST(a_connection_that_was_accepted_is_probed)
+{
+    struct door d;
+    int on = 0;
+    socklen_t n = sizeof on;
+    open_door(&d);
+    meet(&d, NULL, NULL, S(""), 10);
+    CHECK_INT(getsockopt(d.fd, SOL_SOCKET, SO_KEEPALIVE, &on, &n), 0);
+    CHECK(on);
     close_door(&d);
 }
 
@@ -311,6 +325,69 @@ TEST(a_write_that_the_socket_refuses_fails_beneath_tls_too)
     tls_free(client);
     tls_pair_free(&ca);
     tls_pair_free(&leaf);
+}
+
+/* What both ends of a door have agreed on: certificates are made once, of which only the configurations stay. */
+struct agreed { struct tls *server, *client; };
+static void agree(struct agreed *t)
+{
+    struct kr_err e = { 0 };
+    struct tls_pair ca = { 0 }, leaf = { 0 };
+    CHECK_INT(tls_make_ca(&ca, S("ca"), now(), 10, &e), 0);
+    issue(&leaf, &ca, S("server"), S("127.0.0.1"), TLS_FOR_SERVER, now());
+    *t = (struct agreed){ serving(&leaf, &ca, false), trusting(&ca, NULL, h2_first) };
+    tls_pair_free(&ca);
+    tls_pair_free(&leaf);
+}
+
+/* Anybody on the way can end a TCP connection: that is no end of what was sent over TLS. */
+TEST(an_end_without_close_notify_is_an_error)
+{
+    struct door d;
+    struct agreed t;
+    agree(&t);
+    for (int with_tls = 0; with_tls < 2; with_tls++)
+        for (int says_so = 0; says_so < 2; says_so++) {
+            open_door(&d);
+            meet(&d, with_tls ? t.server : NULL, with_tls ? t.client : NULL, S(""), 10);
+            if (says_so)
+                link_close(TAKE(d.e[0].l));
+            else
+                shutdown(d.fd, SHUT_RDWR);
+            here_until(&d.h, &d.e[1].over);
+            CHECK_INT(d.e[1].failed, with_tls && !says_so);
+            char byte;
+            CHECK_INT(link_read(d.e[1].l, &byte, 1), -1);     /* and asking again changes nothing */
+            CHECK_INT(link_error(d.e[1].l)->code, with_tls && !says_so ? KR_UNAVAILABLE : KR_OK);
+            close_door(&d);
+        }
+    tls_free(t.server);
+    tls_free(t.client);
+}
+
+static bool is_held_back(void *ctx) { return link_has_unsent(((struct end *)ctx)->l); }
+static bool all_is_sent(void *ctx) { return !is_held_back(ctx); }
+
+TEST(what_tls_took_and_the_socket_did_not_is_told)
+{
+    struct door d;
+    struct agreed t;
+    agree(&t);
+    open_door(&d);
+    meet(&d, t.server, t.client, S(""), 10);
+    CHECK(!link_has_unsent(d.e[0].l));
+    link_pause_read(d.e[1].l, true);
+    d.e[0].to_write = 30000000;
+    link_want_write(d.e[0].l, true);
+    run(&d.h, is_held_back, &d.e[0]);
+    d.e[0].to_write = d.e[0].written;             /* the owner has no more to say: what is left is the link's */
+    link_pause_read(d.e[1].l, false);
+    run(&d.h, all_is_sent, &d.e[0]);
+    run(&d.h, both_have_all, d.e);
+    CHECK_INT(d.e[1].got, d.e[0].written);
+    close_door(&d);
+    tls_free(t.server);
+    tls_free(t.client);
 }
 
 TEST(client_certificates_are_of_the_right_authority)
