@@ -191,7 +191,7 @@ static void data(struct hreq *h, struct str bytes)
     while (!r->over) {
         enum grpc_framing f = grpc_next(&r->framer, &message);
         if (f == GRPC_MORE)
-            return;
+            break;
         if (f == GRPC_COMPRESSED)
             grpc_end(r, GRPC_UNIMPLEMENTED, S("the message is compressed, which is not offered"));
         else if (f == GRPC_TOO_LARGE)
@@ -201,6 +201,7 @@ static void data(struct hreq *h, struct str bytes)
         else
             r->method->message(r, buf_view(&message));
     }
+    hreq_keeps(h, r->framer.b.n);
 }
 
 static void end(struct hreq *h)

@@ -74,6 +74,7 @@ bool h2_can_open(const struct h2 *);
 bool h2_headers(struct h2 *, uint32_t stream, struct http_fields, bool end);
 bool h2_data(struct h2 *, uint32_t stream, struct str bytes, bool end);        /* copies */
 size_t h2_queued(const struct h2 *, uint32_t stream);                          /* bytes that wait in the stream */
+size_t h2_waiting(const struct h2 *);                                           /* bytes, in all streams and on their way out */
 bool h2_is_full(const struct h2 *);                                             /* more than LIMIT_H2_QUEUED wait in all streams */
 uint64_t h2_moved(const struct h2 *, uint32_t stream);                         /* bytes that have left it for the output */
 void h2_reset(struct h2 *, uint32_t stream, enum h2_code);                     /* no event follows for it */

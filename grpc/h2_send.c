@@ -172,6 +172,7 @@ size_t h2_queued(const struct h2 *c, uint32_t id)
     return s ? queued(s) : 0;
 }
 
+size_t h2_waiting(const struct h2 *c) { return c->queued + c->out.n; }
 bool h2_is_full(const struct h2 *c) { return c->queued > LIMIT_H2_QUEUED; }
 
 uint64_t h2_moved(const struct h2 *c, uint32_t id)

@@ -47,6 +47,9 @@ struct str hreq_authority(const struct hreq *);
 struct http_fields hreq_fields(const struct hreq *);
 bool hreq_is_h2(const struct hreq *);
 struct link *hreq_link(const struct hreq *);             /* peer name, client certificate */
+/* For who keeps what `data` gave him, of a request that isn't whole yet: so many bytes of it now. It may be reset for that, as others
+ * may: LIMIT_HTTP_BODIES is for all requests together. What hreq_collect keeps counts by itself. */
+void hreq_keeps(struct hreq *, size_t bytes);
 void hreq_set_user(struct hreq *, void *user);
 void *hreq_user(const struct hreq *);
 /* Called from begin: data and end are not called; the whole body (at most max bytes) comes in one `got`, or an error
@@ -59,7 +62,8 @@ void hreq_start(struct hreq *, int status, struct http_fields);                 
 void hreq_write(struct hreq *, struct str bytes);        /* copies into the send queue */
 void hreq_finish(struct hreq *, struct http_fields trailers);                        /* end of the response (trailers: HTTP/2 and chunked) */
 size_t hreq_queued(const struct hreq *);                 /* bytes the peer has not taken yet */
-bool hreq_is_crowded(const struct hreq *);               /* its HTTP/2 connection holds more than LIMIT_H2_QUEUED already: write nothing large */
+/* Its HTTP/2 connection holds more than LIMIT_H2_QUEUED already, or all connections more than LIMIT_HTTP_QUEUED: write nothing large. */
+bool hreq_is_crowded(const struct hreq *);
 void hreq_reset(struct hreq *, uint32_t h2_error);       /* RST_STREAM, or closes an HTTP/1.1 connection */
 void hreq_pause(struct hreq *, bool on);                 /* hold the peer's body back */
 /* Answers 101 to an HTTP/1.1 upgrade; from then on data and hreq_write carry raw bytes. */

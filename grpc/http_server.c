@@ -54,6 +54,7 @@ struct hreq *hreq_new(struct hconn *c, struct str method, struct str path, struc
     r->authority = put(&at, authority);
     for (size_t i = 0; i < f.n; i++)
         r->fields[i] = (struct http_field){ put(&at, f.v[i].name), put(&at, f.v[i].value) };
+    room_begin(r);
     hreq_link_in(r, &c->reqs);
     c->nreqs++;
     c->d->nreqs++;
@@ -63,6 +64,7 @@ struct hreq *hreq_new(struct hconn *c, struct str method, struct str path, struc
 void hreq_over(struct hreq *r)
 {
     r->over = true;
+    room_end(r);
     hreq_unlink(r);
     hreq_link_in(r, &r->c->ending);
     r->c->nreqs--;
@@ -102,11 +104,14 @@ void hreq_body(struct hreq *r, struct str bytes)
     r->moved_us = loop_now_us(r->c->d->loop);
     if (r->body.failed)
         hreq_too_large(r);
+    else
+        room_keep(r, r->body.n);
 }
 
 void hreq_body_end(struct hreq *r)
 {
     r->got_end = true;
+    room_end(r);
     if (r->full)
         return;
     if (r->got)
@@ -145,6 +150,7 @@ static void hconn_free(struct hconn *c)
     link_close(c->link);
     if (c->mode == HCONN_H1)
         http1_done(&c->h1);
+    room_count(c, 0);
     h2_free(c->h2);
     buf_free(&c->in);
     buf_free(&c->out);
@@ -198,6 +204,7 @@ static void flush(struct hconn *c)
         c->since_us = loop_now_us(c->d->loop);
     c->stalled = waits;
     link_want_write(c->link, waits);
+    room_count(c, c->dead ? 0 : c->mode == HCONN_H2 ? h2_waiting(c->h2) : pending(c).n);
 }
 
 static bool owes_body(const struct hreq *r) { return r->got && !r->got_end && !r->full && !r->started; }
@@ -397,7 +404,7 @@ static void drain_over(struct loop *loop, struct timer *t)
 struct httpd *httpd_new(struct loop *loop, const struct httpd_config *config, struct kr_err *e)
 {
     struct httpd *d = xcalloc(1, sizeof *d);
-    *d = (struct httpd){ .loop = loop, .user = config->user, .tls = config->tls,
+    *d = (struct httpd){ .loop = loop, .coming_end = &d->coming, .user = config->user, .tls = config->tls,
                          .idle_us = config->idle_us ? config->idle_us : INT64_C(300000000), .drain = { .fire = drain_over } };
     if (config->host.n) {
         d->listener = str_starts(config->host, S("unix:")) ? listen_unix(loop, str_from(config->host, 5), accepted, d, e)
@@ -469,7 +476,12 @@ static void will_wait(struct hreq *r)
     r->waits = r->c->mode == HCONN_H2;
 }
 
-bool hreq_is_crowded(const struct hreq *r) { return !r->over && r->c->mode == HCONN_H2 && h2_is_full(r->c->h2); }
+bool hreq_is_crowded(const struct hreq *r)
+{
+    return !r->over && (room_is_short(r->c->d) || (r->c->mode == HCONN_H2 && h2_is_full(r->c->h2)));
+}
+
+void hreq_keeps(struct hreq *r, size_t body) { room_keep(r, body); }
 
 void hreq_respond(struct hreq *r, int status, struct http_fields f, struct str body)
 {
@@ -481,6 +493,7 @@ void hreq_respond(struct hreq *r, int status, struct http_fields f, struct str b
     }
     r->started = true;
     will_wait(r);
+    room_wrote(r->c, body.n);
     if (r->c->mode == HCONN_H2) {
         bool head = str_is(r->method, "HEAD");
         h2_serve_start(r, status, f, !body.n || head);
@@ -514,6 +527,7 @@ void hreq_write(struct hreq *r, struct str bytes)
     if (r->over || r->finished || !r->started || !bytes.n)
         return;
     will_wait(r);
+    room_wrote(r->c, bytes.n);
     if (r->c->mode == HCONN_H2)
         h2_serve_write(r, bytes, false);
     else
@@ -577,6 +591,7 @@ void hreq_upgrade(struct hreq *r, struct http_fields f)
     if (r->over || r->started || r->c->mode != HCONN_H1)
         return;
     r->started = true;
+    room_end(r);                                  /* what comes now has no end, and its user holds it back */
     h1_serve_upgrade(r, f);
     hconn_turn(r->c);
 }

@@ -29,11 +29,15 @@ struct hconn {
     struct defer turn;
     struct timer timer;
     int64_t stuck_us;                     /* the exchange that has not moved for longest; 0: none has to */
+    size_t queued;                        /* its part of httpd.queued */
+    int64_t queued_us;                    /* since then it has always been some */
     int64_t since_us;                     /* begin of what the timer watches: idleness, a head, a write that stalls */
     bool reading, reading_head, stalled, dead, upgraded, close_after;       /* close_after: the last answer is in out */
 };
 struct hreq {
     struct hreq *next, **at;              /* reqs or ending */
+    struct hreq *younger, **elder;        /* httpd.coming; elder NULL: not in it */
+    size_t kept;                          /* its part of httpd.kept, while it is in there */
     struct hconn *c;
     size_t size;                          /* of this block */
     uint32_t stream;                      /* HTTP/2; once it is over there is none any more, nor an event of it */
@@ -62,6 +66,9 @@ struct httpd {
     struct timer drain;
     bool draining;
     size_t nreqs;
+    struct hreq *coming, **coming_end;    /* requests that are not whole yet, in the order in which they began */
+    size_t kept;                          /* bytes of those: heads, and what there is of bodies */
+    size_t queued;                        /* bytes of answers that wait, in all connections */
 };
 
 /* ---- http_server.c */
@@ -71,6 +78,14 @@ void hreq_body(struct hreq *, struct str bytes);     /* to the user, or to what 
 void hreq_body_end(struct hreq *);
 void hreq_too_large(struct hreq *);                  /* what is collected: `got` has the error, or the peer 413 */
 void hconn_turn(struct hconn *);                     /* asks for the deferred turn */
+
+/* ---- http_server_room.c */
+void room_begin(struct hreq *);                      /* its request begins to come */
+void room_keep(struct hreq *, size_t body);          /* so much of its body is kept now */
+void room_end(struct hreq *);                        /* it is whole, or over; twice is fine */
+void room_wrote(struct hconn *, size_t);             /* so much more waits */
+void room_count(struct hconn *, size_t queued);      /* what waits, after a write */
+bool room_is_short(const struct httpd *);
 
 /* ---- http_server_h1.c, http_server_h2.c */
 void h1_serve_begin(struct hconn *);

@@ -11,6 +11,7 @@
 #include "applets/apiserver/portforward.h"
 #include "core/metrics.h"
 #include "core/uri.h"
+#include "grpc/h2.h"
 #include <stdio.h>
 
 enum { REACH_US = 3000000 };                      /* how long a request waits for the revision it names */
@@ -33,6 +34,8 @@ struct serve {
     struct api *api;
     struct httpd *d;
     struct held *waiting, **waiting_end;          /* replies behind the commit */
+    size_t made;                                  /* bytes of them */
+    struct held *later, **later_end;              /* reads, carried out behind those */
     struct held *early;                           /* ask for a revision that isn't reached */
     struct timer early_end;
     struct defer turn;
@@ -54,7 +57,11 @@ static void held_free(struct held *h)
 static void watch_write(void *ctx, struct str bytes)
 {
     struct held *h = ctx;
-    if (h->r)
+    if (!h->r)
+        return;
+    if (h->watcher && hreq_is_crowded(h->r))
+        hreq_reset(h->r, H2_ENHANCE_YOUR_CALM);   /* what waits goes at once: it may come back from the last version that it has seen */
+    else
         hreq_write(h->r, bytes);
 }
 
@@ -114,6 +121,14 @@ static void start_follow(struct held *h)
         hreq_finish(h->r, (struct http_fields){ 0 });
 }
 
+static void too_much_waits(struct api_reply *r)
+{
+    struct kr_err e = { 0 };
+    kr_fail(&e, KR_TOO_MANY, "too many answers wait to be read: read those, or try again");
+    e.retry_after_s = 1;
+    api_reply_error(r, &e);
+}
+
 static void send_reply(struct held *h)
 {
     struct api_reply *r = &h->reply;
@@ -122,6 +137,8 @@ static void send_reply(struct held *h)
     size_t n = 0;
     if (!h->r)
         return;
+    if (r->body.n > HTTP_LOW_WATER && hreq_is_crowded(h->r))
+        too_much_waits(r);
     metric_add(METRIC_API_REQUESTS, metric_word(METRIC_API_REQUESTS, r->watch ? S("WATCH") : hreq_method(h->r)), 1);
     if (h->write && r->status < 300)
         metric_add(METRIC_API_WRITES, 0, 1);
@@ -217,6 +234,20 @@ static void finish(struct held *h, const struct kr_err *failure)
         h->next = h;                              /* no longer in the queue */
 }
 
+/* In the order in which they came; what doesn't fit again waits again. */
+static void carry_out_later(struct serve *s)
+{
+    struct held *h = TAKE(s->later);
+    s->later_end = &s->later;
+    for (struct held *next; h; h = next) {
+        next = h->next;
+        if (h->r)
+            handle(h, S(""));
+        else
+            held_free(h);
+    }
+}
+
 static void turn(struct loop *loop, struct defer *d)
 {
     (void)loop;
@@ -227,6 +258,7 @@ static void turn(struct loop *loop, struct defer *d)
     struct held *h = s->waiting;
     s->waiting = NULL;
     s->waiting_end = &s->waiting;
+    s->made = 0;
     if (!ok)
         watch_forget(s->api->watches);
     for (struct held *next; h; h = next) {
@@ -235,6 +267,7 @@ static void turn(struct loop *loop, struct defer *d)
     }
     watch_publish(s->api->watches);
     retry_early(s, loop_now_us(loop));
+    carry_out_later(s);
 }
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
@@ -242,10 +275,21 @@ static void turn(struct loop *loop, struct defer *d)
 static bool reads(const struct hreq *r) { return str_is(hreq_method(r), "GET") || str_is(hreq_method(r), "HEAD"); }
 static const struct api_user *user_of(const struct held *h) { return h->s->api->authn ? &h->user : NULL; }
 
+static void put_last(struct held *h, struct held ***end)
+{
+    h->next = NULL;
+    **end = h;
+    *end = &h->next;
+}
+
 static void handle(struct held *h, struct str body)
 {
     struct hreq *r = h->r;
     struct serve *s = h->s;
+    if (s->made > LIMIT_API_ANSWERS && reads(r)) {        /* one packet may hold hundreds of requests for all there is */
+        put_last(h, &s->later_end);
+        return;
+    }
     struct str path, query, m = hreq_method(r);
     uri_split(hreq_path(r), &path, &query);
     struct api_request q = { .method = m, .path = path, .query = query, .body = body,
@@ -257,9 +301,8 @@ static void handle(struct held *h, struct str body)
         return;
     }
     h->write = !reads(r);
-    h->next = NULL;
-    *s->waiting_end = h;
-    s->waiting_end = &h->next;
+    s->made += h->reply.body.n;
+    put_last(h, &s->waiting_end);
     loop_defer(s->api->loop, &s->turn);
 }
 
@@ -285,7 +328,9 @@ static void got_body(struct hreq *r, struct str body, const struct kr_err *e)
         handle(h, body);
         return;
     }
-    if (check(h, &no) == 0)
+    if (e->code != KR_TOO_LARGE)
+        no = *e;
+    else if (check(h, &no) == 0)
         kr_fail(&no, KR_TOO_LARGE, "Request entity too large: limit is %d", reads(r) ? LIMIT_API_UNUSED_BODY : LIMIT_API_BODY);
     refuse(h, &no);
 }
@@ -357,6 +402,7 @@ struct serve *serve_new(struct api *api, const struct serve_config *config, stru
     struct serve *s = xcalloc(1, sizeof *s);
     s->api = api;
     s->waiting_end = &s->waiting;
+    s->later_end = &s->later;
     s->turn.run = turn;
     s->early_end.fire = early_fired;
     api->wrote = commit_soon;
@@ -386,6 +432,10 @@ void serve_free(struct serve *s)
         held_free(h);
     }
     for (struct held *h = s->waiting, *next; h; h = next) {
+        next = h->next;
+        held_free(h);
+    }
+    for (struct held *h = s->later, *next; h; h = next) {
         next = h->next;
         held_free(h);
     }
