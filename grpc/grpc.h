@@ -51,7 +51,8 @@ void grpc_cancel(struct grpc_call *);                      /* no further callbac
 struct grpc_request;
 struct grpc_method {
     const char *name;                                      /* NULL ends the table */
-    bool stream_in;                                        /* the client streams: `message` may come more than once */
+    bool stream_in;                                        /* the client streams: `message` may come more than once, but none while
+                                                              the answers to those before are above HTTP_LOW_WATER */
     void (*message)(struct grpc_request *, struct str bytes);
     void (*half_closed)(struct grpc_request *);            /* stream_in: the client has sent all; may be NULL */
     void (*gone)(struct grpc_request *);                   /* cancelled, past its deadline, or answered: release; may be NULL */
@@ -94,9 +95,10 @@ bool grpc_is_over(const struct grpc_request *);
 
 /* ---- pieces, for tests ------------------------------------------------------------------------------------------- */
 /* Length-prefixed messages: feeds bytes, hands out whole messages. */
-struct grpc_framer { struct buf b; size_t max; };
+struct grpc_framer { struct buf b; size_t at, max; };        /* at: so much of b is used */
 enum grpc_framing { GRPC_MORE, GRPC_MESSAGE, GRPC_COMPRESSED, GRPC_TOO_LARGE };
 void grpc_feed(struct grpc_framer *, struct str bytes);
+size_t grpc_unread(const struct grpc_framer *);            /* bytes that grpc_next has not given yet */
 enum grpc_framing grpc_next(struct grpc_framer *, struct buf *message);
 void grpc_frame(struct buf *out, struct str message);
 void grpc_put_timeout(struct buf *, int64_t us);           /* "1500m"; at most 8 digits */

@@ -181,17 +181,24 @@ static void begin(struct hreq *h, void *ctx)
         loop_timer_in(s->loop, &r->deadline, us);
 }
 
-static void data(struct hreq *h, struct str bytes)
+static void finish(struct grpc_request *r)
 {
-    struct grpc_request *r = hreq_user(h);
+    if (grpc_unread(&r->framer))
+        grpc_end(r, GRPC_INTERNAL, S("the request ends inside a message"));
+    else if (!r->messages && !r->method->stream_in)
+        grpc_end(r, GRPC_INTERNAL, S("the request has no message"));
+    else if (r->method->half_closed)
+        r->method->half_closed(r);
+}
+
+static bool is_behind(const struct grpc_request *r) { return r->method->stream_in && hreq_queued(r->http) >= HTTP_LOW_WATER; }
+
+/* Whoever asks on without taking the answers isn't read: they would fill the memory, as each may be much larger than its question. */
+static void take_messages(struct grpc_request *r)
+{
     AUTO_BUF struct buf message = { .max = 0 };
-    if (!r || r->over)
-        return;
-    grpc_feed(&r->framer, bytes);
-    while (!r->over) {
-        enum grpc_framing f = grpc_next(&r->framer, &message);
-        if (f == GRPC_MORE)
-            break;
+    enum grpc_framing f = GRPC_MESSAGE;
+    while (!r->over && !is_behind(r) && (f = grpc_next(&r->framer, &message)) != GRPC_MORE) {
         if (f == GRPC_COMPRESSED)
             grpc_end(r, GRPC_UNIMPLEMENTED, S("the message is compressed, which is not offered"));
         else if (f == GRPC_TOO_LARGE)
@@ -201,7 +208,21 @@ static void data(struct hreq *h, struct str bytes)
         else
             r->method->message(r, buf_view(&message));
     }
-    hreq_keeps(h, r->framer.b.n);
+    if (r->over)
+        return;
+    hreq_pause(r->http, is_behind(r));
+    if (r->ended && f == GRPC_MORE)
+        finish(r);
+}
+
+static void data(struct hreq *h, struct str bytes)
+{
+    struct grpc_request *r = hreq_user(h);
+    if (!r || r->over)
+        return;
+    grpc_feed(&r->framer, bytes);
+    take_messages(r);
+    hreq_keeps(h, grpc_unread(&r->framer));
 }
 
 static void end(struct hreq *h)
@@ -209,18 +230,18 @@ static void end(struct hreq *h)
     struct grpc_request *r = hreq_user(h);
     if (!r || r->over)
         return;
-    if (r->framer.b.n)
-        grpc_end(r, GRPC_INTERNAL, S("the request ends inside a message"));
-    else if (!r->messages && !r->method->stream_in)
-        grpc_end(r, GRPC_INTERNAL, S("the request has no message"));
-    else if (r->method->half_closed)
-        r->method->half_closed(r);
+    r->ended = true;
+    take_messages(r);
 }
 
 static void writable(struct hreq *h)
 {
     struct grpc_request *r = hreq_user(h);
-    if (r && !r->over && r->method->writable)
+    if (!r || r->over)
+        return;
+    if (r->method->stream_in)
+        take_messages(r);
+    if (!r->over && r->method->writable)
         r->method->writable(r);
 }
 

@@ -15,7 +15,7 @@ struct grpc_request {
     struct timer deadline;
     void *user;
     unsigned messages;
-    bool head_sent, over, gone;
+    bool head_sent, over, gone, ended;            /* ended: the client has sent all */
 };
 struct grpc_server {
     struct loop *loop;

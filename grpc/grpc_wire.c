@@ -20,25 +20,31 @@ enum kr_code grpc_code(int status)
 void grpc_feed(struct grpc_framer *f, struct str bytes)
 {
     f->b.max = SIZE_MAX / 2;
+    if (f->at >= f->b.n - f->at) {                /* the larger part is used: each byte is moved once at most */
+        buf_drop(&f->b, f->at);
+        f->at = 0;
+    }
     buf_str(&f->b, bytes);
 }
 
+size_t grpc_unread(const struct grpc_framer *f) { return f->b.n - f->at; }
+
 enum grpc_framing grpc_next(struct grpc_framer *f, struct buf *message)
 {
-    if (f->b.n < 5)
+    if (grpc_unread(f) < 5)
         return GRPC_MORE;
-    const unsigned char *p = (const unsigned char *)f->b.p;
+    const unsigned char *p = (const unsigned char *)f->b.p + f->at;
     size_t n = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
     if (p[0])
         return GRPC_COMPRESSED;
     if (n > f->max)
         return GRPC_TOO_LARGE;
-    if (f->b.n < 5 + n)
+    if (grpc_unread(f) < 5 + n)
         return GRPC_MORE;
     message->max = n + 1;
     buf_clear(message);
-    buf_add(message, f->b.p + 5, n);
-    buf_drop(&f->b, 5 + n);
+    buf_add(message, f->b.p + f->at + 5, n);
+    f->at += 5 + n;
     return GRPC_MESSAGE;
 }
 

@@ -254,6 +254,29 @@ def row_11(t):
         w.close()
 
 
+def row_11_questions(t):
+    """A stream of questions whose answers aren't read, though each is a hundred times as large: the further ones wait with who asks."""
+    call = lambda n: head(n, ('content-type', 'application/grpc'), ('te', 'trailers'), end=False, method='POST', path='/grpc.reflection.v1.ServerReflection/ServerReflectionInfo')
+    question = message(field(4, 2, b'executor.v1.Runtime'))
+    with Row('11, questions', t, memory=16) as r:
+        w = t.open((4, 0))
+        w.push(call(1) + window(1, 1 << 20) + frame(DATA, END_STREAM, 1, question), lambda: 1 in w.ended)
+        size, sent, at_once = w.data[1], 0, 256 * len(question)
+        w.push(call(3))
+        while sent < 4 << 20:
+            # Of a window that doesn't grow before a PING comes back nothing more is read.
+            room = lambda: min(262144 + w.room.get(3, 0), w.room[0] - len(question)) - sent
+            w.frames.clear()
+            if room() < at_once and not (w.push(frame(PING, 0, 0, b'12345678'), lambda: any(f[0] == PING for f in w.frames)) and room() >= at_once):
+                break
+            w.push(frame(DATA, 0, 3, question * 256))
+            sent += at_once
+        r.check('it is not read for ever', 0 < sent < 2 << 20, '%d bytes' % sent)
+        w.push(frame(DATA, END_STREAM, 3) + window(3, 1 << 30) + window(0, 1 << 30), lambda: 3 in w.ended)
+        r.equal('each has its answer once they are read', w.data.get(3), sent // len(question) * size)
+        w.close()
+
+
 def row_11_together(t):
     """What one packet asks for isn't made all at once, nor copied to each of many watches that don't read."""
     asked = lambda path: b''.join(frame(HEADERS, END_HEADERS | END_STREAM, n, block(*t.fields, path=path)) for n in streams(250))
@@ -798,6 +821,7 @@ try:
                 run(row, *(([api] if row in BOTH + API else []) + ([grpc] if row in BOTH else [])))
         if 11 in wanted:
             row_11_together(api)
+            row_11_questions(grpc)
         if 12 in wanted or 15 in wanted:
             patience([api, grpc])
     for row in ALONE:
