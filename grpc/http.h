@@ -53,8 +53,8 @@ void hreq_keeps(struct hreq *, size_t bytes);
 void hreq_set_user(struct hreq *, void *user);
 void *hreq_user(const struct hreq *);
 /* Called from begin: data and end are not called; the whole body (at most max bytes) comes in one `got`, or an error
- * (too large: who doesn't answer in `got` has 413 answered). Who asks whether so large a body may come (Expect: 100-continue) has
- * that error as soon as begin returns, and need not send it. */
+ * (too large: who doesn't answer in `got` has 413 answered; who calls this again in it, with a larger max, goes on). Who asks
+ * whether so large a body may come (Expect: 100-continue) has that error as soon as begin returns, and need not send it. */
 void hreq_collect(struct hreq *, size_t max, void (*got)(struct hreq *, struct str body, const struct kr_err *));
 
 void hreq_respond(struct hreq *, int status, struct http_fields, struct str body);   /* head, body and end in one */

@@ -87,7 +87,7 @@ void hreq_too_large(struct hreq *r)
     kr_fail(&e, KR_TOO_LARGE, "the request body is larger than %zu bytes", r->body.max);
     r->full = true;
     r->got(r, (struct str){ 0 }, &e);
-    if (!r->started)
+    if (r->full && !r->started)
         hreq_respond(r, 413, (struct http_fields){ 0 }, S("the request body is too large\n"));
 }
 
@@ -100,12 +100,13 @@ void hreq_body(struct hreq *r, struct str bytes)
             r->c->d->user.data(r, bytes);
         return;
     }
-    buf_str(&r->body, bytes);
     r->moved_us = loop_now_us(r->c->d->loop);
-    if (r->body.failed)
+    while (!r->full && bytes.n > r->body.max - r->body.n)
         hreq_too_large(r);
-    else
-        room_keep(r, r->body.n);
+    if (r->full)
+        return;
+    buf_str(&r->body, bytes);
+    room_keep(r, r->body.n);
 }
 
 void hreq_body_end(struct hreq *r)
@@ -462,6 +463,7 @@ void *hreq_user(const struct hreq *r) { return r->user; }
 void hreq_collect(struct hreq *r, size_t max, void (*got)(struct hreq *, struct str, const struct kr_err *))
 {
     r->body.max = max;
+    r->full = false;
     r->got = got;
     r->moved_us = r->asked_us = loop_now_us(r->c->d->loop);
     struct str length = http_get(hreq_fields(r), "content-length");

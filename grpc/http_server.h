@@ -76,7 +76,7 @@ struct hreq *hreq_new(struct hconn *, struct str method, struct str path, struct
 void hreq_over(struct hreq *);                       /* once: gone is due in the next turn */
 void hreq_body(struct hreq *, struct str bytes);     /* to the user, or to what is collected */
 void hreq_body_end(struct hreq *);
-void hreq_too_large(struct hreq *);                  /* what is collected: `got` has the error, or the peer 413 */
+void hreq_too_large(struct hreq *);                  /* what is collected: `got` has the error and may collect more, or the peer 413 */
 void hconn_turn(struct hconn *);                     /* asks for the deferred turn */
 
 /* ---- http_server_room.c */

@@ -34,9 +34,9 @@ static void on_head(struct hconn *c, const struct http1_head *h)
     c->d->user.begin(r, c->d->user.ctx);
     if (r->over || !r->expect_continue || r->started)
         return;
-    if (r->asks_too_much)
+    while (r->asks_too_much && !r->full)
         hreq_too_large(r);
-    else
+    if (!r->full)
         buf_lit(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 

@@ -3,8 +3,8 @@
  * serve: the one place where the API meets a socket. A request is carried out as soon as its body is there; its reply is
  * held until the turn's commit when the store is dirty (a read may have seen what is not on disk yet).
  *
- * Who is asking, and whether he may, is found out when the head is there (authn.h, impersonation included), before a body is
- * taken: of what is refused anyway, and of a GET, only so much that the connection need not be closed for it.
+ * Who is asking is found out when the head is there (authn.h, impersonation included). Whether he may is found out when his
+ * request is carried out, or by the head alone before more of a body is kept than LIMIT_API_UNUSED_BODY.
  */
 #include "applets/apiserver/serve.h"
 #include "applets/apiserver/identify.h"
@@ -320,19 +320,35 @@ static int check(const struct held *h, struct kr_err *e)
     return api_check(h->s->api, user_of(h), hreq_method(h->r), path, query, e);
 }
 
-static void got_body(struct hreq *r, struct str body, const struct kr_err *e)
+static void refuse_body(struct held *h, const struct kr_err *why, int limit)
+{
+    struct kr_err e = *why;
+    if (e.code == KR_TOO_LARGE)
+        kr_fail(&e, KR_TOO_LARGE, "Request entity too large: limit is %d", limit);
+    refuse(h, &e);
+}
+
+static void got_large(struct hreq *r, struct str body, const struct kr_err *e)
+{
+    if (e)
+        refuse_body(hreq_user(r), e, LIMIT_API_BODY);
+    else
+        handle(hreq_user(r), body);
+}
+
+/* Of a body that is larger than what is kept for anyone the rest is taken of who may. */
+static void got_small(struct hreq *r, struct str body, const struct kr_err *e)
 {
     struct held *h = hreq_user(r);
     struct kr_err no = { 0 };
-    if (!e) {
+    if (!e)
         handle(h, body);
-        return;
-    }
-    if (e->code != KR_TOO_LARGE)
-        no = *e;
-    else if (check(h, &no) == 0)
-        kr_fail(&no, KR_TOO_LARGE, "Request entity too large: limit is %d", reads(r) ? LIMIT_API_UNUSED_BODY : LIMIT_API_BODY);
-    refuse(h, &no);
+    else if (e->code == KR_TOO_LARGE && check(h, &no) < 0)
+        refuse(h, &no);
+    else if (e->code == KR_TOO_LARGE && !reads(r))
+        hreq_collect(r, LIMIT_API_BODY, got_large);
+    else
+        refuse_body(h, e, LIMIT_API_UNUSED_BODY);
 }
 
 static void begin(struct hreq *r, void *ctx)
@@ -361,7 +377,7 @@ static void begin(struct hreq *r, void *ctx)
         h->forward = portforward_start(s->api, r);
         return;
     }
-    hreq_collect(r, reads(r) || check(h, &e) < 0 ? LIMIT_API_UNUSED_BODY : LIMIT_API_BODY, got_body);
+    hreq_collect(r, LIMIT_API_UNUSED_BODY, got_small);
 }
 
 static void data(struct hreq *r, struct str bytes)

@@ -7,13 +7,23 @@
 
 #define NONE ((struct http_fields){ 0 })
 
-struct fixture { struct here h; struct httpd *d; struct httpc *c; int gone; size_t received; struct hreq *held; bool refused, ended; };
+struct fixture { struct here h; struct httpd *d; struct httpc *c; int gone; size_t received; struct hreq *held; bool refused, ended; int asked; };
 
 static void collected(struct hreq *r, struct str body, const struct kr_err *e)
 {
     struct fixture *x = hreq_user(r);
     x->refused = e != NULL;
     if (!e)
+        hreq_respond(r, 200, NONE, body);
+}
+
+static void asked(struct hreq *r, struct str body, const struct kr_err *e)
+{
+    struct fixture *x = hreq_user(r);
+    x->asked++;
+    if (e)
+        hreq_collect(r, 10, collected);
+    else
         hreq_respond(r, 200, NONE, body);
 }
 
@@ -38,6 +48,8 @@ static void on_begin(struct hreq *r, void *ctx)
     hreq_set_user(r, ctx);
     if (str_is(path, "/collect")) {
         hreq_collect(r, 10, collected);
+    } else if (str_is(path, "/more")) {
+        hreq_collect(r, 4, asked);
     } else if (str_is(path, "/started")) {
         hreq_start(r, 200, NONE);
     } else if (str_is(path, "/paused")) {
@@ -172,6 +184,13 @@ static void states_story(enum http_version v)
     START(&x, &q, .method = S("PUT"), .path = S("/collect"), .body = S("ten bytes and more"));
     here_until(&x.h, &q.over);
     CHECK(x.refused && (q.failed || q.status == 413));
+    for (size_t n = 3; n <= 11; n++) {
+        x.asked = 0;
+        x.refused = false;
+        START(&x, &q, .method = S("PUT"), .path = S("/more"), .body = (struct str){ "eleven byte", n });
+        here_until(&x.h, &q.over);
+        CHECK(x.asked == 1 && x.refused == (n > 10) && (x.refused ? q.failed || q.status == 413 : q.status == 200 && q.n == n));
+    }
     end(&x);
 }
 TEST(what_is_said_at_the_wrong_moment_is_without_effect_over_http1) { states_story(HTTP_11); }
@@ -272,6 +291,9 @@ TEST(http1_on_the_wire)
         { "POST /collect HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n", "HTTP/1.1 413", "100 Continue" },      /* who asks need not send it */
         { "POST /collect HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 10\r\n" CLOSE "\r\nten bytes.", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200", "413" },
         { "POST /collect HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n" CLOSE "\r\n3\r\nabc\r\n0\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200", "413" },
+        { "POST /more HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 9\r\n" CLOSE "\r\nnine byte", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200", "413" },
+        { "POST /more HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n", "HTTP/1.1 413", "100 Continue" },
+        { "POST /more HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n" CLOSE "\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n", "\r\n\r\nabcdef", "413" },
         { "POST /started HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 200", "100 Continue" },      /* it has its answer already */
         { "POST /clumsy HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n" CLOSE "\r\n3\r\nabc\r\n0\r\n\r\n", "hello", "500" },
         { "POST /clumsy HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400", "200" },
