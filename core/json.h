@@ -59,7 +59,8 @@ const char *json_type_name(enum json_type);                  /* "string", "integ
 bool json_is(const struct json *, enum json_type);           /* false for NULL */
 struct str json_string(const struct json *);                 /* empty unless a string */
 bool json_int(const struct json *, int64_t *out);            /* as json_i64 */
-double json_double(const struct json *);                     /* 0 unless a number */
+double json_double(const struct json *);                     /* 0 unless a number; converts its text each time */
+bool json_fits_double(const char *number);                   /* of a number as JSON writes it: false for 1e400 */
 struct str json_number_text(const struct json *);            /* as it will be printed; the tree's */
 bool json_is_whole(const struct json *);                     /* a number without fraction, of any size */
 

@@ -3,14 +3,14 @@
  * json_tree: trees of unknown shape. The nodes are cJSON's; this is the one file that knows.
  *
  * Its traps are walled off: the parser here is json_scan.c's (cJSON's takes more than RFC 8259), look-ups compare case, a
- * number keeps its text beside the double, a string knows its length (valueint) so that a NUL inside doesn't cut it, and
+ * number is its text (valuedouble is never set), a string knows its length (valueint) so that a NUL inside doesn't cut it, and
  * every node and string is on the caller's arena, so nothing of cJSON's allocates or frees. Tests: tests/unit/core/json.c
  */
 #include "core/json.h"
 #include "core/map.h"
 #include <cjson/cJSON.h>
-#include <float.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 
 /* struct json is never defined: a pointer to one is a pointer to a cJSON. */
@@ -43,6 +43,35 @@ static char *text_of(struct arena *a, struct str s)
 /* ---- parse ---- */
 static cJSON *parse_value(struct json_cur *c, struct arena *a, struct kr_err *e);
 
+/* Converting a number with a large exponent takes microseconds, so only those are converted whose place and first digits leave
+ * it open: above 1.797693134862315807937…e308, DBL_MAX and half of its last place, there is none. */
+bool json_fits_double(const char *number)
+{
+    const char *z = number;
+    char first[18] = "000000000000000000";
+    int64_t place = -1, exponent = 0;             /* place: of the first digit that isn't 0, as a power of ten */
+    size_t n = 0;
+    bool point = false;
+    for (; *z && *z != 'e' && *z != 'E'; z++) {
+        if (*z == '.') point = true;
+        if (*z < '0' || *z > '9') continue;
+        if (n || *z != '0') {
+            if (n < sizeof first) first[n] = *z;
+            n++;
+            place += !point;
+        } else {
+            place -= point;
+        }
+    }
+    if (!n) return true;
+    bool minus = *z && z[1] == '-';
+    for (; *z; z++)
+        if (*z >= '0' && *z <= '9' && exponent < INT32_MAX) exponent = exponent * 10 + *z - '0';
+    place += minus ? -exponent : exponent;
+    int there = memcmp(first, "179769313486231580", sizeof first);
+    return place < 308 || (place == 308 && (there < 0 || (there == 0 && isfinite(strtod(number, NULL)))));
+}
+
 /* A number beyond a double is refused: who reads it as one (all Go programs) could not read the whole document. */
 static cJSON *parse_number(struct json_cur *c, struct arena *a, struct kr_err *e)
 {
@@ -53,8 +82,7 @@ static cJSON *parse_number(struct json_cur *c, struct arena *a, struct kr_err *e
     cJSON *n = node(a, cJSON_Number);
     if (json_i64(&before, &whole)) raw = (struct str){ canon, str_put_i64(canon, whole) };
     n->valuestring = text_of(a, raw);
-    n->valuedouble = strtod(n->valuestring, NULL);
-    if (n->valuedouble > DBL_MAX || n->valuedouble < -DBL_MAX)
+    if (!json_fits_double(n->valuestring))
         return kr_fail(e, KR_BAD_REQUEST, "JSON: the number %.*s is out of range", (int)(raw.n < 40 ? raw.n : 40), raw.p), NULL;
     return n;
 }
@@ -280,7 +308,7 @@ const char *json_type_name(enum json_type t)
 
 bool json_is(const struct json *j, enum json_type t) { return j && json_type(j) == t; }
 struct str json_string(const struct json *j) { return json_is(j, JSON_STRING) ? text_in(c_of(j)) : S(""); }
-double json_double(const struct json *j) { return json_is(j, JSON_NUMBER) ? c_of(j)->valuedouble : 0; }
+double json_double(const struct json *j) { return json_is(j, JSON_NUMBER) ? strtod(c_of(j)->valuestring, NULL) : 0; }
 
 bool json_int(const struct json *j, int64_t *out)
 {
@@ -334,10 +362,9 @@ struct json *json_new_bool(struct arena *a, bool v) { return j_of(node(a, v ? cJ
 struct json *json_new_object(struct arena *a) { return j_of(node(a, cJSON_Object)); }
 struct json *json_new_array(struct arena *a) { return j_of(node(a, cJSON_Array)); }
 
-static struct json *new_number(struct arena *a, double v, struct str text)
+static struct json *new_number(struct arena *a, struct str text)
 {
     cJSON *n = node(a, cJSON_Number);
-    n->valuedouble = v;
     n->valuestring = text_of(a, text);
     return j_of(n);
 }
@@ -345,7 +372,7 @@ static struct json *new_number(struct arena *a, double v, struct str text)
 struct json *json_new_int(struct arena *a, int64_t v)
 {
     char text[24];
-    return new_number(a, (double)v, (struct str){ text, str_put_i64(text, v) });
+    return new_number(a, (struct str){ text, str_put_i64(text, v) });
 }
 
 /* The shortest text that reads back as the same double. */
@@ -358,7 +385,7 @@ struct json *json_new_double(struct arena *a, double v)
         snprintf(text, sizeof text, "%.*g", digits, v);
         if (strtod(text, NULL) == v) break;
     }
-    return new_number(a, v, str_of(text));
+    return new_number(a, str_of(text));
 }
 
 struct json *json_new_str(struct arena *a, struct str s) { return j_of(string_node(a, s)); }
@@ -452,7 +479,6 @@ struct json *json_clone(struct arena *a, const struct json *j)
     const cJSON *from = c_of(j);
     if (json_is(j, JSON_STRING)) return j_of(string_node(a, text_in(from)));
     cJSON *to = node(a, from->type);
-    to->valuedouble = from->valuedouble;
     if (json_is(j, JSON_NUMBER)) to->valuestring = text_of(a, str_of(from->valuestring));
     size_t n = 0;
     for (cJSON *k = from->child; k; k = k->next, n++) {
@@ -469,7 +495,7 @@ static bool equal_numbers(const struct json *a, const struct json *b)
 {
     int64_t x, y;
     if (json_int(a, &x) && json_int(b, &y)) return x == y;
-    return c_of(a)->valuedouble == c_of(b)->valuedouble;
+    return str_eq(json_number_text(a), json_number_text(b)) || json_double(a) == json_double(b);
 }
 
 bool json_equal(const struct json *a, const struct json *b)

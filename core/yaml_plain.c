@@ -9,7 +9,6 @@
  */
 #include "core/yaml.h"
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 
 static const struct { const char *word; int type; } words[] = {
@@ -111,5 +110,5 @@ int yaml_plain(struct str text, char number[YAML_NUMBER])
     z[n] = 0;
     if (integer(z, number)) return JSON_NUMBER;
     /* Beyond a double's range it is a string, as Go's parser has it. */
-    return fraction(z, number) && isfinite(strtod(number, NULL)) ? JSON_NUMBER : JSON_STRING;
+    return fraction(z, number) && json_fits_double(number) ? JSON_NUMBER : JSON_STRING;
 }

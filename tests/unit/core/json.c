@@ -155,7 +155,9 @@ TEST(trees_print_what_they_read)
 TEST(trees_take_no_number_that_no_double_holds)
 {
     static const struct { const char *text; bool ok; } T[] = { { "[1e308]", true }, { "[-1e308]", true }, { "[1e309]", false }, { "{\"a\":[-1e400]}", false }, { "[1e-400]", true },
-        { "1111111111111111111111111111111111111111111111111e300", false } };
+        { "1111111111111111111111111111111111111111111111111e300", false }, { "0e99999999999999999999", true }, { "0.0", true }, { "1e99999999999999999999", false },
+        { "1e-99999999999999999999", true }, { "1.7976931348623157e308", true }, { "1.7976931348623159e308", false }, { "-0.0000017976931348623157E+314", true },
+        { "17976931348623158079.3e289", true }, { "17976931348623158079.4e289", false }, { "0.09e310", false }, { "0.09e309", true } };
     for (size_t i = 0; i < LEN(T); i++) {
         AUTO_ARENA struct arena a = { .limit = 65536 };
         struct kr_err e = { 0 };
