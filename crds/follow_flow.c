@@ -41,6 +41,12 @@ bool workflow_is_over(const struct workflow *w)
 
 static void wake(struct flow_follow *f) { loop_defer(kube_loop(f->k), &f->turn); }
 
+static void tell(struct flow_follow *f, const struct kr_err *e)
+{
+    if (f->c.trouble)
+        f->c.trouble(f->c.ctx, e);
+}
+
 /* ---- the end ------------------------------------------------------------------------------------------------------------- */
 
 static bool failed_a_job(const struct workflow *w, const struct kid *k)
@@ -109,8 +115,8 @@ static void kid_done(void *ctx, const struct run *r, const struct kr_err *e)
 {
     struct kid *k = ctx;
     (void)r;
-    if (e && e->code != KR_NOT_FOUND && k->f->c.trouble)
-        k->f->c.trouble(k->f->c.ctx, e);
+    if (e && e->code != KR_NOT_FOUND)
+        tell(k->f, e);
     give_lines(k, 1, true);
     give_lines(k, 2, true);
     k->read = true;
@@ -124,8 +130,7 @@ static void kid_trouble(void *ctx, const struct kr_err *e)
     struct kid *k = ctx;
     struct kr_err told = *e;
     kr_wrap(&told, "%s", k->label);
-    if (k->f->c.trouble)
-        k->f->c.trouble(k->f->c.ctx, &told);
+    tell(k->f, &told);
 }
 
 /* Some at a time, the first to be seen first. */
@@ -209,8 +214,8 @@ static void listed(void *ctx, const struct kube_result *r)
     }
     if (r->error && !f->c.until_end)
         finish(f, r->error);                      /* nothing else tells which children there are */
-    else if (r->error && f->c.trouble)
-        f->c.trouble(f->c.ctx, r->error);
+    else if (r->error)
+        tell(f, r->error);
     wake(f);
 }
 
@@ -296,8 +301,8 @@ static void trouble(void *ctx, const struct kr_err *e)
     struct flow_follow *f = ctx;
     if (!f->w && follow_gives_up(e, &f->failures))
         finish(f, e);
-    else if (f->c.trouble)
-        f->c.trouble(f->c.ctx, e);
+    else
+        tell(f, e);
 }
 
 struct flow_follow *follow_flow(struct kube *k, const struct flow_follow_config *c, struct rnd *rnd)

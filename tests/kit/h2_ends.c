@@ -11,6 +11,12 @@ void h2_end_init(struct h2_end *e, enum h2_role role, uint32_t stream_window, ui
     e->h = h2_new(&(struct h2_config){ .role = role, .stream_window = stream_window, .connection_window = connection_window });
 }
 
+void h2_end_behind_preface(struct h2_end *s, uint32_t stream_window)
+{
+    h2_end_init(s, H2_SERVER, stream_window, stream_window ? 65535 : 0);
+    h2_end_feed(s, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 99);
+}
+
 void h2_end_done(struct h2_end *e)
 {
     h2_free(e->h);

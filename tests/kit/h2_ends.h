@@ -19,6 +19,8 @@ struct h2_end {
     bool dead;                                 /* H2_DEAD came: an event behind it ends the process */
 };
 void h2_end_init(struct h2_end *, enum h2_role, uint32_t stream_window, uint32_t connection_window);
+/* A server behind the client's preface, its windows as given; 0: the usual ones. */
+void h2_end_behind_preface(struct h2_end *, uint32_t stream_window);
 void h2_end_done(struct h2_end *);
 struct str h2_end_trace(struct h2_end *);                        /* what came since the last call; valid until the next event */
 void h2_end_feed(struct h2_end *, struct str, size_t cut);       /* in pieces of `cut` bytes, all events drained after each */
@@ -26,6 +28,12 @@ void h2_end_drain(struct h2_end *);
 struct str h2_end_take(struct h2_end *, struct buf *into);       /* all that it wants to send now */
 void h2_pump(struct h2_end *a, struct h2_end *b, size_t cut);    /* until nothing moves */
 struct str test_hex(struct buf *, const char *text);             /* hexadecimal digits; all else is skipped */
+
+#define BOTH_ENDS(stream_window, connection_window)                         \
+    struct h2_end c, s;                                                     \
+    h2_end_init(&c, H2_CLIENT, stream_window, connection_window);           \
+    h2_end_init(&s, H2_SERVER, stream_window, connection_window)
+#define ENDS_DONE() (h2_end_done(&c), h2_end_done(&s))
 
 #define H2_FLD(n, v) { S(n), S(v) }
 #define H2_FIELDS(...) ((struct http_fields){ (struct http_field[]){ __VA_ARGS__ }, \
