@@ -211,8 +211,10 @@ static void take_messages(struct grpc_request *r)
     if (r->over)
         return;
     hreq_pause(r->http, is_behind(r));
-    if (r->ended && f == GRPC_MORE)
+    if (r->ended && f == GRPC_MORE) {
+        r->ended = false;
         finish(r);
+    }
 }
 
 static void data(struct hreq *h, struct str bytes)

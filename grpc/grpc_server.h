@@ -15,7 +15,7 @@ struct grpc_request {
     struct timer deadline;
     void *user;
     unsigned messages;
-    bool head_sent, over, gone, ended;            /* ended: the client has sent all */
+    bool head_sent, over, gone, ended;            /* ended: the client has sent all, the method has not heard of it */
 };
 struct grpc_server {
     struct loop *loop;

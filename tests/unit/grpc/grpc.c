@@ -30,6 +30,18 @@ static void large(struct grpc_request *r, struct str m)
 static void silent(struct grpc_request *r, struct str m) { (void)m; ((struct fixture *)grpc_service_ctx(r))->started++; }
 static void went(struct grpc_request *r) { ((struct fixture *)grpc_service_ctx(r))->gone++; }
 static void chat_end(struct grpc_request *r) { grpc_end(r, GRPC_OK, S("bye")); }
+/* Says much once the client has sent all, and ends when that is taken. */
+static void last_words(struct grpc_request *r)
+{
+    static char much[400000];
+    ((struct fixture *)grpc_service_ctx(r))->started++;
+    grpc_reply(r, (struct str){ much, sizeof much });
+}
+static void taken(struct grpc_request *r)
+{
+    if (((struct fixture *)grpc_service_ctx(r))->started)
+        grpc_end(r, GRPC_OK, S("taken"));
+}
 static void labelled(struct grpc_request *r, struct str m)
 {
     struct http_field f[] = { { S("x-word"), m } };
@@ -41,7 +53,8 @@ static void labelled(struct grpc_request *r, struct str m)
 static const struct grpc_method methods[] = {
     { .name = "Labelled", .message = labelled }, { .name = "Large", .message = large },
     { .name = "Echo", .message = echo }, { .name = "Count", .message = count }, { .name = "Fail", .message = fail },
-    { .name = "Silent", .message = silent, .gone = went }, { .name = "Chat", .stream_in = true, .message = grpc_reply, .half_closed = chat_end }, { 0 } };
+    { .name = "Silent", .message = silent, .gone = went }, { .name = "Chat", .stream_in = true, .message = grpc_reply, .half_closed = chat_end },
+    { .name = "LastWords", .stream_in = true, .message = silent, .half_closed = last_words, .writable = taken }, { 0 } };
 
 static int allow(void *ctx, struct http_fields f, struct kr_err *e)
 {
@@ -136,6 +149,20 @@ TEST(both_sides_stream)
     CHECK_INT(g.status, GRPC_OK);
     CHECK_INT(g.bytes, 9);
     CHECK_Z(g.text, "bye");
+    end(&x);
+}
+
+TEST(who_answers_after_the_end_of_the_questions_hears_of_that_once)
+{
+    struct fixture x;
+    struct got g;
+    begin(&x);
+    struct grpc_call *c = call(&x, "/test.Test/LastWords", (struct str){ 0 }, &(struct grpc_options){ .timeout_us = 10000000, .open = true }, &g);
+    grpc_half_close(c);
+    here_until(&x.h, &g.over);
+    CHECK_INT(g.status, GRPC_OK);
+    CHECK_INT(g.bytes, 400000);
+    CHECK_INT(x.started, 1);
     end(&x);
 }
 
