@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum link_state { LINK_RESOLVING, LINK_CONNECTING, LINK_HANDSHAKE, LINK_OPEN, LINK_DEAD };
-enum { TLS_OUT_HIGH = 65536 };
+enum { TLS_OUT_HIGH = 65536, FILLS = 16 };
 enum { PROBE_IDLE_S = 15, PROBE_EVERY_S = 10, PROBES = 3 };
 
 struct link {
@@ -366,7 +366,7 @@ ptrdiff_t link_read(struct link *l, void *p, size_t n)
         return 0;
     if (!l->tls)
         return plain_read(l, p, n);
-    for (;;) {
+    for (int fills = 0;; fills++) {
         ptrdiff_t got = tls_session_read(l->tls, p, n, &l->e);
         if (got != 0) {
             if (got > 0 && tls_session_has_input(l->tls) && !l->paused)
@@ -375,6 +375,10 @@ ptrdiff_t link_read(struct link *l, void *p, size_t n)
         }
         if (l->peer_closed)
             return -1;
+        if (fills == FILLS) {                     /* records that hold nothing for us: others have their turn between them */
+            loop_defer(l->loop, &l->kick);
+            return 0;
+        }
         if (!tls_fill(l))
             return 0;
     }

@@ -14,6 +14,7 @@ struct tls_session {
     struct tls_core *core;
     struct buf in, out;
     size_t in_at, out_at;                         /* what was used of them */
+    size_t fed;                                   /* bytes so far, until the handshake is done */
     bool eof, done;
     bool goodbye;                                 /* the peer's close_notify came */
 };
@@ -78,7 +79,12 @@ void tls_session_free(struct tls_session *s)
     free(s);
 }
 
-void tls_session_feed(struct tls_session *s, const void *p, size_t n) { buf_add(&s->in, p, n); }
+void tls_session_feed(struct tls_session *s, const void *p, size_t n)
+{
+    s->fed += s->done ? 0 : n;
+    buf_add(&s->in, p, n);
+}
+
 void tls_session_eof(struct tls_session *s) { s->eof = true; }
 bool tls_session_has_input(const struct tls_session *s) { return s->in.n > s->in_at || mbedtls_ssl_get_bytes_avail(&s->ssl) > 0; }
 struct str tls_session_pending(const struct tls_session *s) { return str_from(buf_view(&s->out), s->out_at); }
@@ -112,6 +118,8 @@ static int not_verified(struct tls_session *s, struct kr_err *e)
 int tls_session_handshake(struct tls_session *s, struct kr_err *e)
 {
     int rc;
+    if (s->fed > LIMIT_TLS_HANDSHAKE)             /* of records that mean nothing there is no end, and who feeds us waits for ours */
+        return kr_fail(e, KR_PROTOCOL, "TLS handshake: more than %d bytes came, and it is not done", LIMIT_TLS_HANDSHAKE);
     do
         rc = mbedtls_ssl_handshake(&s->ssl);
     while (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET);

@@ -2,12 +2,15 @@
 /* link: plain, and beneath TLS; each end reads all it gets, and writes a number of bytes whose values tell their place. */
 #include "core/link.h"
 #include "core/tls.h"
+#include "core/tls_core.h"
 #include "core/tls_session.h"
 #include "tests/kit/faults.h"
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
 #include <errno.h>
 #include <stdio.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -365,6 +368,36 @@ TEST(an_end_without_close_notify_is_an_error)
     tls_free(t.client);
 }
 
+struct pipe { int fd; bool keeps; struct buf out; };      /* out: what is not sent yet */
+
+static int plain_socket(uint16_t port)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    return fd;
+}
+static size_t fill_socket(int fd, struct str bytes)
+{
+    size_t sent = 0;
+    for (ssize_t n; sent < bytes.n && (n = send(fd, bytes.p + sent, bytes.n - sent, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0;)
+        sent += (size_t)n;
+    return sent;
+}
+static int pipe_send(void *ctx, const unsigned char *bytes, size_t n)
+{
+    struct pipe *p = ctx;
+    if (!p->keeps)
+        return (int)fill_socket(p->fd, (struct str){ (const char *)bytes, n });
+    buf_add(&p->out, bytes, n);
+    return (int)n;
+}
+static int pipe_recv(void *ctx, unsigned char *bytes, size_t n)
+{
+    ssize_t got = recv(((struct pipe *)ctx)->fd, bytes, n, MSG_DONTWAIT);
+    return got < 0 ? MBEDTLS_ERR_SSL_WANT_READ : (int)got;
+}
+
 static bool is_held_back(void *ctx) { return link_has_unsent(((struct end *)ctx)->l); }
 static bool all_is_sent(void *ctx) { return !is_held_back(ctx); }
 
@@ -385,6 +418,69 @@ TEST(what_tls_took_and_the_socket_did_not_is_told)
     run(&d.h, all_is_sent, &d.e[0]);
     run(&d.h, both_have_all, d.e);
     CHECK_INT(d.e[1].got, d.e[0].written);
+    close_door(&d);
+    tls_free(t.server);
+    tls_free(t.client);
+}
+
+/* ChangeCipherSpec means nothing in TLS 1.3, and any number of it is allowed. */
+TEST(a_handshake_that_gets_nowhere_ends)
+{
+    static const char nothing[] = { 20, 3, 3, 0, 1, 1 };
+    struct kr_err e = { 0 };
+    struct agreed t;
+    agree(&t);
+    struct tls_session *client = tls_session_new(t.client, S("127.0.0.1"), &e), *server = tls_session_new(t.server, S(""), &e);
+    CHECK_INT(tls_session_handshake(client, &e), 0);
+    struct str hello = tls_session_pending(client);
+    tls_session_feed(server, hello.p, hello.n);
+    CHECK_INT(tls_session_handshake(server, &e), 0);
+    size_t fed = hello.n;
+    for (; fed + sizeof nothing <= LIMIT_TLS_HANDSHAKE; fed += sizeof nothing)
+        tls_session_feed(server, nothing, sizeof nothing);
+    CHECK_INT(tls_session_handshake(server, &e), 0);
+    tls_session_feed(server, nothing, sizeof nothing);
+    CHECK_INT(tls_session_handshake(server, &e), -1);
+    CHECK_INT(e.code, KR_PROTOCOL);
+    tls_session_free(client);
+    tls_session_free(server);
+    tls_free(t.server);
+    tls_free(t.client);
+}
+
+/* TLS of our own at the other end: warnings are records that hold nothing for who reads. */
+TEST(records_that_hold_nothing_leave_the_others_their_turn)
+{
+    struct door d;
+    struct agreed t;
+    mbedtls_ssl_context ssl;
+    struct pipe p = { .out = { .max = 1 << 24 } };
+    int waiting = 0;
+    agree(&t);
+    open_door(&d);
+    d.tls = t.server;
+    d.e[1] = (struct end){ 0 };
+    p.fd = plain_socket(listener_port(d.listener));
+    mbedtls_ssl_init(&ssl);
+    CHECK_INT(mbedtls_ssl_setup(&ssl, &t.client->core->conf), 0);
+    CHECK_INT(mbedtls_ssl_set_hostname(&ssl, "127.0.0.1"), 0);
+    mbedtls_ssl_set_bio(&ssl, &p, pipe_send, pipe_recv, NULL);
+    for (int n = 0; n < 60000 && mbedtls_ssl_handshake(&ssl) == MBEDTLS_ERR_SSL_WANT_READ; n++)
+        here_run(&d.h, 1000);
+    for (int n = 0; n < 60000 && !d.e[0].opened; n++)
+        here_run(&d.h, 1000);
+    link_pause_read(d.e[0].l, true);
+    p.keeps = true;
+    while (p.out.n < 4 << 20)
+        CHECK_OR(mbedtls_ssl_send_alert_message(&ssl, MBEDTLS_SSL_ALERT_LEVEL_WARNING, MBEDTLS_SSL_ALERT_MSG_USER_CANCELED) == 0);
+    size_t sent = fill_socket(p.fd, buf_view(&p.out));
+    CHECK(sent > 17 * 16384);
+    char byte;
+    CHECK_INT(link_read(d.e[0].l, &byte, 1), 0);
+    CHECK(ioctl(d.fd, FIONREAD, &waiting) == 0 && waiting > 0);
+    mbedtls_ssl_free(&ssl);
+    close(p.fd);
+    buf_free(&p.out);
     close_door(&d);
     tls_free(t.server);
     tls_free(t.client);
