@@ -53,9 +53,9 @@ bool json_fits_double(const char *number)
     size_t n = 0;
     bool point = false;
     for (; *z && *z != 'e' && *z != 'E'; z++) {
-        if (*z == '.') point = true;
-        if (*z < '0' || *z > '9') continue;
-        if (n || *z != '0') {
+        if (*z < '0') {                           /* the point, or the sign */
+            point |= *z == '.';
+        } else if (n || *z != '0') {
             if (n < sizeof first) first[n] = *z;
             n++;
             place += !point;

@@ -43,7 +43,7 @@ static void give_up(struct hreq *r)
 
 static void make_room(struct httpd *d)
 {
-    while (d->kept > LIMIT_HTTP_BODIES && d->coming)
+    while (d->kept > LIMIT_HTTP_BODIES)          /* of which all is of those that come */
         give_up(d->coming);
 }
 

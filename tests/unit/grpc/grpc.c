@@ -42,6 +42,12 @@ static void taken(struct grpc_request *r)
     if (((struct fixture *)grpc_service_ctx(r))->started)
         grpc_end(r, GRPC_OK, S("taken"));
 }
+static void large_piece(struct grpc_request *r, struct str m)
+{
+    static char much[400000];
+    (void)m;
+    grpc_reply(r, (struct str){ much, sizeof much });
+}
 static void labelled(struct grpc_request *r, struct str m)
 {
     struct http_field f[] = { { S("x-word"), m } };
@@ -54,6 +60,7 @@ static const struct grpc_method methods[] = {
     { .name = "Labelled", .message = labelled }, { .name = "Large", .message = large },
     { .name = "Echo", .message = echo }, { .name = "Count", .message = count }, { .name = "Fail", .message = fail },
     { .name = "Silent", .message = silent, .gone = went }, { .name = "Chat", .stream_in = true, .message = grpc_reply, .half_closed = chat_end },
+    { .name = "LargePieces", .stream_in = true, .message = large_piece, .half_closed = chat_end },
     { .name = "LastWords", .stream_in = true, .message = silent, .half_closed = last_words, .writable = taken }, { 0 } };
 
 static int allow(void *ctx, struct http_fields f, struct kr_err *e)
@@ -163,6 +170,22 @@ TEST(who_answers_after_the_end_of_the_questions_hears_of_that_once)
     CHECK_INT(g.status, GRPC_OK);
     CHECK_INT(g.bytes, 400000);
     CHECK_INT(x.started, 1);
+    end(&x);
+}
+
+TEST(questions_wait_until_the_answers_before_are_taken)
+{
+    struct fixture x;
+    struct got g;
+    begin(&x);
+    struct grpc_call *c = call(&x, "/test.Test/LargePieces", (struct str){ 0 }, &(struct grpc_options){ .timeout_us = 10000000, .open = true }, &g);
+    for (int i = 0; i < 3; i++)
+        grpc_send(c, S("abc"));
+    grpc_half_close(c);
+    here_until(&x.h, &g.over);
+    CHECK_INT(g.status, GRPC_OK);
+    CHECK_INT(g.messages, 3);
+    CHECK_Z(g.text, "bye");
     end(&x);
 }
 

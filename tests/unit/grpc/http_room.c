@@ -100,76 +100,119 @@ TEST(of_too_many_bodies_the_oldest_is_given_up)
     loop_free(x.h.loop);
 }
 
-/* Who keeps it himself, as gRPC does, hears of it by a reset. */
-TEST(of_too_much_that_is_kept_the_oldest_is_reset)
+/* Who keeps it himself, as gRPC does, hears of it by a reset, and so does who has begun to answer; who collects says it in his words. */
+TEST(of_too_much_that_is_kept_the_oldest_hears_of_it)
 {
-    struct served x;
-    served_begin(&x, SERVED_H2, true);
-    for (int i = 0; i < 4; i++) {
-        CHECK(!x.resets && !x.gone);
-        served_open(&x, "POST", "/begin/hold", false);
-        while (!x.held && !x.over)
-            here_run(&x.h, 500);
-        hreq_keeps(TAKE(x.held), LIMIT_HTTP_BODIES / 4);
+    static const struct { const char *method, *path; int status; } rows[] = {
+        { "POST", "/begin/hold", 0 }, { "POST", "/collect/8/begin/hold/begin/start", 0 }, { "POST", "/collect/8/begin/hold", 429 }, { "PATCH", "/collect/8/begin/hold", 400 } };
+    for (size_t row = 0; row < LEN(rows); row++) {
+        struct served x;
+        served_begin(&x, SERVED_H2, true);
+        for (int i = 0; i < 4; i++) {
+            CHECK(!x.resets && !x.gone);
+            served_open(&x, rows[row].method, rows[row].path, false);
+            while (!x.held && !x.over)
+                here_run(&x.h, 500);
+            hreq_keeps(TAKE(x.held), LIMIT_HTTP_BODIES / 4);
+        }
+        served_until(&x, &x.resets, 1);
+        CHECK_INT(x.code, rows[row].status ? H2_NO_ERROR : H2_ENHANCE_YOUR_CALM);
+        CHECK(!rows[row].status || x.status == rows[row].status);
+        CHECK_INT(x.gone, 1);
+        CHECK(x.d->kept <= LIMIT_HTTP_BODIES && x.d->kept > LIMIT_HTTP_BODIES / 2);
+        served_end(&x);
     }
-    served_until(&x, &x.resets, 1);
-    CHECK(x.code == H2_ENHANCE_YOUR_CALM && x.gone == 1);
-    CHECK(x.d->kept <= LIMIT_HTTP_BODIES && x.d->kept > LIMIT_HTTP_BODIES / 2);
-    served_end(&x);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
 
-static bool waits(struct served *x)
-{
-    for (int n = 0; n < 60000 && x->d->queued < SERVED_VAST / 2; n++)
-        here_run(&x->h, 1000);
-    return x->d->queued >= SERVED_VAST / 2;
-}
-
-struct reader { bool over; size_t got; };
+/* Reads when it is told to, `most` bytes in all. */
+struct reader { struct link *l; bool over; size_t got, most; };
 static void read_on(struct link *l, void *ctx)
 {
     struct reader *x = ctx;
     char chunk[65536];
-    ptrdiff_t n;
-    while ((n = link_read(l, chunk, sizeof chunk)) > 0)
+    ptrdiff_t n = 0;
+    while (x->got < x->most && (n = link_read(l, chunk, sizeof chunk)) > 0)
         x->got += (size_t)n;
     x->over |= n < 0;
+    link_pause_read(l, x->got >= x->most);
 }
 
-/* Two connections don't read their vast answers; a third has a small one to read. */
-TEST(of_too_many_answers_the_one_that_waits_for_longest_goes)
+static void goes_on(struct served *x, struct reader *r, size_t most)
 {
-    static const char ask[] = "GET /end/vast HTTP/1.1\r\nhost: h\r\n\r\n";
+    r->most = most;
+    link_pause_read(r->l, false);
+    for (int n = 0; n < 60000 && !r->over && r->got < most; n++)
+        here_run(&x->h, 1000);
+}
+
+static void begin_reader(struct served *x, struct reader *r)
+{
+    *r = (struct reader){ 0 };
+    r->l = link_connect(x->h.loop, &(struct link_target){ .host = S("127.0.0.1"), .port = httpd_port(x->d) }, (struct link_user){ read_on, r });
+    while (!link_is_open(r->l))
+        here_run(&x->h, 500);
+}
+
+/* Asks for a vast answer, until what sockets don't hold of it waits. */
+static void ask(struct served *x, struct reader *r)
+{
+    static const char say[] = "GET /end/vast HTTP/1.1\r\nhost: h\r\n\r\n";
+    size_t before = x->d->queued;
+    CHECK_INT(link_write(r->l, say, sizeof say - 1), sizeof say - 1);
+    for (int n = 0; n < 60000 && x->d->queued < before + SERVED_VAST / 2; n++)
+        here_run(&x->h, 1000);
+    here_run(&x->h, 20000);
+}
+
+/* Two connections don't read their vast answers, a third asks for nothing. What they have is too much as if others had the rest. */
+static void two_wait(int first)
+{
     struct served x;
-    struct reader late = { 0 };
+    struct reader r[2];
     served_begin(&x, NULL, true);
-    link_pause_read(x.l, true);
-    served_say(&x, ask);
-    CHECK(waits(&x));
-    size_t one = x.d->queued;
-    struct link *l = link_connect(x.h.loop, &(struct link_target){ .host = S("127.0.0.1"), .port = httpd_port(x.d) }, (struct link_user){ read_on, &late });
-    while (!link_is_open(l))
-        here_run(&x.h, 500);
-    link_pause_read(l, true);
-    CHECK_INT(link_write(l, ask, sizeof ask - 1), sizeof ask - 1);
-    for (int n = 0; n < 60000 && x.d->queued < one + SERVED_VAST / 2; n++)
-        here_run(&x.h, 1000);
+    begin_reader(&x, &r[0]);
+    begin_reader(&x, &r[1]);
+    ask(&x, &r[first]);
+    x.d->queued += LIMIT_HTTP_QUEUED;
+    goes_on(&x, &r[first], 1 << 20);              /* alone it may have asked for that much */
+    CHECK(r[first].got >= 1 << 20 && !r[first].over);
     here_run(&x.h, 20000);
+    x.d->queued -= LIMIT_HTTP_QUEUED;
+    size_t one = x.d->queued;
+    CHECK(one > 0);
+    ask(&x, &r[!first]);
     CHECK(!room_is_short(x.d));
-    size_t rest = LIMIT_HTTP_QUEUED + one - x.d->queued;             /* as if others had so much that the first's part is too much */
+    size_t rest = LIMIT_HTTP_QUEUED + one - x.d->queued;
     x.d->queued += rest;
     CHECK(room_is_short(x.d));
-    link_pause_read(l, false);                    /* the second one reads: its turn is where it is seen */
-    for (int n = 0; n < 60000 && !late.over && late.got < SERVED_VAST; n++)
-        here_run(&x.h, 1000);
-    CHECK(late.got >= SERVED_VAST && !late.over);
-    link_pause_read(x.l, false);
-    here_until(&x.h, &x.over);
-    CHECK(x.got < SERVED_VAST);
+    goes_on(&x, &r[!first], SERVED_VAST);         /* its turn is where it is seen */
+    CHECK(r[!first].got >= SERVED_VAST && !r[!first].over);
+    goes_on(&x, &r[first], SERVED_VAST);
+    CHECK(r[first].got < SERVED_VAST && r[first].over);
     x.d->queued -= rest;
     CHECK_INT(x.d->queued, 0);
-    link_close(l);
+    link_close(r[0].l);
+    link_close(r[1].l);
+    served_end(&x);
+}
+TEST(of_too_many_answers_the_one_that_waits_for_longest_goes)
+{
+    two_wait(0);
+    two_wait(1);
+}
+
+TEST(no_large_answer_is_begun_while_room_is_short)
+{
+    struct served x;
+    served_begin(&x, SERVED_H2, true);
+    served_open(&x, "POST", "/begin/hold", false);
+    while (!x.held && !x.over)
+        here_run(&x.h, 500);
+    CHECK(!hreq_is_crowded(x.held));
+    x.d->queued += LIMIT_HTTP_QUEUED + (size_t)1;
+    CHECK(hreq_is_crowded(x.held));
+    x.d->queued -= LIMIT_HTTP_QUEUED + (size_t)1;
     served_end(&x);
 }
