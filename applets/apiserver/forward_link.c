@@ -72,7 +72,6 @@ void forward_link_write(struct forward_link *f, struct str bytes, bool last)
         write_out(f);
 }
 
-bool forward_link_is_full(const struct forward_link *f) { return f->out.n > FORWARD_HIGH; }
 
 void forward_link_resume(struct forward_link *f)
 {

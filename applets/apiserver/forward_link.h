@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * forward_link: one TCP connection to a port of a pod, for whoever carries its bytes to a client. Back pressure both ways:
- * it is not read while the client's queue is long, and forward_link_is_full says when the client is to be held back.
+ * it is not read while the client's queue is long, and the client isn't while more than FORWARD_HIGH waits for all of its pods' ports.
  */
 #ifndef APISERVER_FORWARD_LINK_H
 #define APISERVER_FORWARD_LINK_H
@@ -24,7 +24,6 @@ struct forward_link {
 void forward_link_init(struct forward_link *, const struct forward_link_user *);
 void forward_link_connect(struct forward_link *, struct loop *, struct str ip, uint16_t port);
 void forward_link_write(struct forward_link *, struct str bytes, bool last);
-bool forward_link_is_full(const struct forward_link *);
 void forward_link_resume(struct forward_link *);  /* the client's queue is short again */
 void forward_link_free(struct forward_link *);    /* closes it; no callback any more */
 #endif

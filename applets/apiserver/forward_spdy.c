@@ -185,10 +185,10 @@ struct forward_spdy *forward_spdy_new(struct loop *loop, struct str pod, struct 
 
 bool forward_spdy_is_full(const struct forward_spdy *f)
 {
+    size_t waits = 0;
     for (size_t i = 0; i < f->n; i++)
-        if (forward_link_is_full(&f->pair[i]->link))
-            return true;
-    return false;
+        waits += f->pair[i]->link.out.n;
+    return waits > FORWARD_HIGH;
 }
 
 void forward_spdy_writable(struct forward_spdy *f)

@@ -17,7 +17,7 @@ struct forward_spdy_user {
 };
 struct forward_spdy *forward_spdy_new(struct loop *, struct str pod, struct str ip, struct forward_spdy_user);
 int forward_spdy_data(struct forward_spdy *, struct str bytes, struct kr_err *);        /* -1: the connection is to be closed */
-bool forward_spdy_is_full(const struct forward_spdy *);     /* the client is to be held back */
+bool forward_spdy_is_full(const struct forward_spdy *);     /* the client is to be held back: too much waits, in all pairs together */
 void forward_spdy_writable(struct forward_spdy *);
 void forward_spdy_free(struct forward_spdy *);              /* NULL is fine */
 #endif

@@ -34,9 +34,10 @@ bool portforward_wants(const struct hreq *r)
 
 static void hold_back(struct portforward *f)
 {
-    bool full = hreq_queued(f->r) > 2 * FORWARD_HIGH || (f->spdy && forward_spdy_is_full(f->spdy));
+    size_t waits = 0;
     for (size_t i = 0; i < f->n; i++)
-        full |= forward_link_is_full(&f->ports[i].link);
+        waits += f->ports[i].link.out.n;
+    bool full = hreq_queued(f->r) > 2 * FORWARD_HIGH || waits > FORWARD_HIGH || (f->spdy && forward_spdy_is_full(f->spdy));
     hreq_pause(f->r, full && !f->ended);
 }
 
@@ -87,8 +88,10 @@ static void port_ended(struct forward_link *l, const struct kr_err *why)
     if (why->code)
         send_channel(p->f, p->channel + 1, str_of(why->msg));
     for (size_t i = 0; i < p->f->n; i++)
-        if (!p->f->ports[i].closed)
+        if (!p->f->ports[i].closed) {
+            hold_back(p->f);                      /* what waited for this one waits no more */
             return;
+        }
     close_all(p->f, 1000);
 }
 

@@ -396,6 +396,53 @@ def row_30():
             x.c.close()
 
 
+def forward(pod, ports):
+    """A port-forward over a WebSocket with channels."""
+    raw = socket.create_connection((server.api.host, int(server.api.port)), DEADLINE)
+    sock = server.api.context.wrap_socket(raw, server_hostname=server.api.host)
+    sock.sendall(('GET %spods/%s/portforward?ports=%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n'
+                  'Sec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: v4.channel.k8s.io\r\nAuthorization: %s\r\n\r\n'
+                  % (CORE, pod, ','.join(map(str, ports)), base64.b64encode(b'k' * 16).decode(), server.api.headers['Authorization'])).encode())
+    return sock
+
+
+def on_channel(channel, data):
+    return b'\x82' + (bytes([0x80 | len(data) + 1]) if len(data) < 125 else b'\xff' + (len(data) + 1).to_bytes(8, 'big')) + b'\0\0\0\0' + bytes([channel]) + data
+
+
+def row_30_forward():
+    """Two ports: what waits for the one, whose pod ends without having taken it, holds the other back no longer."""
+    pods = CORE + 'pods'
+    server.api.call('POST', pods, {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {'name': 'two'}, 'spec': {'containers': [{'name': 'c', 'image': 'x'}]}})
+    server.api.call('PATCH', pods + '/two/status', {'status': {'podIP': '127.0.0.1'}}, MERGE)
+    mute, other = socket.create_server(('127.0.0.1', 0)), socket.create_server(('127.0.0.1', 0))
+    with Row('30, port-forward', memory=24) as r:
+        sock = forward('two', [x.getsockname()[1] for x in (mute, other)])
+        ends = [x.accept()[0] for x in (mute, other)]
+        sent, block = 0, memoryview(on_channel(0, b'x' * 500000))
+        sock.settimeout(2)
+        try:
+            while sent < 100 << 20:
+                sock.sendall(block)
+                sent += len(block)
+        except TimeoutError:
+            pass
+        r.check('a client is held back', sent < 64 << 20, str(sent))
+        ends[0].shutdown(socket.SHUT_WR)
+        sock.settimeout(DEADLINE)
+        ends[1].settimeout(DEADLINE)
+        try:
+            for data in [block] * 100 + [on_channel(2, b'hello')]:
+                sock.sendall(data)                # the first one goes on where it stopped
+            heard = ends[1].recv(100)
+        except OSError as e:
+            heard = e
+        r.equal('and is read again: the other port hears him', heard, b'hello')
+        for x in (sock, mute, other, *ends):
+            x.close()
+    server.api.call('DELETE', pods + '/two?gracePeriodSeconds=0')
+
+
 def row_31():
     with Row(31, cpu=30, memory=32) as r:
         at = int(server.api.call('GET', MAPS)[1]['metadata']['resourceVersion'])

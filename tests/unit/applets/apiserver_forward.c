@@ -235,6 +235,27 @@ TEST(forward_no_more_pairs_than_the_limit)
     end(&s);
 }
 
+/* Each alone would not be too much: a client is held back for what waits in all of its pairs. */
+TEST(forward_many_pairs_wait_together)
+{
+    struct side s;
+    AUTO_FREE char *much = xcalloc(1, FORWARD_HIGH / 2 + 2);
+    memset(much, 'm', FORWARD_HIGH / 2 + 1);
+    begin(&s);
+    spdy_peer_open(&s.peer, 1, "streamtype=data port=80 requestid=1", false);
+    spdy_peer_data(&s.peer, 1, much, false);
+    CHECK_INT(feed(&s), 0);
+    CHECK(!forward_spdy_is_full(s.f));
+    spdy_peer_open(&s.peer, 3, "streamtype=data port=80 requestid=2", false);
+    spdy_peer_data(&s.peer, 3, much, false);
+    CHECK_INT(feed(&s), 0);
+    CHECK(forward_spdy_is_full(s.f));
+    spdy_peer_control(&s.peer, 3, 0, S("\0\0\0\1\0\0\0\5"), S(""));
+    CHECK_INT(feed(&s), 0);
+    CHECK(!forward_spdy_is_full(s.f));
+    end(&s);
+}
+
 /* A client that doesn't read stops the pod's writing; a pod that doesn't read shows as full. */
 TEST(forward_holds_back_on_both_sides)
 {
