@@ -41,6 +41,7 @@ struct cconn {
     struct defer turn;
     struct timer timer;                   /* connecting, then keepalive */
     int64_t heard_us;
+    unsigned informed;                    /* HTTP/1.1: answers of 1xx before the one that counts */
     bool open, h1_mode, pinged, heard, dead, retiring, for_upgrade, used;      /* heard: any byte; used: an answer; dead: it has no calls */
 };
 struct httpc {

@@ -5,6 +5,8 @@
  */
 #include "grpc/http_client.h"
 
+enum { MAX_INFORMED = 32 };                       /* a server could go on with them as long as the call may take */
+
 void h1_call_begin(struct cconn *c)
 {
     c->h1_mode = true;
@@ -31,8 +33,14 @@ static void on_event(struct cconn *c, const struct http1_event *ev)
         cconn_lost(c, &e);
         return;
     }
-    if (ev->type == HTTP1_HEAD && ev->head->status < 200 && ev->head->status != 101)
+    if (ev->type == HTTP1_HEAD && ev->head->status < 200 && ev->head->status != 101) {
+        if (c->informed++ < MAX_INFORMED)
+            return;
+        kr_fail(&e, KR_PROTOCOL, "%.*s:%u: more than %d answers of 1xx before the one that counts", SFMT(c->h->config.target.host),
+                c->h->config.target.port, MAX_INFORMED);
+        cconn_lost(c, &e);
         return;
+    }
     if (ev->type == HTTP1_HEAD) {
         k->head_seen = true;
         k->upgraded = ev->head->status == 101;
@@ -93,6 +101,7 @@ void h1_call_send(struct cconn *c, struct hcall *k)
     else if (k->out.n || str_is(k->method, "POST") || str_is(k->method, "PUT") || str_is(k->method, "PATCH"))
         buf_fmt(&c->out, "content-length: %zu\r\n", k->out.n);
     http1_put_end(&c->out);
+    c->informed = 0;
     http1_expect_head(&c->h1, str_is(k->method, "HEAD"));
     h1_call_body(k);
 }

@@ -340,9 +340,9 @@ static void on_end(struct hcall *h, struct http_fields trailers)
     q->call = NULL;
     if (q->status >= 400 && put_off(q, hcall_stamp(h)))
         return;
-    else if (q->status >= 400)
+    else if (q->status < 200 || q->status >= 300)        /* no Kubernetes redirects: that is somebody on the way */
         kube_status_error(q->status, r.body, &e, &r.causes);
-    else if (!strcmp(q->accept, "application/json") && json_scan(r.body, &e) < 0)
+    else if (str_starts(str_of(q->accept), S("application/json")) && json_scan(r.body, &e) < 0)
         kr_wrap(&e, "the API server's answer");
     else if (q->kind)
         check_kind(r.body, q->kind, &e);

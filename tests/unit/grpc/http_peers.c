@@ -10,6 +10,9 @@
 
 /* ---- the client ---------------------------------------------------------------------------------------------------------- */
 
+#define EIGHT(s) s s s s s s s s
+#define CONTINUE32 EIGHT("HTTP/1.1 100 Continue\r\n\r\n" "HTTP/1.1 102 Processing\r\n\r\n" "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" "HTTP/1.1 199 So\r\n\r\n")
+
 TEST(what_a_server_of_http1_may_answer)
 {
     static const struct { const char *say; bool hang_up; int status; size_t got; const char *msg; } rows[] = {
@@ -19,6 +22,8 @@ TEST(what_a_server_of_http1_may_answer)
         { "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n", true, 200, 5, "closed" },
         { "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\n", false, 200, 5, "" },              /* what else may come is not ours */
         { "NONSENSE\r\n\r\n", false, 0, 0, "127.0.0.1" },
+        { CONTINUE32 "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", false, 200, 5, "" },
+        { CONTINUE32 "HTTP/1.1 100 Continue\r\n\r\n", false, 0, 0, "more than 32 answers of 1xx" },
         { "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", false, 200, 0, "127.0.0.1" },
         { "", true, 0, 0, "closed" },
     };

@@ -201,6 +201,7 @@ TEST(a_400_is_never_taken_for_our_command_line)
 }
 
 static void nonsense(struct script *s, struct hreq *r) { (void)s; hreq_respond(r, 200, NONE, S("<html>hello</html>")); }
+static void elsewhere(struct script *s, struct hreq *r) { (void)s; hreq_respond(r, 302, NONE, S("{}")); }
 static void nothing(struct script *s, struct hreq *r) { (void)s; (void)r; }
 static void cut(struct script *s, struct hreq *r) { (void)s; hreq_start(r, 200, NONE); hreq_write(r, S("{\"a\":")); hreq_reset(r, 2); }
 
@@ -213,6 +214,14 @@ TEST(answers_that_are_none_end_in_an_error)
     here_until(&s.h, &r.over);
     CHECK(r.code != KR_OK);
     CHECK(str_find(str_of(r.msg), S("the API server's answer")) == 0);
+    kube_send(s.k, &(struct kube_request){ .method = "GET", .path = S("/x"), .accept = "application/json;as=Table;g=meta.k8s.io;v=v1" }, here_into(&r));
+    here_until(&s.h, &r.over);
+    CHECK(r.code != KR_OK);
+    s.answer = elsewhere;
+    kube_get(s.k, &kube_pods, S("ns"), S("p"), here_into(&r));
+    here_until(&s.h, &r.over);
+    CHECK(r.code != KR_OK);
+    CHECK_Z(r.msg, "the API server answered 302 Found");
     s.answer = cut;
     kube_get(s.k, &kube_pods, S("ns"), S("p"), here_into(&r));
     here_until(&s.h, &r.over);
@@ -220,7 +229,7 @@ TEST(answers_that_are_none_end_in_an_error)
     CHECK_INT(r.status, 0);
     s.answer = nothing;
     kube_get(s.k, &kube_pods, S("ns"), S("p"), here_into(&r));
-    here_until_is(&s.h, &s.requests, 3);
+    here_until_is(&s.h, &s.requests, 5);
     here_skip(&s.h, 31000000);
     here_until(&s.h, &r.over);
     CHECK_INT(r.code, KR_DEADLINE);
