@@ -333,8 +333,15 @@ static void on_event(struct loop *loop, struct fdsrc *src, unsigned got)
         return;
     }
     if ((got & LOOP_HUP) && !(got & LOOP_IN) && l->paused && l->state == LINK_OPEN) {
-        if (!l->want_write)                       /* nobody reads now: HUP would come again and again */
+        int why = 0;
+        socklen_t n = sizeof why;
+        getsockopt(l->src.fd, SOL_SOCKET, SO_ERROR, &why, &n);
+        if (why) {                                /* reset, or vanished: what waits to be read is of nobody any more */
+            kr_fail_sys(&l->e, KR_UNAVAILABLE, why, "%s: read", l->peer);
+            die(l);
+        } else if (!l->want_write) {              /* nobody reads now: HUP would come again and again */
             loop_unwatch(l->loop, &l->src);
+        }
     }
     call_ready(l);
 }

@@ -448,6 +448,34 @@ TEST(a_handshake_that_gets_nowhere_ends)
     tls_free(t.client);
 }
 
+static void look(struct link *l, void *ctx) { *(bool *)ctx |= !link_is_open(l); }
+
+/* Who is held back has much to read yet when the other end is gone, and would never come to its end. */
+TEST(a_link_that_is_held_back_hears_that_the_other_end_is_gone)
+{
+    struct door d;
+    struct linger at_once = { 1, 0 };
+    bool dead = false;
+    int waiting = 0;
+    open_door(&d);
+    d.e[0].to_write = 300000;
+    int fd = plain_socket(listener_port(d.listener));
+    struct link *l = link_accept(d.h.loop, fd, NULL, (struct link_user){ look, &dead });
+    link_pause_read(l, true);
+    for (int n = 0; n < 60000 && (!d.e[0].l || waiting < 20000); n++) {
+        here_run(&d.h, 1000);
+        ioctl(fd, FIONREAD, &waiting);
+    }
+    CHECK(!dead && waiting >= 20000);
+    fd = link_detach(TAKE(d.e[0].l));
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(fd);
+    here_until(&d.h, &dead);
+    CHECK_INT(link_error(l)->code, KR_UNAVAILABLE);
+    link_close(l);
+    close_door(&d);
+}
+
 /* TLS of our own at the other end: warnings are records that hold nothing for who reads. */
 TEST(records_that_hold_nothing_leave_the_others_their_turn)
 {
