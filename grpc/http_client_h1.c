@@ -5,8 +5,6 @@
  */
 #include "grpc/http_client.h"
 
-enum { MAX_INFORMED = 32 };                       /* a server could go on with them as long as the call may take */
-
 void h1_call_begin(struct cconn *c)
 {
     c->h1_mode = true;
@@ -34,10 +32,10 @@ static void on_event(struct cconn *c, const struct http1_event *ev)
         return;
     }
     if (ev->type == HTTP1_HEAD && ev->head->status < 200 && ev->head->status != 101) {
-        if (c->informed++ < MAX_INFORMED)
+        if (c->informed++ < LIMIT_HTTP_INFORMATIONAL)
             return;
         kr_fail(&e, KR_PROTOCOL, "%.*s:%u: more than %d answers of 1xx before the one that counts", SFMT(c->h->config.target.host),
-                c->h->config.target.port, MAX_INFORMED);
+                c->h->config.target.port, LIMIT_HTTP_INFORMATIONAL);
         cconn_lost(c, &e);
         return;
     }

@@ -72,7 +72,6 @@ void forward_link_write(struct forward_link *f, struct str bytes, bool last)
         write_out(f);
 }
 
-
 void forward_link_resume(struct forward_link *f)
 {
     if (f->link)
