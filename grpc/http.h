@@ -30,6 +30,7 @@ struct httpd_config {
     struct str host; uint16_t port;                      /* port 0: the kernel chooses; host "unix:/path" for a local socket */
     const struct tls *tls;                               /* NULL: plain; then HTTP/2 by prior knowledge and HTTP/1.1 on one port */
     int64_t idle_us;                                     /* close a connection without exchanges after this; 0: 5 minutes */
+    size_t bodies, queued;                               /* of all connections together; 0: LIMIT_HTTP_BODIES, LIMIT_HTTP_QUEUED */
     struct httpd_user user;
 };
 struct httpd *httpd_new(struct loop *, const struct httpd_config *, struct kr_err *);
@@ -48,7 +49,7 @@ struct http_fields hreq_fields(const struct hreq *);
 bool hreq_is_h2(const struct hreq *);
 struct link *hreq_link(const struct hreq *);             /* peer name, client certificate */
 /* For who keeps what `data` gave him, of a request that isn't whole yet: so many bytes of it now. It may be reset for that, as others
- * may: LIMIT_HTTP_BODIES is for all requests together. What hreq_collect keeps counts by itself. */
+ * may: httpd_config.bodies is for all requests together. What hreq_collect keeps counts by itself. */
 void hreq_keeps(struct hreq *, size_t bytes);
 void hreq_set_user(struct hreq *, void *user);
 void *hreq_user(const struct hreq *);
@@ -62,7 +63,7 @@ void hreq_start(struct hreq *, int status, struct http_fields);                 
 void hreq_write(struct hreq *, struct str bytes);        /* copies into the send queue */
 void hreq_finish(struct hreq *, struct http_fields trailers);                        /* end of the response (trailers: HTTP/2 and chunked) */
 size_t hreq_queued(const struct hreq *);                 /* bytes the peer has not taken yet */
-/* Its HTTP/2 connection holds more than LIMIT_H2_QUEUED already, or all connections more than LIMIT_HTTP_QUEUED: write nothing large. */
+/* Its HTTP/2 connection holds more than LIMIT_H2_QUEUED already, or all connections more than httpd_config.queued: write nothing large. */
 bool hreq_is_crowded(const struct hreq *);
 void hreq_reset(struct hreq *, uint32_t h2_error);       /* RST_STREAM, or closes an HTTP/1.1 connection */
 void hreq_pause(struct hreq *, bool on);                 /* hold the peer's body back */

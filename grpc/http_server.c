@@ -405,7 +405,8 @@ static void drain_over(struct loop *loop, struct timer *t)
 struct httpd *httpd_new(struct loop *loop, const struct httpd_config *config, struct kr_err *e)
 {
     struct httpd *d = xcalloc(1, sizeof *d);
-    *d = (struct httpd){ .loop = loop, .coming_end = &d->coming, .user = config->user, .tls = config->tls,
+    *d = (struct httpd){ .loop = loop, .coming_end = &d->coming, .most_kept = config->bodies ? config->bodies : LIMIT_HTTP_BODIES,
+                         .most_queued = config->queued ? config->queued : LIMIT_HTTP_QUEUED, .user = config->user, .tls = config->tls,
                          .idle_us = config->idle_us ? config->idle_us : INT64_C(300000000), .drain = { .fire = drain_over } };
     if (config->host.n) {
         d->listener = str_starts(config->host, S("unix:")) ? listen_unix(loop, str_from(config->host, 5), accepted, d, e)

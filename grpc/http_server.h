@@ -67,8 +67,8 @@ struct httpd {
     bool draining;
     size_t nreqs;
     struct hreq *coming, **coming_end;    /* requests that are not whole yet, in the order in which they began */
-    size_t kept;                          /* bytes of those: heads, and what there is of bodies */
-    size_t queued;                        /* bytes of answers that wait, in all connections */
+    size_t kept, most_kept;               /* bytes of those: heads, and what there is of bodies */
+    size_t queued, most_queued;           /* bytes of answers that wait, in all connections */
 };
 
 /* ---- http_server.c */

@@ -43,7 +43,7 @@ static void give_up(struct hreq *r)
 
 static void make_room(struct httpd *d)
 {
-    while (d->kept > LIMIT_HTTP_BODIES)          /* of which all is of those that come */
+    while (d->kept > d->most_kept)          /* of which all is of those that come */
         give_up(d->coming);
 }
 
@@ -69,7 +69,7 @@ void room_keep(struct hreq *r, size_t body)
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
 
-bool room_is_short(const struct httpd *d) { return d->queued > LIMIT_HTTP_QUEUED; }
+bool room_is_short(const struct httpd *d) { return d->queued > d->most_queued; }
 
 void room_wrote(struct hconn *c, size_t n)
 {

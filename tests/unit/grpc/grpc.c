@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "grpc/grpc.h"
+#include "grpc/grpc_server.h"
+#include "grpc/http_server.h"
 #include "grpc/h2.h"
 #include "grpc/proto/health.pb.h"
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
 #include <stdio.h>
 
-struct fixture { struct here h; struct grpc_server *s; struct grpc_client *c; bool sick, closed; int gone, started; };
+struct fixture { struct here h; struct grpc_server *s; struct grpc_client *c; bool sick, closed; int gone, started; struct grpc_request *last; };
 
 static void echo(struct grpc_request *r, struct str m)
 {
@@ -27,7 +28,13 @@ static void large(struct grpc_request *r, struct str m)
     grpc_reply(r, (struct str){ megabyte, sizeof megabyte });
     grpc_end(r, GRPC_OK, S(""));
 }
-static void silent(struct grpc_request *r, struct str m) { (void)m; ((struct fixture *)grpc_service_ctx(r))->started++; }
+static void silent(struct grpc_request *r, struct str m)
+{
+    struct fixture *x = grpc_service_ctx(r);
+    (void)m;
+    x->started++;
+    x->last = r;
+}
 static void went(struct grpc_request *r) { ((struct fixture *)grpc_service_ctx(r))->gone++; }
 static void chat_end(struct grpc_request *r) { grpc_end(r, GRPC_OK, S("bye")); }
 /* Says much once the client has sent all, and ends when that is taken. */
@@ -186,6 +193,31 @@ TEST(questions_wait_until_the_answers_before_are_taken)
     CHECK_INT(g.status, GRPC_OK);
     CHECK_INT(g.messages, 3);
     CHECK_Z(g.text, "bye");
+    end(&x);
+}
+
+/* As a request that isn't whole had filled the room, and answers had. */
+TEST(all_connections_of_a_server_keep_so_much_together)
+{
+    struct fixture x;
+    struct got g;
+    begin(&x);
+    struct grpc_call *c = call(&x, "/test.Test/Silent", (struct str){ 0 }, &(struct grpc_options){ .timeout_us = 10000000, .open = true }, &g);
+    grpc_send(c, S("abc"));
+    here_until_is(&x.h, &x.started, 1);
+    struct hreq *r = x.last->http;
+    x.s->httpd->queued += LIMIT_GRPC_QUEUED;
+    CHECK(!hreq_is_crowded(r));
+    x.s->httpd->queued++;
+    CHECK(hreq_is_crowded(r));
+    x.s->httpd->queued -= LIMIT_GRPC_QUEUED + (size_t)1;
+    hreq_keeps(r, LIMIT_GRPC_BODIES / 2);
+    check_call(&x, "/test.Test/Echo", S("hello"), GRPC_OK, 1, 5, "");
+    CHECK(!g.over);
+    hreq_keeps(r, LIMIT_GRPC_BODIES);
+    here_until(&x.h, &g.over);
+    CHECK_INT(g.status, GRPC_UNAVAILABLE);        /* it may be sent again */
+    check_call(&x, "/test.Test/Echo", S("hello"), GRPC_OK, 1, 5, "");
     end(&x);
 }
 
