@@ -81,14 +81,19 @@ static void hreq_free(struct hreq *r)
     xblock_free(r, r->size);
 }
 
+void hreq_refuse_body(struct hreq *r, const struct kr_err *e, int status, struct str text)
+{
+    r->full = true;
+    r->got(r, (struct str){ 0 }, e);
+    if (r->full && !r->started)
+        hreq_respond(r, status, (struct http_fields){ 0 }, text);
+}
+
 void hreq_too_large(struct hreq *r)
 {
     struct kr_err e = { 0 };
     kr_fail(&e, KR_TOO_LARGE, "the request body is larger than %zu bytes", r->body.max);
-    r->full = true;
-    r->got(r, (struct str){ 0 }, &e);
-    if (r->full && !r->started)
-        hreq_respond(r, 413, (struct http_fields){ 0 }, S("the request body is too large\n"));
+    hreq_refuse_body(r, &e, 413, S("the request body is too large\n"));
 }
 
 void hreq_body(struct hreq *r, struct str bytes)

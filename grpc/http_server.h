@@ -76,7 +76,9 @@ struct hreq *hreq_new(struct hconn *, struct str method, struct str path, struct
 void hreq_over(struct hreq *);                       /* once: gone is due in the next turn */
 void hreq_body(struct hreq *, struct str bytes);     /* to the user, or to what is collected */
 void hreq_body_end(struct hreq *);
-void hreq_too_large(struct hreq *);                  /* what is collected: `got` has the error and may collect more, or the peer 413 */
+/* Of what is collected: `got` has the error, and may collect more; who doesn't answer there has `status` answered. */
+void hreq_refuse_body(struct hreq *, const struct kr_err *, int status, struct str text);
+void hreq_too_large(struct hreq *);                  /* that for KR_TOO_LARGE and 413 */
 void hconn_turn(struct hconn *);                     /* asks for the deferred turn */
 
 /* ---- http_server_room.c */

@@ -34,16 +34,13 @@ static void give_up(struct hreq *r)
     }
     kr_fail(&e, KR_TOO_MANY, "too much of other requests is on its way here, and this one has been for longest: send it again");
     e.retry_after_s = 1;
-    r->full = true;
     buf_free(&r->body);
-    r->got(r, (struct str){ 0 }, &e);
-    if (!r->started)
-        hreq_respond(r, 429, (struct http_fields){ 0 }, S("too many requests are under way\n"));
+    hreq_refuse_body(r, &e, 429, S("too many requests are under way\n"));
 }
 
 static void make_room(struct httpd *d)
 {
-    while (d->kept > d->most_kept)          /* of which all is of those that come */
+    while (d->kept > d->most_kept)                /* of which all is of those that come */
         give_up(d->coming);
 }
 

@@ -54,6 +54,14 @@ static void held_free(struct held *h)
     xblock_free(h, sizeof *h);
 }
 
+static void free_all(struct held *h)
+{
+    for (struct held *next; h; h = next) {
+        next = h->next;
+        held_free(h);
+    }
+}
+
 static void watch_write(void *ctx, struct str bytes)
 {
     struct held *h = ctx;
@@ -443,17 +451,8 @@ void serve_free(struct serve *s)
     httpd_free(s->d);
     loop_defer_cancel(s->api->loop, &s->turn);
     loop_timer_stop(s->api->loop, &s->early_end);
-    for (struct held *h = s->early, *next; h; h = next) {
-        next = h->next;
-        held_free(h);
-    }
-    for (struct held *h = s->waiting, *next; h; h = next) {
-        next = h->next;
-        held_free(h);
-    }
-    for (struct held *h = s->later, *next; h; h = next) {
-        next = h->next;
-        held_free(h);
-    }
+    free_all(s->early);
+    free_all(s->waiting);
+    free_all(s->later);
     free(s);
 }

@@ -120,6 +120,11 @@ static struct grpc_call *call(struct fixture *x, const char *path, struct str m,
     return grpc_call(x->c, path, m, o ? o : &(struct grpc_options){ .timeout_us = 10000000 }, (struct grpc_user){ on_message, on_done, g });
 }
 
+static struct grpc_call *open_call(struct fixture *x, const char *path, struct got *g)
+{
+    return call(x, path, (struct str){ 0 }, &(struct grpc_options){ .timeout_us = 10000000, .open = true }, g);
+}
+
 static void check_call(struct fixture *x, const char *path, struct str m, int status, int messages, size_t bytes, const char *text)
 {
     struct got g;
@@ -152,7 +157,7 @@ TEST(both_sides_stream)
     struct fixture x;
     struct got g;
     begin(&x);
-    struct grpc_call *c = call(&x, "/test.Test/Chat", (struct str){ 0 }, &(struct grpc_options){ .timeout_us = 10000000, .open = true }, &g);
+    struct grpc_call *c = open_call(&x, "/test.Test/Chat", &g);
     for (int i = 1; i <= 3; i++) {
         grpc_send(c, S("abc"));
         here_until_is(&x.h, &g.messages, i);
@@ -171,7 +176,7 @@ TEST(who_answers_after_the_end_of_the_questions_hears_of_that_once)
     struct fixture x;
     struct got g;
     begin(&x);
-    struct grpc_call *c = call(&x, "/test.Test/LastWords", (struct str){ 0 }, &(struct grpc_options){ .timeout_us = 10000000, .open = true }, &g);
+    struct grpc_call *c = open_call(&x, "/test.Test/LastWords", &g);
     grpc_half_close(c);
     here_until(&x.h, &g.over);
     CHECK_INT(g.status, GRPC_OK);
@@ -185,7 +190,7 @@ TEST(questions_wait_until_the_answers_before_are_taken)
     struct fixture x;
     struct got g;
     begin(&x);
-    struct grpc_call *c = call(&x, "/test.Test/LargePieces", (struct str){ 0 }, &(struct grpc_options){ .timeout_us = 10000000, .open = true }, &g);
+    struct grpc_call *c = open_call(&x, "/test.Test/LargePieces", &g);
     for (int i = 0; i < 3; i++)
         grpc_send(c, S("abc"));
     grpc_half_close(c);
@@ -202,7 +207,7 @@ TEST(all_connections_of_a_server_keep_so_much_together)
     struct fixture x;
     struct got g;
     begin(&x);
-    struct grpc_call *c = call(&x, "/test.Test/Silent", (struct str){ 0 }, &(struct grpc_options){ .timeout_us = 10000000, .open = true }, &g);
+    struct grpc_call *c = open_call(&x, "/test.Test/Silent", &g);
     grpc_send(c, S("abc"));
     here_until_is(&x.h, &x.started, 1);
     struct hreq *r = x.last->http;
