@@ -7,7 +7,7 @@
 #   make FAILPOINTS=1   build/failpoints/kruntimes: can be killed at named places (core/failpoint.h)
 #   make unit       unit tests in the dev flavour (build/dev/unit NAME runs some)
 #   make bench      the figures of README.md, measured here
-#   make fuzz       random inputs for every parser (T=target TIME=seconds)
+#   make fuzz       random inputs for every parser (T=target TIME=seconds); make fuzz-turns: hours of it, kept in the tree
 #   make bench-api  the API server's, beside a kube-apiserver's with etcd
 #   make bench-proto   HTTP/2, gRPC and JSON, beside nghttpd, Go and cJSON
 #   make bench-first     from git clone to the first Succeeded Run, with empty caches and with warm ones
@@ -48,7 +48,7 @@ $(foreach f,musl dev arm64,$(eval $(call deps-env,$f)))
 # Only the flavours that a goal needs are looked up: "make dev" asks for nothing of musl, "make lint" for nothing.
 goals := $(or $(MAKECMDGOALS),all)
 use-musl  := $(filter all unit-musl bench build/bench size deps install build/kruntimes build/unit build/musl/% build/failpoints/% build/image/amd64 bench-api bench-artifacts bench-cli bench-workflow bench-proto,$(goals))
-use-dev   := $(filter dev unit fuzz build/dev/% build/fuzz/% build/libfuzzer/% build/coverage/% build/plain/%,$(goals))
+use-dev   := $(filter dev unit fuzz fuzz-turns build/dev/% build/fuzz/% build/libfuzzer/% build/coverage/% build/plain/%,$(goals))
 use-arm64 := $(filter arm64 build/arm64/% build/image/arm64,$(goals))
 $(foreach f,musl dev arm64,$(if $(use-$f),$(eval include build/$f/deps.mk)))
 
@@ -239,6 +239,11 @@ test-cluster: setup
 # make fuzz [T=target] [TIME=seconds each]: longer than the tests do; what is found stays in build/fuzz/corpus.
 fuzz: setup-test build/fuzz/fuzz
 	@tests/fuzz/run.py --seed 0 --seconds $(or $(TIME),60) $(T)
+# make fuzz-turns [T=target] [TIME=seconds in all]: all targets in turn, with clang's libFuzzer too; goes on where the last one ended.
+fuzz-turns: setup-test build/fuzz/fuzz
+	@core/deps/packages.sh libfuzzer
+	@$(MAKE) --no-print-directory build/libfuzzer/fuzz
+	@python3 tests/fuzz/turns.py --seconds $(or $(TIME),3600) $(T)
 # Which branches the tests take; what never was is in build/coverage/uncovered.txt. ONLY=unit: the unit tests alone.
 coverage: setup-test
 	@$(MAKE) --no-print-directory $(addprefix build/coverage/,unit $(if $(ONLY),,kruntimes fuzz interop))
@@ -286,5 +291,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: analyze coverage all dev unit unit-musl fuzz bench bench-artifacts bench-cli arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-proto bench-first bench-cluster \
+.PHONY: analyze coverage all dev unit unit-musl fuzz fuzz-turns bench bench-artifacts bench-cli arm64 size deps setup setup-image setup-test demo test-build test test-long test-cluster lint bench-api bench-proto bench-first bench-cluster \
         generate golden install image clean FORCE

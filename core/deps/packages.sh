@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# packages.sh build|test|image-ARCH|analyze|bench-proto|cluster: what this machine must have, beyond make. Root gets it
+# packages.sh build|test|image-ARCH|analyze|libfuzzer|bench-proto|cluster: what this machine must have, beyond make. Root gets it
 # installed; anybody else gets the line to run. Where everything is there
 # (looked for by command or file, so any distribution will do) it says nothing.
 set -eu
@@ -45,6 +45,14 @@ for what do
         has python3 python3
         has clang-tidy clang-tidy
         has cppcheck cppcheck ;;
+    libfuzzer)
+        has clang clang
+        # The package with clang's runtimes has clang's version in its name.
+        version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')
+        for file in /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a /; do
+            [ ! -e "$file" ] || break
+        done
+        [ "$file" != / ] || need="$need libclang-rt-${version:-14}-dev" ;;
     bench-proto)
         has nghttp2-client h2load
         has nghttp2-server nghttpd ;;
@@ -56,7 +64,7 @@ for what do
         has iproute2 ip
         has openssl openssl
         has busybox-static busybox ;;
-    *)  echo "packages.sh: build, test, image-amd64, image-arm64, analyze, bench-proto or cluster, not \"$what\"" >&2; exit 2 ;;
+    *)  echo "packages.sh: build, test, image-amd64, image-arm64, analyze, libfuzzer, bench-proto or cluster, not \"$what\"" >&2; exit 2 ;;
     esac
 done
 [ -n "$need" ] || exit 0
