@@ -19,6 +19,8 @@ struct http_fields { const struct http_field *v; size_t n; };
 struct str http_get(struct http_fields, const char *lower_name);   /* first value; p NULL when absent */
 /* Is `token` among the comma-separated elements of the value? ASCII case does not matter. */
 bool http_has_token(struct str value, const char *token);
+/* Is the Content-Type this media type, whatever its parameters? ASCII case does not matter (RFC 9110 section 8.3.1). */
+bool http_media_is(struct str content_type, const char *type);
 /* May this be sent: a token as name, no control bytes in the value (RFC 9110 section 5)? */
 bool http_field_ok(struct http_field);
 bool http_is_token(struct str);                          /* RFC 9110 section 5.6.2: a method or field name */

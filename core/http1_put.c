@@ -23,6 +23,11 @@ bool http_has_token(struct str value, const char *token)
     return false;
 }
 
+bool http_media_is(struct str content_type, const char *type)
+{
+    return str_caseeq(str_trim(str_cut(&content_type, ';')), str_of(type));
+}
+
 bool http_is_token(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {

@@ -8,6 +8,7 @@
  */
 #include "core/base64.h"
 #include "core/clock.h"
+#include "core/http1.h"
 #include "k8s/core_schema_private.h"
 
 enum { WIRE_VARINT, WIRE_64, WIRE_BYTES, WIRE_32 = 5, FIELD_MAX = (1 << 29) - 1 };
@@ -243,7 +244,7 @@ static struct json *read_object(struct reader *r, const struct core_type *t, str
     return r->failed ? NULL : into;
 }
 
-bool core_is_protobuf(struct str content_type) { return str_starts(content_type, S("application/vnd.kubernetes.protobuf")); }
+bool core_is_protobuf(struct str content_type) { return http_media_is(content_type, "application/vnd.kubernetes.protobuf"); }
 
 struct json *core_from_protobuf(struct arena *a, struct str body, struct kr_err *e)
 {
@@ -258,6 +259,10 @@ struct json *core_from_protobuf(struct arena *a, struct str body, struct kr_err 
     r.failed |= !str_utf8(meta[1].bytes) || !str_utf8(meta[2].bytes);
     if (!r.failed && unknown[3].bytes.n) {
         kr_fail(e, KR_UNSUPPORTED, "the protobuf body is encoded, which is not offered: send it without contentEncoding");
+        return NULL;
+    }
+    if (!r.failed && (!meta[1].bytes.n || !meta[2].bytes.n)) {
+        kr_fail(e, KR_BAD_REQUEST, "the protobuf body doesn't say its %s", meta[1].bytes.n ? "kind" : "apiVersion");
         return NULL;
     }
     const struct core_type *t = r.failed ? NULL : core_type(meta[1].bytes, meta[2].bytes);

@@ -96,7 +96,8 @@ int api_watch(struct api_call *);
 int api_timeout_seconds(struct api_call *, int64_t *ret);                  /* of lists and watches; 0: not said */
 void api_send_object(struct api_call *, int status, struct str json);      /* as it is, or as a Table */
 /* api_write.c */
-int api_parse_body(struct api_call *, struct json **ret);                  /* JSON, or protobuf of a core kind */
+int api_parse_body(struct api_call *, struct json **ret);                  /* JSON, YAML, or protobuf of a core kind */
+int api_parse_yaml(struct api_call *, struct json **ret);                  /* whatever its type: one document */
 int api_create(struct api_call *);
 int api_update(struct api_call *);                                         /* PUT */
 int api_patch(struct api_call *);

@@ -10,7 +10,6 @@
 #include "applets/apiserver/api.h"
 #include "core/map.h"
 #include "core/model_admit.h"
-#include "core/yaml.h"
 #include "k8s/managed.h"
 #include <stdio.h>
 
@@ -84,12 +83,7 @@ int api_track(struct api_call *c, struct json *object, const struct json *old, c
 
 static int read_applied(struct api_call *c, struct json **ret)
 {
-    struct yaml_docs docs;
-    if (yaml_to_json(c->q->body, &c->arena, &docs, &c->e) < 0)
-        return kr_wrap(&c->e, "error decoding YAML");
-    if (docs.n != 1)
-        return kr_fail(&c->e, KR_BAD_REQUEST, "an apply patch is one object, not %zu", docs.n);
-    if (!(*ret = json_parse(&c->arena, docs.docs[0].json, &c->e)))
+    if (api_parse_yaml(c, ret) < 0)
         return -1;
     if (!json_is(*ret, JSON_OBJECT))
         return kr_fail(&c->e, KR_BAD_REQUEST, "an apply patch must be an object");

@@ -6,6 +6,8 @@
  * A change that changes nothing is not written, as with a kube-apiserver. Our own kinds take no strategic merge patches.
  */
 #include "applets/apiserver/api.h"
+#include "core/http1.h"
+#include "core/yaml.h"
 #include "k8s/core_schema.h"
 #include "k8s/patch.h"
 #include "k8s/strategic.h"
@@ -18,21 +20,37 @@ static void note_twice(void *ctx, struct str path)
         c->twice[c->ntwice++] = arena_str(&c->arena, path);
 }
 
-int api_parse_body(struct api_call *c, struct json **ret)
+static int parse_json(struct api_call *c, struct json **ret)
 {
     bool twice = false;
-    struct str type = c->q->content_type;
-    if (core_is_protobuf(type)) {
-        *ret = core_from_protobuf(&c->arena, c->q->body, &c->e);
-        return *ret ? 0 : -1;
-    }
-    if (type.n && !str_starts(type, S("application/json")) && !str_starts(type, S("application/merge-patch+json")) &&
-        !str_starts(type, S("application/json-patch+json")) && !str_starts(type, S("application/strategic-merge-patch+json")))
-        return kr_fail(&c->e, KR_UNSUPPORTED, "the body of the request was in an unknown format - accepted media types include: application/json");
     *ret = json_parse_keys(&c->arena, c->q->body, &twice, &c->e);
     if (twice && json_is(*ret, JSON_OBJECT))
         json_twice(c->q->body, note_twice, c);
     return *ret ? 0 : kr_wrap(&c->e, "couldn't read the body");
+}
+
+int api_parse_yaml(struct api_call *c, struct json **ret)
+{
+    struct yaml_docs docs;
+    if (yaml_to_json(c->q->body, &c->arena, &docs, &c->e) < 0)
+        return kr_wrap(&c->e, "error decoding YAML");
+    if (docs.n != 1)
+        return kr_fail(&c->e, KR_BAD_REQUEST, "error decoding YAML: one document is wanted, not %zu", docs.n);
+    return (*ret = json_parse(&c->arena, docs.docs[0].json, &c->e)) ? 0 : -1;
+}
+
+int api_parse_body(struct api_call *c, struct json **ret)
+{
+    struct str type = c->q->content_type;
+    if (!type.n || http_media_is(type, "application/json"))
+        return parse_json(c, ret);
+    if (http_media_is(type, "application/yaml"))
+        return api_parse_yaml(c, ret);
+    if (!core_is_protobuf(type))
+        return kr_fail(&c->e, KR_UNSUPPORTED, "the body of the request was in an unknown format - accepted media types include: "
+                                              "application/json, application/yaml, application/vnd.kubernetes.protobuf");
+    *ret = core_from_protobuf(&c->arena, c->q->body, &c->e);
+    return *ret ? 0 : -1;
 }
 
 int api_store_object(struct api_call *c, struct str name, struct json *object, const struct store_value *old, struct str *json)
@@ -259,16 +277,17 @@ static int apply_patch(struct api_call *c, const struct json *tree, struct json 
 {
     struct str type = c->q->content_type;
     struct json *patch;
-    bool strategic = str_starts(type, S("application/strategic-merge-patch+json")) && !c->path.r->type;
-    if (!strategic && !str_starts(type, S("application/merge-patch+json")) && !str_starts(type, S("application/json-patch+json")))
+    bool strategic = http_media_is(type, "application/strategic-merge-patch+json") && !c->path.r->type;
+    bool merge = http_media_is(type, "application/merge-patch+json");
+    if (!strategic && !merge && !http_media_is(type, "application/json-patch+json"))
         return kr_fail(&c->e, KR_UNSUPPORTED, "the body of the request was in an unknown format - accepted media types include: "
                                               "application/json-patch+json, application/merge-patch+json, %sapplication/apply-patch+yaml",
                        c->path.r->type ? "" : "application/strategic-merge-patch+json, ");
-    if (api_parse_body(c, &patch) < 0)
+    if (parse_json(c, &patch) < 0)
         return -1;
     if (strategic)
         *object = strategic_merge(&c->arena, resource_object(c->path.r), tree, patch, &c->e);
-    else if (str_starts(type, S("application/merge-patch+json")))
+    else if (merge)
         *object = patch_merge(&c->arena, tree, patch, &c->e);
     else if (!(*object = patch_json(&c->arena, tree, patch, NULL, &c->e)) && c->e.code != KR_TOO_LARGE) {
         c->options = "";
@@ -297,7 +316,7 @@ int api_patch(struct api_call *c)
 {
     struct store_value old;
     struct json *tree, *object;
-    if (str_starts(c->q->content_type, S("application/apply-patch+yaml")))
+    if (http_media_is(c->q->content_type, "application/apply-patch+yaml"))
         return patch_by_apply(c);
     if (load(c, &old, &tree) < 0 || (on_scale(c) ? api_scaled(c, tree, apply_patch, &object) : apply_patch(c, tree, &object)) < 0)
         return -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * forward_spdy: pairs of streams ↔ connections to the pod. A pair begins when both of its streams are there and ends with
- * its connection; what comes for a stream afterwards is late and passed over.
+ * forward_spdy: pairs of streams ↔ connections to the pod. A pair begins when both of its streams are there, which may take
+ * PAIR_US as with a kubelet, and ends with its connection; what comes for a stream afterwards is late and passed over.
  *
  * An error is told as a kubelet tells it. kubectl (1.23 and later) ends its whole session when it reads one; that is its choice,
  * the other pairs live on here.
@@ -9,8 +9,10 @@
 #include "applets/apiserver/forward_spdy.h"
 #include "grpc/spdy.h"
 
+enum { PAIR_US = 30000000 };
 struct pair {
     struct forward_link link;
+    struct timer other;                           /* the other stream is waited for */
     struct forward_spdy *f;
     uint16_t port;
     char request[32];
@@ -32,6 +34,7 @@ static void pair_free(struct pair *p)
         if (f->pair[i] == p)
             f->pair[i] = f->pair[--f->n];
     forward_link_free(&p->link);
+    loop_timer_stop(f->loop, &p->other);
     free(p);
 }
 
@@ -84,6 +87,14 @@ static size_t queued(struct forward_link *l)
 
 static const struct forward_link_user link_user = { got, moved, ended, queued };
 
+static void alone(struct loop *l, struct timer *t)
+{
+    struct kr_err why = { 0 };
+    (void)l;
+    kr_fail(&why, KR_DEADLINE, "timed out waiting for streams");
+    ended(&container_of(t, struct pair, other)->link, &why);
+}
+
 /* ---- from the client --------------------------------------------------------------------------------------------- */
 
 static struct pair *pair_of_stream(struct forward_spdy *f, uint32_t stream)
@@ -102,9 +113,10 @@ static struct pair *pair_of_request(struct forward_spdy *f, struct str request, 
     if (f->n == LIMIT_FORWARDS)
         return NULL;
     struct pair *p = xcalloc(1, sizeof *p);
-    *p = (struct pair){ .f = f, .port = port };
+    *p = (struct pair){ .other.fire = alone, .f = f, .port = port };
     memcpy(p->request, request.p, request.n);
     forward_link_init(&p->link, &link_user);
+    loop_timer_in(f->loop, &p->other, PAIR_US);
     return f->pair[f->n++] = p;
 }
 
@@ -135,8 +147,10 @@ static void opened(struct forward_spdy *f, const struct spdy_event *ev, struct b
     spdy_put_reply(&f->spdy, out, ev->stream);
     if (ev->stream == p->data && ev->fin)
         forward_link_write(&p->link, S(""), true);
-    if (p->data && p->error)
-        forward_link_connect(&p->link, f->loop, str_of(f->ip), p->port);
+    if (!p->data || !p->error)
+        return;
+    loop_timer_stop(f->loop, &p->other);
+    forward_link_connect(&p->link, f->loop, str_of(f->ip), p->port);
 }
 
 static void take(struct forward_spdy *f, const struct spdy_event *ev, struct buf *out)

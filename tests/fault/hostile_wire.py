@@ -563,10 +563,10 @@ PREFIXES = {
              ('a prefix without its message', message(b'', length=10), INTERNAL), ('half of a prefix', b'\0\0\0', INTERNAL), ('compressed, and no encoding said', message(b'x', 1), UNIMPLEMENTED),
              ('a flag of 255', message(b'', 255), UNIMPLEMENTED), ('an encoding that is not offered', message(b''), UNIMPLEMENTED, ('grpc-encoding', 'gzip'))),
     'api': (('a length of 2^32-1', unknown(b'\x12\xff\xff\xff\xff\x0fx'), 400), ('a length of 2^63', unknown(b'\x12' + b'\x80' * 9 + b'\x01x'), 400), ('3 MiB and a byte', unknown(b'\0' * (3 << 20)), 413),
-            ('a prefix without its message', unknown(b'\x12\x0a'), 400), ('half of a prefix', b'k8', 400), ('a prefix alone', b'k8s\0', 415), ('a gRPC message', message(b'x'), 400),
+            ('a prefix without its message', unknown(b'\x12\x0a'), 400), ('half of a prefix', b'k8', 400), ('a prefix alone', b'k8s\0', 400), ('a gRPC message', message(b'x'), 400),
             ('compressed, as it says itself', unknown(field(2, 2, b''), field(3, 2, b'gzip')), 415), ('an encoding that is not offered', b'\x1f\x8b', 415, ('content-encoding', 'gzip')))}
 TYPES = {'grpc': (('text/plain', '415'), ('application/grpcx', '415'), ('application/grpc+json', '200')),
-         'api': (('text/plain', '415'), ('application/grpc', '415'), ('application/vnd.kubernetes', '415'), ('application/json', '400'))}
+         'api': (('text/plain', '415'), ('application/grpc', '415'), ('application/vnd.kubernetes', '415'), ('application/jsonx', '415'), ('application/json', '400'))}
 
 
 def row_16(t):

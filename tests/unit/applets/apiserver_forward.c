@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* forward_spdy: pairs of streams against real sockets of this process. */
 #include "applets/apiserver/forward_spdy.h"
+#include "tests/kit/here.h"
 #include "tests/kit/spdy_peer.h"
 #include "tests/kit/test.h"
 #include <stdio.h>
 #include <unistd.h>
 
 struct side {
+    struct here here;                             /* its loop, and the clock */
     struct loop *loop;
     struct listener *l;
     struct link *link[8]; size_t n;               /* the pod's ends */
@@ -59,7 +61,9 @@ static size_t queued(void *ctx) { return ((struct side *)ctx)->queued; }
 static void begin(struct side *s)
 {
     struct kr_err e = { 0 };
-    *s = (struct side){ .loop = loop_new(NULL), .heard = { .max = 1 << 24 }, .got = { .max = 1 << 24 }, .trace = { .max = 1 << 24 } };
+    *s = (struct side){ .heard = { .max = 1 << 24 }, .got = { .max = 1 << 24 }, .trace = { .max = 1 << 24 } };
+    here_loop(&s->here);
+    s->loop = s->here.loop;
     s->l = listen_tcp(s->loop, S("127.0.0.1"), 0, accepted, s, &e);
     s->f = forward_spdy_new(s->loop, S("web"), S("127.0.0.1"), (struct forward_spdy_user){ got, held, queued, s });
     spdy_peer_init(&s->peer);
@@ -232,6 +236,31 @@ TEST(forward_no_more_pairs_than_the_limit)
     }
     CHECK_INT(feed(&s), 0);
     CHECK(str_ends(buf_view(&s.trace), S("511:reply 513:reset ")));
+    end(&s);
+}
+
+/* As long as a kubelet waits; the stream that is there hears of it, one that comes after it begins anew. */
+TEST(forward_half_a_pair_waits_for_the_other)
+{
+    struct side s;
+    begin(&s);
+    open_pair(&s, 1, listener_port(s.l));
+    spdy_peer_open(&s.peer, 5, "streamtype=error port=80 requestid=5", true);
+    spdy_peer_open(&s.peer, 7, "streamtype=data port=80 requestid=7", false);
+    spdy_peer_open(&s.peer, 9, "streamtype=error port=80 requestid=9", true);
+    spdy_peer_control(&s.peer, 3, 0, S("\0\0\0\11\0\0\0\5"), S(""));
+    CHECK_INT(feed(&s), 0);
+    here_skip(&s.here, 29000000);
+    here_turn(&s.here);
+    CHECK_STR(buf_view(&s.trace), S("1:reply 3:reply 5:reply 7:reply 9:reply "));
+    here_skip(&s.here, 1000000);
+    wait_for(&s, &s.trace, "7:end ");
+    CHECK_STR(str_from(buf_view(&s.trace), 40), S("5:error forwarding port 80 to pod web: timed out waiting for streams 5:end 7:end "));
+    spdy_peer_open(&s.peer, 11, "streamtype=data port=80 requestid=5", false);
+    spdy_peer_data(&s.peer, 3, "still", false);
+    CHECK_INT(feed(&s), 0);
+    CHECK(str_ends(buf_view(&s.trace), S("7:end 11:reply ")));
+    wait_for(&s, &s.heard, "still");
     end(&s);
 }
 

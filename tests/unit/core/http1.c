@@ -303,4 +303,6 @@ TEST(what_could_split_a_message_is_not_written)
     http1_put_request(&b, S("GET /"), S("/"), S("h"));
     CHECK(b.failed);
     CHECK(http_has_token(S("a, Chunked ,b"), "chunked") && !http_has_token(S("achunked"), "chunked") && !http_has_token(S(""), "a"));
+    CHECK(http_media_is(S("Application/JSON ; charset=utf-8"), "application/json") && http_media_is(S("a/b"), "a/b"));
+    CHECK(!http_media_is(S("a/bc"), "a/b") && !http_media_is(S("a/b, a/b"), "a/b") && !http_media_is(S(""), "a/b"));
 }
