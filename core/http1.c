@@ -11,6 +11,7 @@
 #include "core/http1.h"
 
 enum { START, FIELDS, BODY, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILERS, UNTIL_CLOSE, LAST, COMPLETE, DEAD };
+enum { KEPT = 4096 };
 enum step { MORE, AGAIN, EVENT };                        /* wants input; look at the new state; *ev is filled */
 
 void http1_init(struct http1 *p, enum http1_role role)
@@ -18,12 +19,28 @@ void http1_init(struct http1 *p, enum http1_role role)
     *p = (struct http1){ .role = role, .state = START, .text = { .max = LIMIT_HTTP1_HEAD } };
 }
 
-void http1_done(struct http1 *p)
+static void free_views(struct http1 *p)
 {
     buf_free(&p->text);
     free(p->spans);
     free(p->fields);
+    p->spans = NULL;
+    p->fields = NULL;
+    p->spans_cap = p->nspans = 0;
+}
+
+void http1_done(struct http1 *p)
+{
+    free_views(p);
     http1_init(p, p->role);
+}
+
+/* What views pointed into isn't kept for the next message when it is large: the answer to this one may take hours (a watch). */
+static void end_views(struct http1 *p)
+{
+    if (p->text.cap > KEPT)
+        free_views(p);
+    buf_clear(&p->text);
 }
 
 void http1_expect_head(struct http1 *p, bool is_head) { p->head_request = is_head; }
@@ -379,7 +396,7 @@ static enum step a_line(struct http1 *p, struct str *in, struct http1_event *ev)
 bool http1_next(struct http1 *p, struct str *in, struct http1_event *ev)
 {
     if (p->shown) {                                      /* the views of the last HEAD end here */
-        buf_clear(&p->text);
+        end_views(p);
         p->shown = false;
     }
     for (;;) {
@@ -387,7 +404,8 @@ bool http1_next(struct http1 *p, struct str *in, struct http1_event *ev)
         switch (p->state) {
         case BODY: case CHUNK_DATA: case UNTIL_CLOSE: s = body(p, in, ev); break;
         case LAST: s = message_end(p, ev); break;
-        case COMPLETE: case DEAD: return false;
+        case COMPLETE: end_views(p); return false;
+        case DEAD: return false;
         default: s = a_line(p, in, ev);
         }
         if (s != AGAIN) return s == EVENT;

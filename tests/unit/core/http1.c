@@ -265,6 +265,30 @@ TEST(the_head_stays_valid_until_the_next_call)
     http1_done(&p);
 }
 
+/* Its answer may take hours, as that of a watch; and the connection may be idle afterwards. */
+TEST(a_large_head_is_not_kept_behind_its_message)
+{
+    struct http1 p;
+    struct http1_event ev;
+    AUTO_BUF struct buf b = { .max = 65536 };
+    buf_lit(&b, G);
+    for (int i = 0; i < 50; i++)
+        buf_fmt(&b, "x-%d: %100d\r\n", i, i);
+    buf_lit(&b, "\r\n" P "Transfer-Encoding: chunked\r\n\r\n0\r\nx-sum: 9\r\n\r\n");
+    struct str in = buf_view(&b);
+    http1_init(&p, HTTP1_SERVER);
+    CHECK_OR(http1_next(&p, &in, &ev) && ev.type == HTTP1_HEAD);
+    CHECK_STR(http_get(ev.head->fields, "x-49"), S("49"));
+    CHECK(http1_next(&p, &in, &ev) && ev.type == HTTP1_END && !http1_next(&p, &in, &ev));
+    CHECK(!p.text.p && !p.spans && !p.fields);
+    http1_restart(&p);
+    CHECK_OR(http1_next(&p, &in, &ev) && ev.type == HTTP1_HEAD);
+    CHECK_STR(http_get(ev.head->fields, "transfer-encoding"), S("chunked"));
+    CHECK_OR(http1_next(&p, &in, &ev) && ev.type == HTTP1_END);
+    CHECK_STR(http_get(ev.trailers, "x-sum"), S("9"));
+    http1_done(&p);
+}
+
 TEST(what_is_written_reads_back)
 {
     AUTO_BUF struct buf b = { .max = 4096 };
