@@ -112,6 +112,9 @@ void buf_byte(struct buf *b, char c);
 PRINTF(2, 3) void buf_fmt(struct buf *b, const char *fmt, ...);
 void *buf_room(struct buf *b, size_t n);      /* at least n writable bytes behind the end, or NULL and failed; then b->n += used */
 void buf_drop(struct buf *b, size_t n);       /* the first n bytes go */
+/* n more bytes are used of those that begin at *at. What was used goes once it is the larger part: each byte is moved once at most,
+ * however small the pieces are. */
+void buf_use(struct buf *b, size_t *at, size_t n);
 void buf_clear(struct buf *b);                /* empty, memory kept, failure forgotten */
 void buf_free(struct buf *b);                 /* empty, memory released, max kept */
 static inline struct str buf_view(const struct buf *b) { return (struct str){ b->n ? b->p : "", b->n }; }

@@ -179,6 +179,14 @@ void buf_drop(struct buf *b, size_t n)
     b->p[b->n] = 0;
 }
 
+void buf_use(struct buf *b, size_t *at, size_t n)
+{
+    *at += n;
+    if (*at < b->n - *at) return;
+    buf_drop(b, *at);
+    *at = 0;
+}
+
 void buf_clear(struct buf *b)
 {
     b->n = 0;

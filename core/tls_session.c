@@ -37,13 +37,9 @@ static int bio_recv(void *ctx, unsigned char *p, size_t n)
     if (n > left)
         n = left;
     memcpy(p, s->in.p + s->in_at, n);
-    s->in_at += n;
-    if (s->in_at == s->in.n) {
-        buf_clear(&s->in);
-        s->in_at = 0;
-        if (s->in.cap > 65536)
-            buf_free(&s->in);
-    }
+    buf_use(&s->in, &s->in_at, n);
+    if (!s->in.n && s->in.cap > 65536)
+        buf_free(&s->in);
     return (int)n;
 }
 
@@ -91,14 +87,9 @@ struct str tls_session_pending(const struct tls_session *s) { return str_from(bu
 
 void tls_session_sent(struct tls_session *s, size_t n)
 {
-    s->out_at += n;
-    if (s->out_at < s->out.n)
-        return;
-    s->out_at = 0;
-    if (s->out.cap > 65536)
+    buf_use(&s->out, &s->out_at, n);
+    if (!s->out.n && s->out.cap > 65536)
         buf_free(&s->out);
-    else
-        buf_clear(&s->out);
 }
 
 static bool waits(int rc)

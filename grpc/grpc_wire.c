@@ -20,10 +20,6 @@ enum kr_code grpc_code(int status)
 void grpc_feed(struct grpc_framer *f, struct str bytes)
 {
     f->b.max = SIZE_MAX / 2;
-    if (f->at >= f->b.n - f->at) {                /* the larger part is used: each byte is moved once at most */
-        buf_drop(&f->b, f->at);
-        f->at = 0;
-    }
     buf_str(&f->b, bytes);
 }
 
@@ -44,7 +40,7 @@ enum grpc_framing grpc_next(struct grpc_framer *f, struct buf *message)
     message->max = n + 1;
     buf_clear(message);
     buf_add(message, f->b.p + f->at + 5, n);
-    f->at += 5 + n;
+    buf_use(&f->b, &f->at, 5 + n);
     return GRPC_MESSAGE;
 }
 

@@ -150,10 +150,6 @@ bool h2_data(struct h2 *c, uint32_t id, struct str bytes, bool end)
             we_ended(c, s);
         return true;
     }
-    if (s->out_at == s->out.n || s->out_at > OUT_HIGH) {
-        buf_drop(&s->out, s->out_at);
-        s->out_at = 0;
-    }
     buf_str(&s->out, bytes);
     if (!s->out.failed)
         c->queued += bytes.n;
@@ -195,12 +191,10 @@ static void put_data(struct h2 *c, struct h2_stream *s)
     if (!n && !end)
         return;                                  /* the window shrank meanwhile */
     put_frame(c, s, (struct str){ s->out.p + s->out_at, n }, end);
-    s->out_at += n;
+    buf_use(&s->out, &s->out_at, n);
     c->queued -= n;
     if (!last)
         return;
-    buf_clear(&s->out);
-    s->out_at = 0;
     h2_event_add(c, (struct h2_event){ .type = H2_WRITABLE, .stream = s->id, .user = s->user });
     if (s->has_trailers)
         put_trailers(c, s);

@@ -168,17 +168,11 @@ static void hconn_free(struct hconn *c)
 
 static struct str pending(const struct hconn *c) { return c->mode == HCONN_H2 ? h2_pending(c->h2) : str_from(buf_view(&c->out), c->out_at); }
 
-/* What was sent goes once it is the larger part: each byte is moved once at most, however small the pieces are that the peer takes. */
 static void out_sent(struct hconn *c, size_t n)
 {
-    c->out_at += n;
-    if (c->out_at == c->out.n && c->out.cap > HTTP_LOW_WATER)
+    buf_use(&c->out, &c->out_at, n);
+    if (!c->out.n && c->out.cap > HTTP_LOW_WATER)
         buf_free(&c->out);
-    else if (c->out_at >= c->out.n - c->out_at)
-        buf_drop(&c->out, c->out_at);
-    else
-        return;
-    c->out_at = 0;
 }
 
 /* The last answer is out, down to the socket. */

@@ -31,6 +31,21 @@ TEST(a_long_message_is_cut_between_runes)
     CHECK(strlen(e.msg) >= LIMIT_ERR_MESSAGE - 3);
 }
 
+TEST(what_is_used_of_a_buffer_goes_once_it_is_the_larger_part)
+{
+    AUTO_BUF struct buf b = { .max = 16 };
+    size_t at = 0;
+    buf_lit(&b, "abcdefgh");
+    buf_use(&b, &at, 3);
+    CHECK(b.n == 8 && at == 3);
+    buf_use(&b, &at, 1);
+    CHECK_STR(buf_view(&b), S("efgh"));
+    buf_use(&b, &at, 4);
+    CHECK(b.n == 0 && at == 0);
+    buf_use(&b, &at, 0);
+    CHECK(b.n == 0 && at == 0);
+}
+
 TEST(a_full_buffer_stays_failed)
 {
     AUTO_BUF struct buf b = { .max = 4 };
