@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to http_server*.c: a server connection and its exchanges. What both versions share is in http_server.c; how a
- * version reads, writes and ends an exchange stands behind the functions below.
+ * Private to http_server*.c: a server connection and its exchanges. What both versions share is in http_server.c and
+ * http_server_conn.c; how a version reads, writes and ends an exchange stands behind the functions below.
  *
  * Nothing a user calls calls the user back: an exchange that ends on our side is put on `ending` and gets its `gone` in
  * the connection's turn, after which its output is flushed: behind what was read, else deferred.
@@ -74,12 +74,18 @@ struct httpd {
 /* ---- http_server.c */
 struct hreq *hreq_new(struct hconn *, struct str method, struct str path, struct str authority, struct http_fields);
 void hreq_over(struct hreq *);                       /* once: gone is due in the next turn */
+void hreq_gone(struct hreq *);                       /* that: the user hears of it, and it is freed */
 void hreq_body(struct hreq *, struct str bytes);     /* to the user, or to what is collected */
 void hreq_body_end(struct hreq *);
 /* Of what is collected: `got` has the error, and may collect more; who doesn't answer there has `status` answered. */
 void hreq_refuse_body(struct hreq *, const struct kr_err *, int status, struct str text);
 void hreq_too_large(struct hreq *);                  /* that for KR_TOO_LARGE and 413 */
-void hconn_turn(struct hconn *);                     /* asks for the deferred turn */
+
+/* ---- http_server_conn.c */
+void hconn_adopt(struct httpd *, int fd);
+void hconn_turn(struct hconn *);                     /* asks for the deferred turn; who is reading takes his turn behind it */
+void hconn_kill(struct hconn *);                     /* freed in the next turn */
+void hconn_free(struct hconn *);
 
 /* ---- http_server_room.c */
 void room_begin(struct hreq *);                      /* its request begins to come */
