@@ -205,6 +205,15 @@ static void explain(struct kr_err *e, enum kr_code code, int status, struct str 
     kr_fail(e, code, "the API server answered %d %s%s%.*s", status, http_reason(status), words.n ? ": " : "", SFMT(words));
 }
 
+/* Seconds; 0 where it is no wait. */
+static int wait_asked(struct str text)
+{
+    int64_t seconds;
+    if (!str_i64(text, &seconds) || seconds <= 0)
+        return 0;
+    return seconds > MAX_RETRY_AFTER_S ? MAX_RETRY_AFTER_S : (int)seconds;
+}
+
 void kube_status_error(int status, struct str body, struct kr_err *e, bool *causes)
 {
     AUTO_ARENA struct arena a = { .limit = 262144 };
@@ -219,18 +228,14 @@ void kube_status_error(int status, struct str body, struct kr_err *e, bool *caus
             code = (enum kr_code)i;
             break;
         }
-    int64_t seconds = 0;
-    if (details.p) {
-        struct str causes_text = json_find(details, "causes"), after = json_find(details, "retryAfterSeconds");
-        if (causes)
-            *causes = causes_text.n > 2;
-        if (after.p && str_i64(after, &seconds))
-            e->retry_after_s = seconds > MAX_RETRY_AFTER_S ? MAX_RETRY_AFTER_S : (int)seconds;
-    }
     if (message.n)
         kr_fail(e, code, "%.*s", (int)str_utf8_prefix((struct str){ message.p, message.n < 460 ? message.n : 460 }), message.p);
     else
         explain(e, code, status, is_json ? S("") : plain_words(body));
+    if (causes && details.p)
+        *causes = json_find(details, "causes").n > 2;
+    if (details.p)
+        e->retry_after_s = wait_asked(json_find(details, "retryAfterSeconds"));
 }
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
@@ -299,17 +304,14 @@ static void answer_too_large(struct kube_call *q)
 static void on_head(struct hcall *h, int status, struct http_fields f)
 {
     struct kube_call *q = hcall_ctx(h);
-    int64_t seconds;
     uint64_t length;
     if (str_u64(http_get(f, "content-length"), &length) && length > q->answer.max) {
         answer_too_large(q);
         return;
     }
     q->status = status;
-    q->retry_after_s = 0;
+    q->retry_after_s = wait_asked(http_get(f, "retry-after"));
     time_parse_http(http_get(f, "date"), &q->date_us);
-    if (str_i64(http_get(f, "retry-after"), &seconds) && seconds > 0)
-        q->retry_after_s = seconds > MAX_RETRY_AFTER_S ? MAX_RETRY_AFTER_S : (int)seconds;
 }
 
 static void on_data(struct hcall *h, struct str bytes)

@@ -196,6 +196,31 @@ TEST(row37_retry_after_of_a_429_is_obeyed)
     end(&s);
 }
 
+/* What a Status says counts as the field does, where it makes sense; else waits double from 50 ms as usual. */
+TEST(row37_a_status_that_says_when_to_come_again_is_obeyed)
+{
+    static const struct { const char *seconds; int64_t least_us, most_us; } rows[] = {
+        { "7", 7000000, 25000000 }, { "1000000000", 30000000, 60000000 }, { "0", 50000, 5000000 }, { "-1", 50000, 5000000 },
+        { "-9223372036854775808", 50000, 5000000 }, { "99999999999999999999", 50000, 5000000 }, { "\"soon\"", 50000, 5000000 },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        char body[160];
+        struct script s = { .list = list_bad, .watch = watch_expires_once };
+        snprintf(body, sizeof body, "{\"kind\":\"Status\",\"code\":500,\"message\":\"no\",\"details\":{\"retryAfterSeconds\":%s}}", rows[i].seconds);
+        bad_status = 500;
+        bad_body = body;
+        bad_times = 100;
+        begin(&s);
+        pass_until(&s, &s.lists, 4, 120000000);
+        for (int k = 2; k < 4; k++) {
+            int64_t gap = s.list_at[k] - s.list_at[k - 1];
+            if (!CHECK(gap >= rows[i].least_us && gap <= rows[i].most_us))
+                printf("    %s: %lld us\n", rows[i].seconds, (long long)gap);
+        }
+        end(&s);
+    }
+}
+
 static void hold_list(struct script *s, struct hreq *r, struct str path) { (void)path; s->held = r; }
 
 TEST(row37_an_answer_that_takes_ten_seconds_is_waited_for)
