@@ -33,9 +33,10 @@ struct informer {
     uint64_t generation;                          /* of the list in progress; known entries below it are gone after it */
     struct kube_call *list;
     struct kube_stream *watch;
-    struct timer wait;                            /* until the next try; while a watch is open: its end */
-    int64_t wait_us, list_began_us, listed_at_us, opened_at_us;
+    struct timer wait;                            /* until the next try; of a watch: the end of its answer's time, then its own */
+    int64_t watch_us, wait_us, list_began_us, listed_at_us, opened_at_us;
     struct buf version, cont;
+    int idle_pages;                               /* of the list in progress: in a row, that had nothing new */
     bool synced, live, relist, use_fallback, always_relist, whole;       /* whole: lists expired between their pages: without pages then */
     bool closed; int busy;                        /* calls of ours on the stack that may call the user */
     char list_kind[80];
@@ -91,6 +92,8 @@ static void set(struct informer *inf, struct str json, const struct identity *is
     uint64_t hash = str_hash(is->version);
     if (!is->key.n)
         return;
+    if (!n || n->seen != inf->generation)
+        inf->idle_pages = 0;
     if (n && n->version == hash) {
         n->seen = inf->generation;                /* the list shows what is known already */
         return;
@@ -337,6 +340,7 @@ static void take_list(struct informer *inf, const struct kube_result *r)
     struct str member[LEN(members)];
     json_pick(r->body, members, member, LEN(members));
     struct str meta = member[0], version = json_str_of(json_find(meta, "resourceVersion"), &a);
+    inf->idle_pages++;
     if (!version.n || !take_items(inf, member[1])) {
         kr_fail(&e, KR_PROTOCOL, "the API server's list of %s has no %s", inf->r->plural, version.n ? "items" : "version");
         list_failed(inf, r, &e);
@@ -346,6 +350,11 @@ static void take_list(struct informer *inf, const struct kube_result *r)
         return;
     keep_version(inf, version);
     struct str cont = json_str_of(json_find(meta, "continue"), &a);
+    if (cont.n && (str_eq(cont, buf_view(&inf->cont)) || inf->idle_pages >= LIMIT_KUBE_IDLE_PAGES)) {
+        kr_fail(&e, KR_PROTOCOL, "the API server's list of %s has no end: its pages lead to each other", inf->r->plural);
+        list_failed(inf, r, &e);
+        return;
+    }
     buf_clear(&inf->cont);
     buf_str(&inf->cont, cont);
     if (cont.n)
@@ -375,6 +384,7 @@ static void list_page(struct informer *inf)
         uri_put_param(&p, "continue", buf_view(&inf->cont));
     } else {
         inf->generation++;
+        inf->idle_pages = 0;
         inf->list_began_us = loop_now_us(inf->loop);
         metric_add(METRIC_KUBE_RELISTS, 0, 1);
     }

@@ -287,6 +287,45 @@ TEST(row37_pages_that_expire_give_way_to_a_list_without_pages)
     end(&s);
 }
 
+/* Lists whose pages lead nowhere: the same token again; in a circle; ever other ones, without an object more. */
+static enum { SAME, CIRCLE, EVER_OTHERS } endless;
+static bool is_endless;
+static void list_without_end(struct script *s, struct hreq *r, struct str path)
+{
+    char page[256], token[32];
+    if (!is_endless) {
+        hreq_respond(r, 200, NONE, S(TWO));
+        return;
+    }
+    bool first = str_find(path, S("continue=")) < 0;
+    snprintf(token, sizeof token, "t%d", endless == SAME ? 0 : endless == CIRCLE ? s->lists % 3 : s->lists);
+    snprintf(page, sizeof page, "{\"kind\":\"ConfigMapList\",\"metadata\":{\"resourceVersion\":\"10\",\"continue\":\"%s\"},\"items\":[%s]}", token,
+             first || endless == CIRCLE ? CM("a", "1") : "");
+    hreq_respond(r, 200, NONE, str_of(page));
+}
+
+TEST(row37_a_list_whose_pages_have_no_end_is_given_up)
+{
+    static const int pages[] = { [SAME] = 2, [CIRCLE] = LIMIT_KUBE_IDLE_PAGES + 1, [EVER_OTHERS] = LIMIT_KUBE_IDLE_PAGES + 1 };
+    for (size_t i = 0; i < LEN(pages); i++) {
+        struct script s = { .list = list_without_end, .watch = watch_stays };
+        is_endless = true;
+        endless = i;
+        begin(&s);
+        here_until_is(&s.h, &s.v.troubles, 1);
+        CHECK_INT(s.lists, pages[i]);
+        CHECK(str_find(str_of(s.v.trouble), S("the API server's list of configmaps has no end")) >= 0);
+        CHECK_INT(s.v.sets, 1);
+        CHECK_INT(s.v.synced, 0);
+        is_endless = false;                       /* and asked for again after a wait, from its beginning */
+        pass_until(&s, &s.watches, 1, 10000000);
+        CHECK_INT(s.lists, pages[i] + 1);
+        CHECK_INT(s.v.sets, 2);
+        CHECK_INT(s.v.gones, 0);
+        end(&s);
+    }
+}
+
 static const char *babble;
 static void watch_babbles_once(struct script *s, struct hreq *r, struct str path)
 {
