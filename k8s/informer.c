@@ -6,7 +6,8 @@
  * Waiting after trouble doubles from 50 ms to 10 s with jitter, and starts over when a watch has brought something or has
  * lived for a second: a list alone proves nothing, lists may be allowed and watches refused. For the same reason only
  * watches that lived are opened again without a wait. A watch that outlives the time it was asked for is cut: what stands
- * between us and the server has lost it. Nothing counts as gone but after a list that is whole and is one.
+ * between us and the server has lost it; so is one that is not answered within a minute. Nothing counts as gone but after a list that
+ * is whole and is one.
  *
  * The user may free us from inside any of its callbacks: then `closed` is seen by what is on the stack, and memory goes when
  * the last of it leaves. Tested in tests/unit/k8s/informer.c, client_faults.c.
@@ -18,7 +19,7 @@
 #include "core/uri.h"
 #include <stdio.h>
 
-enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 10000000, LIVED_US = 1000000, PAGE = 500, WATCH_S = 600, OVERTIME_S = 30 };
+enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 10000000, LIVED_US = 1000000, PAGE = 500, WATCH_S = 600, OVERTIME_S = 30, ANSWER_US = 60000000 };
 
 /* version: a hash of it. It is only compared with itself, and there may be a hundred thousand of these. */
 struct known { uint64_t version, seen; uint32_t n; char key[]; };
@@ -43,6 +44,7 @@ struct informer {
 };
 
 static void begin(struct informer *inf);
+static void wait_some(struct informer *inf, const struct kr_err *e);
 static void release(struct informer *inf);
 
 static void enter(struct informer *inf) { inf->busy++; }
@@ -128,10 +130,17 @@ static void wait_fired(struct loop *loop, struct timer *t)
 {
     (void)loop;
     struct informer *inf = container_of(t, struct informer, wait);
+    bool unanswered = inf->watch && !inf->opened_at_us;
+    struct kr_err e = { 0 };
     inf->live &= !inf->watch;
     kube_close_stream(TAKE(inf->watch));
     enter(inf);
-    begin(inf);
+    if (unanswered) {
+        kr_fail(&e, KR_DEADLINE, "the watch of %s was not answered in time", inf->r->plural);
+        wait_some(inf, &e);
+    } else {
+        begin(inf);
+    }
     leave(inf);
 }
 
@@ -229,6 +238,7 @@ static void on_opened(void *ctx)
     struct informer *inf = ctx;
     inf->live = true;
     inf->opened_at_us = loop_now_us(inf->loop);
+    loop_timer_in(inf->loop, &inf->wait, inf->watch_us);
     enter(inf);
     if (inf->user.live)
         inf->user.live(inf->user.ctx);
@@ -277,7 +287,8 @@ static void watch(struct informer *inf)
     uri_put_param(&p, "timeoutSeconds", str_of(seconds));
     inf->opened_at_us = 0;
     inf->watch = kube_open_stream(inf->k, buf_view(&p), (struct kube_stream_user){ on_opened, on_line, on_ended, inf });
-    loop_timer_in(inf->loop, &inf->wait, (limit_s + OVERTIME_S) * INT64_C(1000000));
+    inf->watch_us = (limit_s + OVERTIME_S) * INT64_C(1000000);
+    loop_timer_in(inf->loop, &inf->wait, ANSWER_US);
 }
 
 /* ---- list -------------------------------------------------------------------------------------------------------- */

@@ -474,6 +474,42 @@ TEST(row38_a_watch_that_outlives_its_time_is_cut)
     end(&s);
 }
 
+static void watch_is_not_answered(struct script *s, struct hreq *r, struct str path)
+{
+    (void)path;
+    if (s->watches == 1 || s->watches > 2)
+        hreq_start(r, 200, NONE);
+    if (s->watches == 1)
+        s->held = r;
+}
+
+/* The server lives, but the request is lost in it: the picture counts as new no longer than an answer may take. */
+TEST(row38_a_watch_that_is_never_answered_is_given_up_after_a_minute)
+{
+    struct script s = { .list = list_two, .watch = watch_is_not_answered };
+    begin(&s);
+    here_until_is(&s.h, &s.watches, 1);
+    while (!informer_is_live(s.inf))
+        here_run(&s.h, 1000);
+    here_skip(&s.h, 2000000);
+    here_turn(&s.h);
+    CHECK_OR(s.held);
+    hreq_finish(s.held, NONE);                    /* after its time, as usual */
+    here_until_is(&s.h, &s.watches, 2);
+    for (int t = 0; t < 60; t += 5) {
+        CHECK_INT(s.watches, 2);
+        CHECK(informer_is_live(s.inf));
+        here_skip(&s.h, 5000000);
+        here_run(&s.h, 500);
+    }
+    CHECK(!informer_is_live(s.inf));
+    CHECK_INT(s.v.troubles, 1);
+    CHECK(str_find(str_of(s.v.trouble), S("the watch of configmaps was not answered")) >= 0);
+    pass_until(&s, &s.watches, 3, 1000000);
+    CHECK_INT(s.lists, 1);
+    end(&s);
+}
+
 /* ---- servers that go and come ------------------------------------------------------------------------------------------ */
 
 TEST(row37_a_server_that_drains_and_comes_back_is_followed)
