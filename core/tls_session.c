@@ -16,6 +16,7 @@ struct tls_session {
     size_t in_at, out_at;                         /* what was used of them */
     size_t fed;                                   /* bytes so far, until the handshake is done */
     bool eof, done;
+    bool asked, ended;                            /* since it was cleared it wanted more than there is; it was told of the end */
     bool goodbye;                                 /* the peer's close_notify came */
 };
 
@@ -32,8 +33,11 @@ static int bio_recv(void *ctx, unsigned char *p, size_t n)
     size_t left = s->in.n - s->in_at;
     if (s->in.failed)                             /* more than may wait: some of it is missing */
         return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
-    if (!left)
+    if (!left) {
+        s->asked = true;
+        s->ended = s->eof;
         return s->eof ? 0 : MBEDTLS_ERR_SSL_WANT_READ;
+    }
     if (n > left)
         n = left;
     memcpy(p, s->in.p + s->in_at, n);
@@ -138,9 +142,10 @@ int tls_session_handshake(struct tls_session *s, struct kr_err *e)
 ptrdiff_t tls_session_read(struct tls_session *s, void *p, size_t n, struct kr_err *e)
 {
     int rc;
-    do
+    s->asked = false;
+    do                                            /* a warning says "more, please", an empty record 0: neither means that there is no more */
         rc = mbedtls_ssl_read(&s->ssl, p, n);
-    while (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET);
+    while (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET || (rc == MBEDTLS_ERR_SSL_WANT_READ && !s->asked) || (rc == 0 && !s->ended));
     if (rc > 0)
         return rc;
     if (waits(rc))
