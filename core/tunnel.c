@@ -22,6 +22,7 @@ struct tunnel {
     char *host, *who, *password; uint16_t port;
     char name[300];                               /* the proxy's address, for messages */
     struct buf say, heard, to_near, to_proxy;
+    int informed;                                 /* answers of 1xx so far */
     bool begun, proxy_over, near_over;
 };
 
@@ -176,7 +177,8 @@ static int hear_head(struct tunnel *t, struct kr_err *e)
         return kr_fail(e, KR_PROTOCOL, "it doesn't answer as an HTTP proxy");
     if (status >= 100 && status < 200) {
         buf_clear(&t->heard);
-        return 0;
+        return t->informed++ < LIMIT_HTTP_INFORMATIONAL
+                   ? 0 : kr_fail(e, KR_PROTOCOL, "more than %d answers of 1xx before the one that counts", LIMIT_HTTP_INFORMATIONAL);
     }
     if (status >= 200 && status < 300)
         return 1;

@@ -148,9 +148,11 @@ static void refused(const struct step *steps, size_t n, const char *before, bool
 #define CONNECT "CONNECT api.test:6443 HTTP/1.1\r\nHost: api.test:6443\r\n\r\n"
 TEST(a_proxy_that_refuses_says_why)
 {
-    static char flood[20000];
+    static char flood[20000], waits[(LIMIT_HTTP_INFORMATIONAL + 1) * 21 + 1];
     memset(flood, 'x', sizeof flood);
     memcpy(flood, "HTTP/1.1 200 OK\r\nA: ", 20);
+    for (size_t at = 0; at + 21 < sizeof waits; at += 21)
+        memcpy(waits + at, "HTTP/1.1 100 Wait\r\n\r\n", 22);
     const struct { struct step step[2]; size_t n; bool socks, hang_up; enum kr_code code; const char *word; } rows[] = {
         { { STEP(CONNECT, "HTTP/1.1 403 Not that way\r\n\r\nno") }, 1, false, false, KR_FORBIDDEN, "403 Not that way" },
         { { STEP(CONNECT, "HTTP/1.1 407 Who\r\n\r\n") }, 1, false, false, KR_UNAUTHORIZED, "user and password" },
@@ -158,6 +160,7 @@ TEST(a_proxy_that_refuses_says_why)
         { { STEP(CONNECT, "SSH-2.0-x\r\n\r\n") }, 1, false, false, KR_PROTOCOL, "HTTP proxy" },
         { { STEP(CONNECT, "HTTP/1.1 2") }, 1, false, true, KR_UNAVAILABLE, "closed the connection" },
         { { { CONNECT, sizeof CONNECT - 1, flood, sizeof flood } }, 1, false, false, KR_TOO_LARGE, "longer than" },
+        { { { CONNECT, sizeof CONNECT - 1, waits, sizeof waits - 1 } }, 1, false, false, KR_PROTOCOL, "more than 32 answers of 1xx" },
         { { STEP("\5\1\0", "\5\xff") }, 1, true, false, KR_UNAUTHORIZED, "user and password" },
         { { STEP("\5\1\0", "HT") }, 1, true, false, KR_PROTOCOL, "SOCKS5" },
         { { STEP("\5\1\0", "\5\0"), STEP("\5\1\0\3\10api.test\x19\x2b", "\5\5\0\1\0\0\0\0\0\0") }, 2, true, false, KR_UNAVAILABLE, "refused" } };
