@@ -4,6 +4,7 @@
  * HTTP status) becomes the status that the protocol document assigns. Tested in tests/unit/grpc/grpc.c.
  */
 #include "grpc/grpc.h"
+#include <limits.h>
 #include <stdio.h>
 
 struct grpc_client { struct loop *loop; struct httpc *http; char authority[320]; void (*lost)(void *ctx); void *lost_ctx; };
@@ -88,7 +89,7 @@ static void read_status(struct grpc_call *k, struct http_fields f)
     int64_t n;
     if (!str_i64(http_get(f, "grpc-status"), &n))
         return;
-    k->status = (int)n;
+    k->status = n >= 0 && n <= INT_MAX ? (int)n : GRPC_UNKNOWN;
     struct str text = grpc_parse_message(&a, http_get(f, "grpc-message"));
     snprintf(k->text, sizeof k->text, "%.*s", (int)str_rune_cut(text, sizeof k->text - 1), text.p ? text.p : "");
 }
@@ -165,6 +166,8 @@ static void on_end(struct hcall *h, struct http_fields trailers)
         finish(k, k->http_status == 200 ? GRPC_UNKNOWN : status_of_http(k->http_status), str_of(text));
     } else if (k->status < 0) {
         finish(k, GRPC_UNKNOWN, S("the answer has no grpc-status"));
+    } else if (k->status == GRPC_OK && grpc_unread(&k->framer)) {
+        finish(k, GRPC_INTERNAL, S("the answer ended within a message"));
     } else {
         finish(k, k->status, str_of(k->text));
     }

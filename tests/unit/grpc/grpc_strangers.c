@@ -51,6 +51,11 @@ static const struct odd { int status; const char *type; struct str body; const c
     { 200, "application/grpc", { "", 0 }, "five", "", true, GRPC_UNKNOWN, "the answer has no grpc-status" },
     { 200, "application/grpc", { "\1\0\0\0\1x", 6 }, "0", "", true, GRPC_INTERNAL, "the answer is compressed, which was not asked for" },
     { 200, "application/grpc", { "\0\377\377\377\377", 5 }, "0", "", true, GRPC_RESOURCE_EXHAUSTED, "the answer is larger than allowed" },
+    { 200, "application/grpc", { "\0\0\0\0\3xy", 7 }, "0", "", true, GRPC_INTERNAL, "the answer ended within a message" },
+    { 200, "application/grpc", { "\0\0\0\0", 4 }, "0", "", true, GRPC_INTERNAL, "the answer ended within a message" },
+    { 200, "application/grpc", { "\0\0\0\0\3xy", 7 }, "5", "none", true, GRPC_NOT_FOUND, "none" },
+    { 200, "application/grpc", { "", 0 }, "4294967296", "no such code", true, GRPC_UNKNOWN, "no such code" },
+    { 200, "application/grpc", { "", 0 }, "-4294967296", "no such code", true, GRPC_UNKNOWN, "no such code" },
     { 200, "application/grpc", { "", 0 }, "5", "a%2Fb%e2%82%AC%zz%", true, GRPC_NOT_FOUND, "a/b\xE2\x82\xAC%zz%" },
     { 400, "text/plain", { "", 0 }, "7", "said so", false, GRPC_PERMISSION_DENIED, "said so" },
 };
