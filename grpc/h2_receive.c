@@ -100,6 +100,10 @@ static void on_data(struct h2 *c, const struct frame *f)
 
 /* ---- HEADERS ----------------------------------------------------------------------------------------------------- */
 
+/* Few bytes may stand for a large list. Answers that nobody waits for any more are decoded all the same, and small ones cost what
+ * their bytes do. */
+enum { MUCH_TO_DECODE = 4096 };
+
 /* The stream a block belongs to; NULL when it is to be passed over (the block was decoded all the same). */
 static struct h2_stream *stream_for_block(struct h2 *c, uint32_t id)
 {
@@ -112,7 +116,7 @@ static struct h2_stream *stream_for_block(struct h2 *c, uint32_t id)
         return s;
     if (!is_idle(c, id)) {
         if (may_have_crossed(c, id))
-            h2_spend(c, c->role == H2_SERVER);
+            h2_spend(c, c->role == H2_SERVER || c->decoder.size > MUCH_TO_DECODE);
         else
             h2_die(c, H2_STREAM_CLOSED, "HEADERS on a closed stream");
         return NULL;
@@ -347,6 +351,8 @@ static void on_goaway(struct h2 *c, const struct frame *f)
         h2_die(c, f->stream ? H2_PROTOCOL_ERROR : H2_FRAME_SIZE_ERROR, "a malformed GOAWAY frame");
         return;
     }
+    if (!h2_spend(c, 1))                         /* all streams are looked at */
+        return;
     uint32_t last = h2_u32(f->payload.p) & STREAM_MAX;
     c->goaway_seen = true;
     if (last < c->goaway_last)
