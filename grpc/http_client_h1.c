@@ -13,8 +13,8 @@ void h1_call_begin(struct cconn *c)
 
 static void on_end(struct cconn *c, struct hcall *k, struct http_fields trailers)
 {
-    if (!k->finished || !c->h1.head.keep_alive)
-        c->retiring = true;
+    if (!k->finished || c->out.n || !c->h1.head.keep_alive)
+        c->retiring = true;                       /* answered before all was sent: the rest must not go before the next request */
     c->used = true;
     link_pause_read(c->link, false);              /* the end of an idle connection is heard, whatever the call held back */
     hcall_over(k);

@@ -26,8 +26,8 @@ static void on_end(struct hcall *k, struct http_fields trailers)
     if (k->over)
         return;
     k->answered = true;
-    if (!k->finished)
-        h2_reset(k->c->h2, k->stream, H2_NO_ERROR);     /* answered before all was sent: the rest is of no use */
+    if (!k->finished || h2_queued(k->c->h2, k->stream))
+        h2_reset(k->c->h2, k->stream, H2_NO_ERROR);     /* answered before all was sent: the rest is of no use, and the server may never take it */
     hcall_over(k);
     k->user.end(k, trailers);
 }

@@ -213,6 +213,32 @@ TEST(what_a_goaway_leaves_out_is_sent_again)
     raw_end(&x, &r);
 }
 
+/* What is left of the request is of no use to anybody: it must neither be kept nor go before the next one. */
+static void answer_early(const struct act *act, enum http_version v)
+{
+    static char body[8 << 20];
+    struct fixture x;
+    struct raw r;
+    raw_begin(&x, &r, act, 1, v);
+    for (int i = 0; i < 3; i++) {
+        struct call q = { 0 };
+        httpc_call(x.c, &(struct httpc_request){ .method = S("POST"), .path = S("/"), .authority = S("t"), .body = { body, sizeof body } },
+                   (struct hcall_user){ .head = c_head, .data = c_data, .end = c_end, .failed = c_failed, .ctx = &q });
+        here_until(&x.h, &q.over);
+        CHECK(!q.failed && q.status == 200 && q.got == 5);
+        here_turn(&x.h);
+        if (x.c->conns && x.c->conns->h2)
+            CHECK_INT(h2_streams(x.c->conns->h2), 0);
+        CHECK_INT(r.n, v == HTTP_2 ? 1 : i + 1);
+    }
+    raw_end(&x, &r);
+}
+TEST(an_answer_before_its_request_is_out_ends_both_over_http1)
+{
+    answer_early(&(struct act)TEXT("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", false), HTTP_11);
+}
+TEST(an_answer_before_its_request_is_out_ends_both_over_http2) { answer_early(&(struct act){ .h2 = true }, HTTP_2); }
+
 TEST(a_get_on_a_connection_that_was_dead_already_is_sent_again_and_a_post_is_not)
 {
     static const struct act acts[] = { { .h2 = true, .hang_up = true }, { .h2 = true, .hang_up = true }, { .h2 = true } };
