@@ -21,14 +21,19 @@ static void on_end(struct cconn *c, struct hcall *k, struct http_fields trailers
     k->user.end(k, trailers);
 }
 
+static void broken(struct cconn *c, const char *how)
+{
+    struct kr_err e = { 0 };
+    kr_fail(&e, KR_PROTOCOL, "%.*s:%u: %s", SFMT(c->h->config.target.host), c->h->config.target.port, how);
+    cconn_lost(c, &e);
+}
+
 static void on_event(struct cconn *c, const struct http1_event *ev)
 {
     struct hcall *k = c->calls;
     struct kr_err e = { 0 };
-    if (ev->type == HTTP1_ERROR || !k) {
-        kr_fail(&e, KR_PROTOCOL, "%.*s:%u: %s", SFMT(c->h->config.target.host), c->h->config.target.port,
-                ev->type == HTTP1_ERROR ? ev->text : "bytes nobody asked for");
-        cconn_lost(c, &e);
+    if (ev->type == HTTP1_ERROR) {
+        broken(c, ev->text);
         return;
     }
     if (ev->type == HTTP1_HEAD && ev->head->status < 200 && ev->head->status != 101) {
@@ -37,6 +42,10 @@ static void on_event(struct cconn *c, const struct http1_event *ev)
         kr_fail(&e, KR_PROTOCOL, "%.*s:%u: more than %d answers of 1xx before the one that counts", SFMT(c->h->config.target.host),
                 c->h->config.target.port, LIMIT_HTTP_INFORMATIONAL);
         cconn_lost(c, &e);
+        return;
+    }
+    if (ev->type == HTTP1_HEAD && ev->head->status == 101 && !k->upgrade) {
+        broken(c, "the server answered 101 (Switching Protocols), which was not asked for");
         return;
     }
     if (ev->type == HTTP1_HEAD) {
@@ -57,6 +66,10 @@ static bool is_upgraded(const struct cconn *c) { return c->calls && c->calls->up
 void h1_call_read(struct cconn *c, struct str in)
 {
     struct http1_event ev;
+    if (!c->calls) {                              /* not even the begin of an answer is kept: the next call would take it for its own */
+        broken(c, "bytes nobody asked for");
+        return;
+    }
     while (!c->dead && !is_upgraded(c) && http1_next(&c->h1, &in, &ev))
         on_event(c, &ev);
     if (c->dead)

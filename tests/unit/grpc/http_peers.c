@@ -25,6 +25,7 @@ TEST(what_a_server_of_http1_may_answer)
         { CONTINUE32 "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", false, 200, 5, "" },
         { CONTINUE32 "HTTP/1.1 100 Continue\r\n\r\n", false, 0, 0, "more than 32 answers of 1xx" },
         { "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", false, 200, 0, "127.0.0.1" },
+        { "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nraw", true, 0, 0, "101" },           /* nobody asked */
         { "", true, 0, 0, "closed" },
     };
     for (size_t i = 0; i < LEN(rows); i++)
@@ -60,21 +61,28 @@ TEST(a_request_without_a_body)
     }
 }
 
-/* A server that ends an idle connection may say so (408): nobody asked, and nobody is harmed. */
+/* A server that ends an idle connection may say so (408): nobody asked, and nobody is harmed. Nor is the begin of an answer kept
+ * for the next request, whose own answer would become a part of it. */
 TEST(what_a_server_of_http1_says_unasked)
 {
-    struct peer p;
-    struct peer_call q = { 0 };
-    peer_begin(&p, HTTP_11);
-    p.say = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
-    peer_call(p.c, &q, PEER_REQUEST("GET", "/"), &peer_whole);
-    here_until(&p.h, &q.over);
-    peer_say(&p.ones[0], S("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n"));
-    here_until_is(&p.h, &p.lost, 1);
-    peer_call(p.c, &q, PEER_REQUEST("GET", "/"), &peer_whole);
-    here_until(&p.h, &q.over);
-    CHECK(!q.failed && p.n == 2);
-    peer_end(&p);
+    static const char *const said[] = { "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n", "H", "HTTP/1.1 404 Not Found\r\nx-all: ",
+                                        "HTTP/1.1 100 Continue\r\n\r\n" };
+    for (size_t i = 0; i < LEN(said); i++) {
+        struct peer p;
+        struct peer_call q = { 0 };
+        peer_begin(&p, HTTP_11);
+        p.say = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+        peer_call(p.c, &q, PEER_REQUEST("GET", "/"), &peer_whole);
+        here_until(&p.h, &q.over);
+        peer_say(&p.ones[0], str_of(said[i]));
+        here_run(&p.h, 2000);
+        peer_call(p.c, &q, PEER_REQUEST("GET", "/"), &peer_whole);
+        here_until(&p.h, &q.over);
+        CHECK(!q.failed && q.status == 200 && q.got == 5);
+        CHECK_INT(p.n, 2);
+        CHECK_INT(p.lost, 1);
+        peer_end(&p);
+    }
 }
 
 TEST(a_body_of_known_length_goes_out_as_it_is)
