@@ -91,6 +91,15 @@ void hreq_too_large(struct hreq *r)
     hreq_refuse_body(r, &e, 413, S("the request body is too large\n"));
 }
 
+bool hreq_wants_100(struct hreq *r)
+{
+    if (r->over || !r->expect_continue || r->started)
+        return false;
+    while (r->asks_too_much && !r->full)
+        hreq_too_large(r);
+    return !r->full;
+}
+
 void hreq_body(struct hreq *r, struct str bytes)
 {
     if (r->full)

@@ -52,7 +52,8 @@ struct hreq {
     int64_t asked_us;                     /* since then it is collected */
     bool got_end;                         /* the request is complete */
     bool started, finished;               /* response: head sent, end sent */
-    bool chunked, no_body, keep_alive, expect_continue;     /* HTTP/1.1 */
+    bool chunked, no_body, keep_alive;    /* HTTP/1.1 */
+    bool expect_continue;                 /* it waits for a 100 before it sends its body */
     bool asks_too_much;                   /* it expects a 100 for a body that is larger than what is collected */
     bool paused, full, want_writable, over, waits;          /* waits: HTTP/2, something may be queued */
 };
@@ -80,6 +81,7 @@ void hreq_body_end(struct hreq *);
 /* Of what is collected: `got` has the error, and may collect more; who doesn't answer there has `status` answered. */
 void hreq_refuse_body(struct hreq *, const struct kr_err *, int status, struct str text);
 void hreq_too_large(struct hreq *);                  /* that for KR_TOO_LARGE and 413 */
+bool hreq_wants_100(struct hreq *);                  /* behind begin: who asks with too large a body is refused instead */
 
 /* ---- http_server_conn.c */
 void hconn_adopt(struct httpd *, int fd);

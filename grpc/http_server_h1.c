@@ -32,11 +32,7 @@ static void on_head(struct hconn *c, const struct http1_head *h)
     r->expect_continue = h->expect_continue;
     r->chunked = h->minor >= 1;
     c->d->user.begin(r, c->d->user.ctx);
-    if (r->over || !r->expect_continue || r->started)
-        return;
-    while (r->asks_too_much && !r->full)
-        hreq_too_large(r);
-    if (!r->full)
+    if (hreq_wants_100(r))
         buf_lit(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 

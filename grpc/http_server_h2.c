@@ -30,8 +30,11 @@ static void on_headers(struct hconn *c, const struct h2_event *ev)
         authority = http_get(rest, "host");
     struct hreq *r = hreq_new(c, method, path, authority, rest);
     r->stream = ev->stream;
+    r->expect_continue = !ev->end && str_caseeq(http_get(rest, "expect"), S("100-continue"));
     h2_set_user(c->h2, ev->stream, r);
     c->d->user.begin(r, c->d->user.ctx);
+    if (hreq_wants_100(r))
+        h2_headers(c->h2, ev->stream, (struct http_fields){ &(struct http_field){ S(":status"), S("100") }, 1 }, false);
     if (ev->end && !r->over)
         hreq_body_end(r);
     else if (ev->end)

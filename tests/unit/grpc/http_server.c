@@ -256,6 +256,39 @@ TEST(an_early_answer_waits_for_its_window)
         }
 }
 
+/* RFC 9110 section 10.1.1 knows no version that may leave a client waiting for it. */
+TEST(who_waits_for_a_100_hears_it_over_http2_too)
+{
+    static const struct { const char *path, *expect, *length; bool end; int informed, status; } rows[] = {
+        { "/collect", "100-continue", "3", false, 1, 200 },
+        { "/collect", "100-Continue", "3", false, 1, 200 },
+        { "/collect", "miracles", "3", false, 0, 200 },
+        { "/collect", "100-continue", "0", true, 0, 200 },             /* there is nothing to wait with */
+        { "/collect", "100-continue", "9", false, 0, 413 },            /* who asks need not send it */
+        { "/begin/respond", "100-continue", "3", false, 0, 200 },
+        { "/begin/reset", "100-continue", "3", false, 0, 0 },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct served x;
+        served_begin(&x, SERVED_H2, true);
+        struct http_field f[] = { { S(":method"), S("POST") }, { S(":scheme"), S("http") }, { S(":path"), str_of(rows[i].path) }, { S(":authority"), S("h") },
+                                  { S("expect"), str_of(rows[i].expect) }, { S("content-length"), str_of(rows[i].length) } };
+        x.stream = h2_open(x.h2, (struct http_fields){ f, LEN(f) }, rows[i].end, NULL);
+        served_send(&x);
+        if (rows[i].informed)
+            served_until(&x, &x.informed, 1);
+        else
+            here_run(&x.h, 2000);
+        if (!x.over)
+            data(&x, "abc", true);
+        served_until(&x, &x.gone, 1);
+        here_until(&x.h, &x.over);
+        if (!CHECK_INT(x.informed, rows[i].informed) | !CHECK_INT(x.status, rows[i].status))
+            printf("    row %zu\n", i);
+        served_end(&x);
+    }
+}
+
 /* Who has begun to answer decides himself how long the rest of the request may take. */
 TEST(a_body_that_is_answered_already_may_take_its_time)
 {
