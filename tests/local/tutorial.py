@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
+# May take 1800 s.
 """Pages that a reader types from: docs/tutorial.md, docs/custom-runtime.md and docs/howto/*.md, block by block, each page in a shell
 and an instance of its own.
 
@@ -60,13 +61,16 @@ def matches(want, got):
 
 
 class Shell:
-    """One bash that lives as long as its page is read."""
+    """One bash that lives as long as its page is read, or until a command of it doesn't end: some compile, on a machine that has compiled nothing yet."""
+    LONGEST = 600
+
     def __init__(self, place, env):
+        self.dead = False
         self.p = subprocess.Popen(['bash', '--norc', '--noprofile'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=place, env=env)
 
     def run(self, command):
         """Output lines and exit status."""
-        timer = threading.Timer(DEADLINE, self.p.kill)
+        timer = threading.Timer(self.LONGEST, self.p.kill)
         timer.start()
         self.p.stdin.write('%s\n{ kr_status=$?; printf "\\n%s %%d\\n" $kr_status; (exit $kr_status); } 2>&1\n' % (command, MARK))
         self.p.stdin.flush()
@@ -76,12 +80,14 @@ class Shell:
                 break
             out.append(line.rstrip('\n'))
         else:
-            line = MARK + ' -1'
+            line, self.dead = MARK + ' -1', True
+            out += ['the shell ended, or was ended after %d s' % self.LONGEST, '']
         timer.cancel()
         return (out[:-1] if out and not out[-1] else out), int(line.split()[1])
 
     def end(self):
-        self.p.stdin.close()
+        if not self.dead:
+            self.p.stdin.close()
         self.p.wait(DEADLINE)
 
 
@@ -127,6 +133,8 @@ class Reader:
                 f.write(self.say(content))
 
     def command(self, command, wanted, line):
+        if self.shell.dead:
+            return
         got, status = self.shell.run(self.say(command))
         if SHOW:
             print('$ ' + command, *got, *(['[%d]' % status] if status else []), sep='\n')
