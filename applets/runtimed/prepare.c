@@ -189,10 +189,11 @@ int prepare_workspace(struct task *t, struct kr_err *e)
 
 int read_outputs(struct task *t, struct kr_err *e)
 {
-    char path[4096];
+    char name[UID_MAX + 32];
     struct stat st;
-    home_of(t->d, t->uid, "out/outputs", path);
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    /* The Run may have put a link to another one's folder in the place of "out", which it can't read itself. */
+    AUTO_CLOSE int out = openat(t->d->workspace_fd, below(t->uid, "out", name), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    AUTO_CLOSE int fd = out < 0 ? -1 : openat(out, "outputs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     t->outputs.n = 0;
     if (fd < 0)
         return errno == ENOENT ? 0 : kr_fail_sys(e, KR_INVALID, errno, "$KRUNTIME_OUTPUTS can't be read");

@@ -64,7 +64,7 @@ def stands_in(pid, place):
 def try_all(i, box):
     """In this Runtime. A neighbour with a secret in its workspace, its environment and its memory goes on until it is told to stop."""
     listens = python + ' -c "import socket, time; s = socket.socket(1); s.bind(\'s\'); s.listen(); time.sleep(3600)" & until [ -S s ]; do sleep 0.02; done; '
-    i.api.call('POST', RUNS, run_object(box + '-victim', [(listens if KEEPS_SOCKETS else '') + 'echo secret-of-victim > own.txt; mkfifo f; read x < f'], runtime=box,
+    i.api.call('POST', RUNS, run_object(box + '-victim', [(listens if KEEPS_SOCKETS else '') + 'echo k=secret-of-victim > $KRUNTIME_OUTPUTS; echo secret-of-victim > own.txt; mkfifo f; read x < f'], runtime=box,
                                         env=[{'name': 'TOKEN', 'value': 'secret-in-env'}]))
     until = time.monotonic() + DEADLINE
     place = None
@@ -123,6 +123,10 @@ def try_all(i, box):
         out = i.cli('run', 'logs', n).stdout
         s.check('%s: it may not: %s' % (box, what), n in runs and runs[n]['status']['phase'] == 'Failed' and runs[n]['status'].get('exitCode') and 'BROKE-OUT' not in out and 'secret' not in out,
                 '%s %s' % (runs.get(n, {}).get('status', {}).get('message'), out[:300]))
+    # What it may not read itself it may not have read for it either.
+    i.api.call('POST', RUNS, run_object(box + '-outputs', ['cd .. && mv out mine && ln -s %s/out out' % os.path.dirname(place)], runtime=box))
+    st = i.wait({box + '-outputs'})[box + '-outputs']['status']
+    s.equal(box + ': the outputs of the neighbour are not its own', (st['phase'], st.get('reason'), st.get('outputs')), ('Failed', 'OutputsInvalid', None))
     s.equal(box + ': the neighbour is as it was', (open(place + '/own.txt').read(), sorted(os.listdir(place)), i.api.call('GET', RUNS + '/%s-victim' % box)[1]['status']['phase']),
             ('secret-of-victim\n', ['f', 'own.txt'] + ['s'] * KEEPS_SOCKETS, 'Running'))
     s.equal(box + ': nobody has come to a socket of somebody else', select.select(list(others.values()), [], [], 0)[0], [])
