@@ -2,7 +2,8 @@
 /*
  * exec: a task's calls to the Runtime Server. Every call has a deadline; a server that is away is asked again with waits
  * that double; one that has forgotten the execution, answers about another one, or fails to tell of it for UNTOLD_US, makes the
- * task lost; one that doesn't even answer Cancel is waited for no longer than CANCEL_US. Watch is tried first, Status takes over where a server doesn't know it.
+ * task lost; one that doesn't even answer Cancel is waited for no longer than CANCEL_US, one that has told the end and keeps the
+ * stream open no longer than CLOSE_US. Watch is tried first, Status takes over where a server doesn't know it.
  *
  * This file must not include stdio.h: two members of the messages are called stdout and stderr.
  */
@@ -11,7 +12,7 @@
 #include "grpc/proto/executor.pb.h"
 #include "grpc/proto/runtime_watch.pb.h"
 
-enum { CALL_US = 30000000, WATCH_US = 600000000, CANCEL_US = 30000000, LOOK_US = 5000000, UNTOLD_US = 30000000, WAIT_MIN_US = 10000, WAIT_MAX_US = 2000000, POLL_MAX_US = 250000 };
+enum { CALL_US = 30000000, WATCH_US = 600000000, CANCEL_US = 30000000, LOOK_US = 5000000, UNTOLD_US = 30000000, CLOSE_US = 1000000, WAIT_MIN_US = 10000, WAIT_MAX_US = 2000000, POLL_MAX_US = 250000 };
 
 static struct str exec_id_of(const struct task *t, char out[UID_MAX + 16])
 {
@@ -22,6 +23,9 @@ static struct str exec_id_of(const struct task *t, char out[UID_MAX + 16])
     return (struct str){ out, b.n };
 }
 
+/* As much as Status may answer: there are servers that don't cut what an execution wrote. */
+static size_t answer_max(const pb_msgdesc_t *request) { return request == executor_v1_StatusRequest_fields ? LIMIT_GRPC_STATUS : LIMIT_GRPC_MESSAGE; }
+
 static struct grpc_call *call_server(struct task *t, const char *path, const pb_msgdesc_t *d, const void *msg, int64_t timeout_us,
                                      struct grpc_user user)
 {
@@ -30,7 +34,7 @@ static struct grpc_call *call_server(struct task *t, const char *path, const pb_
     struct kr_err e = { 0 };
     if (pb_to_bytes(d, msg, &b, &e) < 0)
         return NULL;
-    struct grpc_options o = { .metadata = server_metadata(t->d, store), .timeout_us = timeout_us, .max_message = LIMIT_GRPC_LIST };
+    struct grpc_options o = { .metadata = server_metadata(t->d, store), .timeout_us = timeout_us, .max_message = answer_max(d) };
     return grpc_call(t->d->server, path, buf_view(&b), &o, user);
 }
 
@@ -222,10 +226,11 @@ static void take_end(struct task *t, int state, int32_t exit_code, const char *e
     store_error(t, error);
 }
 
-/* The server is there and knows it, and says no more than that it failed (some do at output that is no text): for ever it must not. */
+/* The server is there and knows it, and says no more than that it failed (some do at output that is no text), or nothing that can
+ * be read: for ever it must not. */
 static bool is_untold(struct task *t, int status, struct str text)
 {
-    bool may_pass = status == GRPC_OK || status == GRPC_UNAVAILABLE || status == GRPC_DEADLINE_EXCEEDED || status == GRPC_CANCELLED ||
+    bool may_pass = (status == GRPC_OK && t->heard) || status == GRPC_UNAVAILABLE || status == GRPC_DEADLINE_EXCEEDED || status == GRPC_CANCELLED ||
                     status == GRPC_UNAUTHENTICATED || t->state == TASK_STOPPING;
     int64_t now = loop_now_us(t->d->loop);
     if (may_pass || !t->untold_since_us)
@@ -233,7 +238,7 @@ static bool is_untold(struct task *t, int status, struct str text)
     if (may_pass || now - t->untold_since_us < UNTOLD_US)
         return false;
     AUTO_ARENA struct arena a = { .limit = 65536 };
-    store_error(t, arena_fmt(&a, "it can't tell: %.*s", SFMT(text)).p);
+    store_error(t, status == GRPC_OK ? "it answers nothing that can be read" : arena_fmt(&a, "it can't tell: %.*s", SFMT(text)).p);
     return true;
 }
 
@@ -248,19 +253,33 @@ static bool is_final(int state)
     return state == executor_v1_ExecutionState_EXECUTION_STATE_SUCCEEDED || state == executor_v1_ExecutionState_EXECUTION_STATE_FAILED;
 }
 
+static void not_closed(struct loop *loop, struct timer *timer)
+{
+    (void)loop;
+    struct task *t = container_of(timer, struct task, again);
+    grpc_cancel(TAKE(t->watch));
+    task_ended(t);
+}
+
 static void on_event(void *ctx, struct str bytes)
 {
     struct task *t = ctx;
     AUTO_ARENA struct arena a = { .limit = 4 * (size_t)LIMIT_GRPC_MESSAGE };
     kruntimes_runtime_v1_WatchEvent ev = { 0 };
     struct kr_err e = { 0 };
-    if (pb_from_bytes(kruntimes_runtime_v1_WatchEvent_fields, &ev, bytes, &a, &e) < 0)
-        return;                                   /* the call's own end decides */
+    if (t->ended || pb_from_bytes(kruntimes_runtime_v1_WatchEvent_fields, &ev, bytes, &a, &e) < 0)
+        return;                                   /* what follows the last event counts for nothing; else the call's own end decides */
+    t->heard = true;
     t->wait_us = 0;
     take_output(t, 1, pb_view(ev.stdout));
     take_output(t, 2, pb_view(ev.stderr));
-    if (is_final(ev.state))
-        take_end(t, ev.state, ev.exit_code, ev.error_message);
+    if (!is_final(ev.state))
+        return;
+    take_end(t, ev.state, ev.exit_code, ev.error_message);
+    if (t->state == TASK_RUNNING) {               /* else Cancel is what it waits for */
+        t->again.fire = not_closed;
+        loop_timer_in(t->d->loop, &t->again, CLOSE_US);
+    }
 }
 
 static void again_follow(struct loop *loop, struct timer *timer)
@@ -303,11 +322,12 @@ static void take_text(struct task *t, int stream, struct str text)
 static void on_status(void *ctx, struct str bytes)
 {
     struct task *t = ctx;
-    AUTO_ARENA struct arena a = { .limit = LIMIT_GRPC_LIST };
+    AUTO_ARENA struct arena a = { .limit = 2 * (size_t)LIMIT_GRPC_STATUS };
     executor_v1_StatusResponse s = { 0 };
     struct kr_err e = { 0 };
     if (pb_from_bytes(executor_v1_StatusResponse_fields, &s, bytes, &a, &e) < 0 || !is_ours(t, s.id))
         return;
+    t->heard = true;
     take_text(t, 1, pb_str(s.stdout));
     take_text(t, 2, pb_str(s.stderr));
     if (is_final((int)s.state))
@@ -335,6 +355,7 @@ void exec_follow(struct task *t)
     exec_id_of(t, id);
     if (t->watch || t->ended)
         return;
+    t->heard = false;
     if (t->d->no_watch) {
         executor_v1_StatusRequest q = { .id = id };
         KR_FAILPOINT("runtimed.status.before");

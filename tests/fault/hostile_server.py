@@ -58,12 +58,18 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
             yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=b'0123456789'[q.stdout_offset:q.stdout_offset + 3])
             if q.stdout_offset < 9:
                 context.abort(grpc.StatusCode.UNAVAILABLE, 'oh')
+        if what == 'vast-event':
+            yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=b'.' * (5 << 20))
         if what == 'flood':
             chunk, sent = b'.' * 32767 + b'\n', 0
             while sent < FLOOD:
                 yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=chunk)
                 sent += len(chunk)
         yield w.WatchEvent(state=x.EXECUTION_STATE_SUCCEEDED)
+        if what == 'ends-and-stays':
+            over.wait(300)
+        if what == 'ends-twice':
+            yield w.WatchEvent(state=x.EXECUTION_STATE_FAILED, exit_code=7, stdout=b'behind the end')
 
     def Status(self, q, context):
         what = self.what.get(q.id)
@@ -102,8 +108,9 @@ server.start()
 # What it does, spec, phase, and words of the message or the reason.
 RUNS_OF = {'well': ({}, 'Succeeded', ''), 'hang': ({'timeoutSeconds': 2}, 'Timeout', ''), 'watch-hang': ({'timeoutSeconds': 2}, 'Timeout', ''),
            'status-hang': ({'timeoutSeconds': 2}, 'Timeout', ''), 'other': ({}, 'Failed', ''), 'status-other': ({}, 'Failed', ''),
+           'ends-and-stays': ({}, 'Succeeded', ''), 'ends-twice': ({}, 'Succeeded', ''), 'vast-event': ({}, 'Failed', 'larger than allowed'),
            'forget': ({}, 'Failed', ''), 'die': ({}, 'Succeeded', ''), 'flood': ({}, 'Succeeded', '')}
-FOLLOWED = {'well', 'hang', 'watch-hang', 'die', 'flood'}
+FOLLOWED = {'well', 'hang', 'watch-hang', 'die', 'flood', 'ends-and-stays', 'ends-twice', 'vast-event'}
 with instance() as i:
     i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': 'theirs'},
                                  'spec': {'replicas': 0, 'template': {'spec': {'containers': [{'name': 'runtime', 'image': 'x'}]}}}})
@@ -156,6 +163,7 @@ with instance() as i:
     s.check('row 21: and is told', told(), open(log).read()[-600:])
     stop.set()
     looker.join()
+    s.check('row 21: what comes behind the end is nothing', 0 == sum(b'behind the end' in open(os.path.join(base, f), 'rb').read() for base, _, files in os.walk(os.path.join(work, 'st', 'logs')) for f in files))
     s.check('row 21: memory of runtimed', 0 < most[0] <= 64, '%.1f MiB at most' % most[0])
     s.check('row 21: of 400 MB of output 64 and 64 MiB are kept', 100 << 20 < most[1] <= (64 + 64 + 8) << 20, '%d bytes' % most[1])
     over.set()

@@ -63,6 +63,8 @@ class Theirs(xg.RuntimeServicer):
             self.hang(context)
         if name == 'cannot-tell':
             context.abort(grpc.StatusCode.INTERNAL, 'Failed to serialize response!')
+        if name == 'cannot-be-read':
+            return b'\xff'
         if name and name.startswith('forgets') and (name == 'forgets' or not q.id.endswith('-2')) and self.asked[q.id] > 2:
             self.runs.pop(q.id).kill()
             self.names.pop(q.id)
@@ -75,7 +77,7 @@ class Theirs(xg.RuntimeServicer):
         state = x.EXECUTION_STATE_FAILED if p.returncode else x.EXECUTION_STATE_SUCCEEDED
         if name == 'no-utf8':
             return text_field(1, q.id.encode()) + bytes([2 << 3, x.EXECUTION_STATE_FAILED, 3 << 3, 9]) + text_field(4, b'a\xff\xc3b\n') + text_field(6, b'bad \xfe\xff luck')
-        return x.StatusResponse(id=q.id, state=state, exit_code=p.returncode, stdout=BIG if name == 'big' else p.text)
+        return x.StatusResponse(id=q.id, state=state, exit_code=p.returncode, stdout=BIG * {'big': 1, 'too-much': 5}[name] if name in ('big', 'too-much') else p.text)
 
     def List(self, q, context):
         return x.ListResponse(entries=[x.StatusResponse(id=i, state=x.EXECUTION_STATE_RUNNING, stdout=BIG) for i in list(self.runs)[:8]])
@@ -177,6 +179,8 @@ def without_watch(i, theirs, pod):
     theirs.may_start.set()
     s.check('what was cancelled or deleted while Execute was under way is ended once it has begun', until(lambda: all(u in theirs.executed and u in theirs.cancelled for u in unheard)))
     pod.submit('cannot-tell', 'sleep 60')
+    pod.submit('cannot-be-read', 'sleep 60')
+    pod.submit('too-much')
     pod.submit('forgets', 'sleep 60')
     pod.submit('forgets-once', '[ $KRUNTIME_ATTEMPT = 2 ] || sleep 60', retryPolicy={'maxAttempts': 2, 'backoff': '10ms'})
     pod.submit('other-id-in-execute', 'sleep 60')
@@ -184,7 +188,7 @@ def without_watch(i, theirs, pod):
     s.check('the one that hangs for ever runs', until(lambda: i.api.call('GET', RUNS + '/hangs-for-ever')[1].get('status', {}).get('phase') == 'Running'))
     i.api.call('PATCH', RUNS + '/hangs-for-ever', {'spec': {'cancelRequested': True}}, 'application/merge-patch+json')
     names = {'good', 'bad', 'late', 'unheard-refused', 'unheard-replaced', 'no-utf8', 'big', 'refuses', 'hangs-in-execute', 'hangs-in-status', 'hangs-for-ever', 'cannot-tell', 'forgets',
-             'forgets-once', 'late-in-execute', 'other-id-in-execute', 'other-id-in-status'}
+             'forgets-once', 'late-in-execute', 'other-id-in-execute', 'other-id-in-status', 'cannot-be-read', 'too-much'}
     runs = i.wait(names, 90)
     of = lambda n, *keys: tuple(runs.get(n, {}).get('status', {}).get(k) for k in keys)
     says = lambda n: runs.get(n, {}).get('status', {}).get('message', '')
@@ -207,6 +211,10 @@ def without_watch(i, theirs, pod):
     s.check('Cancel hangs too: what is not known is told', 'has not confirmed' in says('hangs-for-ever'), says('hangs-for-ever'))
     s.equal('Status fails for ever', (of('cannot-tell', 'phase', 'reason'), says('cannot-tell').partition(': ')[2], id('cannot-tell') in theirs.cancelled),
             (('Failed', 'ExecutionLost'), "it can't tell: Failed to serialize response!", True))
+    s.equal('Status answers what cannot be read', (of('cannot-be-read', 'phase', 'reason'), says('cannot-be-read').partition(': ')[2], id('cannot-be-read') in theirs.cancelled),
+            (('Failed', 'ExecutionLost'), 'it answers nothing that can be read', True))
+    s.equal('Status answers more than 16 MiB', (of('too-much', 'phase', 'reason'), says('too-much').partition(': ')[2]),
+            (('Failed', 'ExecutionLost'), "it can't tell: the answer is larger than allowed"))
     s.equal('cancelled while Execute was under way', of('late-in-execute', 'phase'), ('Cancelled',))
     s.equal('forgotten', of('forgets', 'phase', 'reason'), ('Failed', 'ExecutionLost'))
     s.equal('forgotten, tried again', of('forgets-once', 'phase', 'attempt'), ('Succeeded', 2))
