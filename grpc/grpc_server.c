@@ -273,7 +273,7 @@ struct grpc_server *grpc_server_new(struct loop *loop, const struct grpc_server_
     struct grpc_server *s = xcalloc(1, sizeof *s);
     s->loop = loop;
     s->config = *config;
-    struct httpd_config hc = { .host = config->host, .port = config->port, .bodies = LIMIT_GRPC_BODIES, .queued = LIMIT_GRPC_QUEUED,
+    struct httpd_config hc = { .host = config->host, .port = config->port, .bodies = LIMIT_GRPC_BODIES, .queued = LIMIT_GRPC_QUEUED, .connections = LIMIT_HTTP_CONNECTIONS,
                                .user = { .begin = begin, .data = data, .end = end, .writable = writable, .gone = gone, .ctx = s } };
     s->httpd = httpd_new(loop, &hc, e);
     if (s->httpd)

@@ -31,6 +31,7 @@ struct httpd_config {
     const struct tls *tls;                               /* NULL: plain; then HTTP/2 by prior knowledge and HTTP/1.1 on one port */
     int64_t idle_us;                                     /* close a connection without exchanges after this; 0: 5 minutes */
     size_t bodies, queued;                               /* of all connections together; 0: LIMIT_HTTP_BODIES, LIMIT_HTTP_QUEUED */
+    size_t connections;                                  /* at most; 0: as many as there are descriptors */
     struct httpd_user user;
 };
 struct httpd *httpd_new(struct loop *, const struct httpd_config *, struct kr_err *);

@@ -5,6 +5,7 @@
  */
 #include "grpc/http_server.h"
 #include <stdio.h>
+#include <unistd.h>
 
 /* ---- exchanges --------------------------------------------------------------------------------------------------- */
 
@@ -132,7 +133,14 @@ void hreq_body_end(struct hreq *r)
 
 /* ---- server ------------------------------------------------------------------------------------------------------ */
 
-static void accepted(void *ctx, int fd) { hconn_adopt(ctx, fd); }
+static void accepted(void *ctx, int fd)
+{
+    if (room_for_another(ctx))
+        hconn_adopt(ctx, fd);
+    else
+        close(fd);
+}
+
 void httpd_serve_fd(struct httpd *d, int fd) { hconn_adopt(d, fd); }
 
 static void drain_over(struct loop *loop, struct timer *t)
@@ -147,7 +155,7 @@ struct httpd *httpd_new(struct loop *loop, const struct httpd_config *config, st
 {
     struct httpd *d = xcalloc(1, sizeof *d);
     *d = (struct httpd){ .loop = loop, .coming_end = &d->coming, .most_kept = config->bodies ? config->bodies : LIMIT_HTTP_BODIES,
-                         .most_queued = config->queued ? config->queued : LIMIT_HTTP_QUEUED, .user = config->user, .tls = config->tls,
+                         .most_queued = config->queued ? config->queued : LIMIT_HTTP_QUEUED, .most_conns = config->connections, .user = config->user, .tls = config->tls,
                          .idle_us = config->idle_us ? config->idle_us : INT64_C(300000000), .drain = { .fire = drain_over } };
     if (config->host.n) {
         d->listener = str_starts(config->host, S("unix:")) ? listen_unix(loop, str_from(config->host, 5), accepted, d, e)

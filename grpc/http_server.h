@@ -64,6 +64,7 @@ struct httpd {
     const struct tls *tls;
     int64_t idle_us;
     struct hconn *conns;
+    size_t nconns, most_conns;            /* most: 0: any number */
     struct timer drain;
     bool draining;
     size_t nreqs;
@@ -96,6 +97,7 @@ void room_end(struct hreq *);                        /* it is whole, or over; tw
 void room_wrote(struct hconn *, size_t);             /* so much more waits */
 void room_count(struct hconn *, size_t queued);      /* what waits, after a write */
 bool room_is_short(const struct httpd *);
+bool room_for_another(struct httpd *);               /* connection; an idle one may leave for it */
 
 /* ---- http_server_h1.c, http_server_h2.c */
 void h1_serve_begin(struct hconn *);

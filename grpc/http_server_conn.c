@@ -41,6 +41,7 @@ void hconn_free(struct hconn *c)
     *c->at = c->next;
     if (c->next)
         c->next->at = c->at;
+    c->d->nconns--;
     free(c);
 }
 
@@ -260,6 +261,7 @@ void hconn_adopt(struct httpd *d, int fd)
     if (d->conns)
         d->conns->at = &c->next;
     d->conns = c;
+    d->nconns++;
     c->link = link_accept(d->loop, fd, d->tls, (struct link_user){ ready, c });
     rearm(c);
 }

@@ -1,12 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http_server_room: what all connections of a server may keep together, however many there are.
+ * http_server_room: what all connections of a server may keep together, however many there are, and how many there may be.
  *
  * Nobody is turned away at the door for it, as who fills the room would keep the others out. Who has been at it for longest leaves:
  * among requests the one that began first and is not whole yet, among answers the connection that has not been done with its own
  * for longest. Who does as usual is through before he is ever the oldest. Tested in tests/unit/grpc/http_room.c.
  */
 #include "grpc/http_server.h"
+
+/* ---- connections ------------------------------------------------------------------------------------------------- */
+
+/* Descriptors are the process' own work's, too. The connection that has had nothing to do for longest leaves; where all are busy the
+ * new one isn't taken: what is under way counts more. Those that leave are closed in their turn, so there may be some more for a moment. */
+bool room_for_another(struct httpd *d)
+{
+    struct hconn *idle = NULL;
+    size_t n = 0;
+    if (!d->most_conns || d->nconns < d->most_conns)
+        return true;
+    for (struct hconn *c = d->conns; c; c = c->next) {
+        n += !c->dead;
+        if (!c->dead && !c->nreqs && !c->ending && !c->queued && (!idle || c->since_us <= idle->since_us))
+            idle = c;
+    }
+    if (n >= d->most_conns && idle)
+        hconn_kill(idle);
+    return n < d->most_conns || idle;
+}
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 

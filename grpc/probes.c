@@ -52,7 +52,7 @@ static struct probes *start(struct loop *loop, struct str host, uint16_t port, c
 {
     struct probes *p = xcalloc(1, sizeof *p);
     *p = (struct probes){ .loop = loop, .user = *user };
-    struct httpd_config c = { .host = host, .port = port, .user = { .begin = begin, .gone = gone, .ctx = p } };
+    struct httpd_config c = { .host = host, .port = port, .connections = LIMIT_HTTP_CONNECTIONS, .user = { .begin = begin, .gone = gone, .ctx = p } };
     p->d = httpd_new(loop, &c, e);
     if (p->d)
         return p;

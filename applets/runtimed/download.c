@@ -133,8 +133,11 @@ static void download(struct grpc_request *r, struct str bytes)
 {
     struct runtimed *d = grpc_service_ctx(r);
     artifact_v1_DownloadRequest *q = grpc_decode(r, artifact_v1_DownloadRequest_fields, sizeof *q, bytes);
-    if (!q)
+    if (q && d->store_readers == LIMIT_STORE_READERS)
+        grpc_end(r, GRPC_RESOURCE_EXHAUSTED, S("too many read the store through this pod: try again"));
+    if (!q || d->store_readers == LIMIT_STORE_READERS)
         return;
+    d->store_readers++;
     struct arena *a = grpc_arena(r);
     struct download *w = xcalloc(1, sizeof *w);
     *w = (struct download){ .r = r, .d = d, .arena = { .limit = 32 << 20, .first = 4096 }, .ns = d->ns, .run = pb_str(q->run_name), .name = pb_str(q->artifact_name),
@@ -161,6 +164,7 @@ static void gone(struct grpc_request *r)
     struct download *w = grpc_user(r);
     if (!w)
         return;
+    w->d->store_readers--;
     grpc_set_user(r, NULL);
     kube_cancel(w->look);
     helper_stop(w->helper);

@@ -53,7 +53,7 @@ struct runtimed {
     struct timer health_timer;
     struct map by_key, by_uid, shared;            /* struct record; struct shared by name */
     struct journal *journal;
-    struct task *tasks; size_t ntasks;
+    struct task *tasks; size_t ntasks, log_readers, store_readers;        /* readers: calls from outside that hold a file, a process */
     struct defer serve_slots;
     bool draining, stopping;
     int64_t drain_grace_us;

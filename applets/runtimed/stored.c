@@ -31,6 +31,7 @@ void stored_stop(struct stored_log *s)
 {
     if (!s)
         return;
+    s->d->store_readers--;
     kube_cancel(s->look);
     helper_stop(s->helper);
     kr_closep(&s->fd);
@@ -101,6 +102,9 @@ static void found(void *ctx, const struct kube_result *r)
 struct stored_log *stored_fetch(struct runtimed *d, struct str run, struct str uid, int64_t attempt, struct str key,
                                 void (*got)(void *ctx, struct log_reader *, int64_t attempt, int status, struct str text), void *ctx)
 {
+    if (d->store_readers == LIMIT_STORE_READERS)
+        return NULL;
+    d->store_readers++;
     struct stored_log *s = xcalloc(1, sizeof *s);
     *s = (struct stored_log){ .d = d, .a = { .limit = 32 << 20, .first = 4096 }, .attempt = attempt, .fd = -1, .got = got, .ctx = ctx };
     s->uid = arena_str(&s->a, uid);

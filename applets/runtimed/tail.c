@@ -96,6 +96,21 @@ static void stored_came(void *ctx, struct log_reader *reader, int64_t attempt, i
     push(t);
 }
 
+/* Who reads holds a descriptor, which Runs need as well. NULL: too many do, and the call has ended. */
+static struct tail *begin(struct grpc_request *r, const kruntimes_logs_v1_TailRequest *q, int64_t attempt)
+{
+    struct runtimed *d = grpc_service_ctx(r);
+    if (d->log_readers == LIMIT_LOG_READERS) {
+        grpc_end(r, GRPC_RESOURCE_EXHAUSTED, S("too many read logs here: try again"));
+        return NULL;
+    }
+    d->log_readers++;
+    struct tail *t = xcalloc(1, sizeof *t);
+    *t = (struct tail){ .follower = { .grown = grown }, .r = r, .attempt = attempt, .since_us = q->since_unix_nano / 1000, .tail_lines = q->tail_lines };
+    grpc_set_user(r, t);
+    return t;
+}
+
 /* False: there is no store, or the client doesn't say of which Run. */
 static bool from_store(struct grpc_request *r, const kruntimes_logs_v1_TailRequest *q, struct str uid)
 {
@@ -103,10 +118,9 @@ static bool from_store(struct grpc_request *r, const kruntimes_logs_v1_TailReque
     struct str run = http_get(grpc_metadata(r), "kruntimes-run"), key = http_get(grpc_metadata(r), "kruntimes-access-key");
     if (!artifacts_has_store(d) || !run.n || !uid.n)
         return false;
-    struct tail *t = xcalloc(1, sizeof *t);
-    *t = (struct tail){ .follower = { .grown = grown }, .r = r, .attempt = q->attempt, .since_us = q->since_unix_nano / 1000, .tail_lines = q->tail_lines };
-    grpc_set_user(r, t);
-    t->stored = stored_fetch(d, run, arena_str(grpc_arena(r), uid), q->attempt, key, stored_came, t);
+    struct tail *t = begin(r, q, q->attempt);
+    if (t && !(t->stored = stored_fetch(d, run, arena_str(grpc_arena(r), uid), q->attempt, key, stored_came, t)))
+        grpc_end(r, GRPC_RESOURCE_EXHAUSTED, S("too many read the store through this pod: try again"));
     return true;
 }
 
@@ -142,10 +156,13 @@ static void tail(struct grpc_request *r, struct str bytes)
         grpc_end(r, q->attempt && q->attempt > rec->attempt ? GRPC_NOT_FOUND : GRPC_OK, q->attempt > rec->attempt ? S("there was no such attempt here") : S(""));
         return;
     }
-    struct tail *t = xcalloc(1, sizeof *t);
-    *t = (struct tail){ .follower = { .grown = grown }, .r = r, .reader = reader, .attempt = attempt, .since_us = q->since_unix_nano / 1000,
-                         .rec_uid = arena_str(grpc_arena(r), str_of(rec->uid)) };
-    grpc_set_user(r, t);
+    struct tail *t = begin(r, q, attempt);
+    if (!t) {
+        log_reader_free(reader);
+        return;
+    }
+    t->reader = reader;
+    t->rec_uid = arena_str(grpc_arena(r), str_of(rec->uid));
     if (q->tail_lines > 0 && reader)
         log_skip_to_tail(reader, q->tail_lines);
     if (live) {
@@ -169,6 +186,7 @@ static void gone(struct grpc_request *r)
     stop_following(t);
     stored_stop(t->stored);
     log_reader_free(t->reader);
+    ((struct runtimed *)grpc_service_ctx(r))->log_readers--;
     grpc_set_user(r, NULL);
     free(t);
 }

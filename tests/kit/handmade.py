@@ -16,14 +16,14 @@ def make_runtime(i, name):
 
 
 class Pod:
-    """port: of a Runtime Server that is there. runtime: made before."""
-    def __init__(self, i, runtime, name, port, place, capacity=32, binary=None, kubeconfig=None, pages='off'):
+    """port: of a Runtime Server that is there. runtime: made before. more: options."""
+    def __init__(self, i, runtime, name, port, place, capacity=32, binary=None, kubeconfig=None, pages='off', more=()):
         self.i, self.name = i, name
         self.uid = i.api.call('POST', PODS, {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {'name': name, 'labels': {'kruntimes.io/runtime': runtime},
                               'annotations': {'kruntimes.io/capacity.runs': str(capacity)}}, 'spec': {'containers': [{'name': 'runtime'}]}})[1]['metadata']['uid']
         self.argv = [binary or local.BINARY, 'runtimed', '--pod-name', name, '--pod-uid', self.uid, '-n', 'default', '--capacity', 'runs=%d' % capacity, '--workspace', place + '/ws',
                      '--state', place + '/st', '--secret-file', place + '/secret', '--server-port', str(port), '--port', '0', '--pages-bind', pages,
-                     '--kubeconfig', kubeconfig or os.path.join(i.state, 'kubeconfig')]
+                     '--kubeconfig', kubeconfig or os.path.join(i.state, 'kubeconfig'), *more]
         os.makedirs(place + '/ws', exist_ok=True)
         self.log = place + '/runtimed.log'
         self.start()

@@ -124,6 +124,55 @@ TEST(of_too_much_that_is_kept_the_oldest_hears_of_it)
     }
 }
 
+/* ---- connections ------------------------------------------------------------------------------------------------- */
+
+/* Connects; the server has taken it, or refused it. */
+static void join(struct room *x, struct upload *u)
+{
+    *u = (struct upload){ .room = x };
+    u->l = link_connect(x->h.loop, &(struct link_target){ .host = S("127.0.0.1"), .port = httpd_port(x->d) }, (struct link_user){ ready, u });
+    for (struct hconn *first = x->d->conns; x->d->conns == first && !u->over;)
+        here_run(&x->h, 500);
+    here_skip(&x->h, 1000);                       /* so that one is idle for longer than the next */
+}
+
+TEST(of_too_many_connections_the_one_idle_for_longest_leaves)
+{
+    struct room x = { 0 };
+    struct kr_err e = { 0 };
+    struct upload *up = x.up;
+    here_loop(&x.h);
+    x.d = httpd_new(x.h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .connections = 3, .user = { .begin = begin, .gone = gone, .ctx = &x } }, &e);
+    upload(&x, &up[0]);                           /* busy, and the oldest */
+    join(&x, &up[1]);
+    join(&x, &up[2]);
+    CHECK(!up[0].over && !up[1].over && !up[2].over);
+    join(&x, &up[3]);
+    here_until(&x.h, &up[1].over);
+    CHECK(!up[0].over && !up[2].over && !up[3].over);
+    CHECK_INT(x.d->nconns, 3);
+    send(&up[0], 1);
+    here_until(&x.h, &up[0].answered);
+    CHECK(str_starts(str_of(up[0].text), S("HTTP/1.1 200 ")));
+    for (int i = 0; i < 4; i++)
+        link_close(TAKE(up[i].l));
+    while (x.d->nconns)
+        here_run(&x.h, 500);
+    for (int i = 0; i < 3; i++)
+        upload(&x, &up[i]);
+    join(&x, &up[3]);                             /* all are busy */
+    here_until(&x.h, &up[3].over);
+    for (int i = 0; i < 3; i++) {
+        send(&up[i], 1);
+        here_until(&x.h, &up[i].answered);
+        CHECK(str_starts(str_of(up[i].text), S("HTTP/1.1 200 ")));
+    }
+    for (int i = 0; i < 4; i++)
+        link_close(TAKE(up[i].l));
+    httpd_free(x.d);
+    loop_free(x.h.loop);
+}
+
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
 
 /* Reads when it is told to, `most` bytes in all. */
