@@ -5,6 +5,7 @@
  */
 #include "applets/controller/known.h"
 #include "core/log.h"
+#include "crds/sched/objects.h"
 #include "k8s/event.h"
 #include <stdio.h>
 
@@ -45,10 +46,9 @@ static void sum_pods(struct controller *c, struct str runtime, struct runtime_vi
             continue;
         v->ready_pods++;
         for (size_t q = 0; q < p->metadata.annotations.n; q++) {
-            int64_t n;
-            struct str_pair note = p->metadata.annotations.v[q];
-            if (str_starts(note.key, S("kruntimes.io/capacity.")) && str_i64(note.value, &n))
-                add_count(&v->capacity, str_from(note.key, sizeof "kruntimes.io/capacity." - 1), n, a);
+            struct sched_amount offers;
+            if (sched_capacity(p->metadata.annotations.v[q], &offers))
+                add_count(&v->capacity, offers.resource, offers.n, a);
         }
     }
 }

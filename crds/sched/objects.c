@@ -7,6 +7,7 @@
 #include "crds/run.h"
 
 enum { OBJECT_ARENA = 8 << 20 };
+static const int64_t CAPACITY_MAX = 999999999999999;      /* as crds/runtime.def has it */
 
 static struct sched_amounts amounts(const struct count_map *m, struct arena *a)
 {
@@ -133,16 +134,22 @@ int sched_take_runtime(struct sched *s, struct str json, struct kr_err *e)
     return 0;
 }
 
+/* Who may change a pod's annotations can write anything: what a Runtime could not have offered doesn't count. */
+bool sched_capacity(struct str_pair annotation, struct sched_amount *ret)
+{
+    struct str name = str_from(annotation.key, sizeof "kruntimes.io/capacity." - 1);
+    if (!str_starts(annotation.key, S("kruntimes.io/capacity.")) || !str_i64(annotation.value, &ret->n) || ret->n < 0 || ret->n > CAPACITY_MAX)
+        return false;
+    ret->resource = name;
+    return name.n > 0;
+}
+
 static struct sched_amounts capacity_of(const struct object_meta *m, struct arena *a)
 {
     struct sched_amount *v = arena_alloc(a, (m->annotations.n + 1) * sizeof *v);
     size_t n = 0;
-    for (size_t i = 0; v && i < m->annotations.n; i++) {
-        struct str key = m->annotations.v[i].key;
-        int64_t count;
-        if (str_starts(key, S("kruntimes.io/capacity.")) && str_i64(m->annotations.v[i].value, &count))
-            v[n++] = (struct sched_amount){ str_from(key, sizeof "kruntimes.io/capacity." - 1), count };
-    }
+    for (size_t i = 0; v && i < m->annotations.n; i++)
+        n += sched_capacity(m->annotations.v[i], &v[n]);
     return (struct sched_amounts){ v, n };
 }
 

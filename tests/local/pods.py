@@ -56,6 +56,15 @@ with instance() as i:
     s.equal('drain: what does not end is tried elsewhere', (status(i, 'long')['phase'], status(i, 'long')['attempt']), ('Succeeded', 2))
     s.check('drain: on another pod', status(i, 'long')['assignedPod'] != pod)
 
+    # who may annotate a pod may write anything there: its Runtime is looked after all the same
+    note = lambda text: i.api.call('PATCH', PODS + '/' + pods(i)[0], {'metadata': {'annotations': {'kruntimes.io/capacity.runs': text}}}, 'application/merge-patch+json')
+    runtime = lambda: i.api.call('GET', RUNTIMES + '/bash')[1]
+    for text in ('-9223372036854775808', '9223372036854775807'):
+        note(text)
+        s.check('a pod says it takes %s Runs: that does not count' % text, until(lambda: runtime()['status'].get('capacity') == {'runs': 4}), str(runtime()['status']))
+    note('4')
+    s.check('it takes 4 again', until(lambda: runtime()['status'].get('capacity') == {'runs': 8}), str(runtime()['status']))
+
     # scale
     scale = lambda n: i.api.call('PATCH', RUNTIMES + '/bash', {'spec': {'replicas': n}}, 'application/merge-patch+json')
     ready = lambda: i.api.call('GET', RUNTIMES + '/bash')[1].get('status', {}).get('readyReplicas')
