@@ -87,10 +87,12 @@ static void pod_gone(void *ctx, struct str key, struct str json)
 {
     struct scheduler *s = ctx;
     struct pod_uid *u = map_del(&s->pod_uids, key);
+    struct str ns, name;
     (void)json;
     if (!u)
         return;
-    sched_del_pod(s->sched, u->uid);
+    split(key, &ns, &name);
+    sched_del_pod(s->sched, ns, u->uid);
     free((void *)u->uid.p);
     free(u->key);
     free(u);

@@ -63,7 +63,7 @@ struct group {
 struct cpod {
     struct heap_node node;             /* in pool->ready, least loaded on top; only pods that may take Runs */
     struct pool *pool;
-    struct str name, uid, node_name;
+    struct str name, uid, key, node_name;   /* key: "ns/uid", uid is a part of it */
     struct vec *capacity;              /* NULL: nothing is known but that a Run counts against this uid */
     int64_t *used;                     /* parallel to capacity->v */
     double load;                       /* the fullest resource, 0…1 and beyond */
@@ -94,7 +94,7 @@ struct space {
 };
 
 struct sched {
-    struct map spaces, pools, pods, runs;   /* by "ns", "ns/runtime", uid, "ns/name" */
+    struct map spaces, pools, pods, runs;   /* by "ns", "ns/runtime", "ns/uid", "ns/name" */
     struct map workspaces, resource_ids;
     struct workspace *dirty_workspaces, *idle_first, *idle_last;   /* idle: no Run names them; the last to become so last */
     size_t nidle;
@@ -135,6 +135,7 @@ void pod_reload(struct cpod *);                                      /* load and
 bool pod_open(const struct cpod *);                                  /* may take Runs */
 bool pod_is_lost(const struct cpod *);                               /* it was there, and has ended or gone */
 
+struct cpod *pod_known(const struct sched *, struct str ns, struct str uid);          /* NULL: nobody mentioned it */
 struct cpod *pod_of_uid(struct sched *, struct pool *, struct str name, struct str uid);   /* made when unknown */
 void pod_forget(struct sched *, struct cpod *);                      /* frees it; no Run counts against it any more */
 

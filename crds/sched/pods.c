@@ -2,7 +2,7 @@
 /*
  * pods: Runtime Pods, and which Runs count against which.
  *
- * A pod is known by its UID: a Run that was bound to a pod of the same name but another UID counts against nothing that
+ * A pod is known by its namespace and UID: a Run that was bound to a pod of the same name but another UID counts against nothing that
  * exists. A Run may be seen before its pod, or outlive it: then the pod is a bare UID that offers nothing. Pods that may
  * take Runs are in their pool's heap, the least loaded on top. Tests: tests/unit/applets/scheduler.c
  */
@@ -106,16 +106,26 @@ void pod_remove_run(struct sched *s, struct crun *c)
     if (!p->known && !p->nruns) pod_forget(s, p);
 }
 
+/* A status may name any UID: only those of its own namespace are meant. */
+struct cpod *pod_known(const struct sched *s, struct str ns, struct str uid)
+{
+    char text[SCHED_KEY];
+    return map_get(&s->pods, sched_key(text, sizeof text, ns, uid));
+}
+
 struct cpod *pod_of_uid(struct sched *s, struct pool *pool, struct str name, struct str uid)
 {
-    struct cpod *p = map_get(&s->pods, uid);
+    char text[SCHED_KEY];
+    struct str key = sched_key(text, sizeof text, pool->space->name, uid);
+    struct cpod *p = map_get(&s->pods, key);
     if (p) return p;
     p = xcalloc(1, sizeof *p);
     p->pool = pool;
-    p->uid = (struct str){ xstrndup(uid.p, uid.n), uid.n };
+    p->key = (struct str){ xstrndup(key.p, key.n), key.n };
+    p->uid = str_from(p->key, pool->space->name.n + 1);
     p->name = (struct str){ xstrndup(name.p, name.n), name.n };
     p->node_name = (struct str){ xstrndup("", 0), 0 };
-    map_put(&s->pods, p->uid, p);
+    map_put(&s->pods, p->key, p);
     return p;
 }
 
@@ -132,8 +142,8 @@ void pod_forget(struct sched *s, struct cpod *p)
 {
     workspaces_of_lost_pod(s, p);
     leave_pool(p);
-    map_del(&s->pods, p->uid);
-    free((char *)p->uid.p);
+    map_del(&s->pods, p->key);
+    free((char *)p->key.p);
     free((char *)p->name.p);
     free((char *)p->node_name.p);
     free(p->capacity);
@@ -189,9 +199,9 @@ void sched_set_pod(struct sched *s, const struct sched_pod *in)
     workspaces_touch(s, p);
 }
 
-void sched_del_pod(struct sched *s, struct str uid)
+void sched_del_pod(struct sched *s, struct str ns, struct str uid)
 {
-    struct cpod *p = map_get(&s->pods, uid);
+    struct cpod *p = pod_known(s, ns, uid);
     if (!p) return;
     sched_touch(s, p->pool);
     workspaces_of_lost_pod(s, p);

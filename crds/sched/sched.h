@@ -83,7 +83,7 @@ void sched_assign_ahead(struct sched *, bool);
 void sched_set_runtime(struct sched *, const struct sched_runtime *);
 void sched_del_runtime(struct sched *, struct str ns, struct str name);
 void sched_set_pod(struct sched *, const struct sched_pod *);
-void sched_del_pod(struct sched *, struct str uid);
+void sched_del_pod(struct sched *, struct str ns, struct str uid);
 /* Takes the selectors of r->terms (they are freed with the Run, or at once when the object is older than what is known). */
 void sched_set_run(struct sched *, const struct sched_run *r, int64_t now_us);
 void sched_del_run(struct sched *, struct str ns, struct str name);

@@ -116,7 +116,7 @@ void sched_workspace(struct sched *s, struct str ns, struct str runtime, struct 
     int n = snprintf(text, sizeof text, "%.*s/%.*s/%.*s", SFMT(ns), SFMT(runtime), SFMT(name));
     struct workspace *w = n > 0 && (size_t)n < sizeof text ? map_get(&s->workspaces, (struct str){ text, (size_t)n }) : NULL;
     if (!w || w->state != WORKSPACE_ASKED) return;
-    struct cpod *p = pod_uid.n ? map_get(&s->pods, pod_uid) : NULL;
+    struct cpod *p = pod_uid.n ? pod_known(s, ns, pod_uid) : NULL;
     if (p && !pod_is_lost(p)) {
         workspace_put(s, w, p, true);
         if (w->pod == p) w->used = true;

@@ -6,7 +6,7 @@
  *   runtime NAME [runs=N gpu=N…] [deleting]  ns/name is allowed wherever a name is
  *   runtime-gone NAME
  *   pod NAME RUNTIME [uid=U] [node=N] [down] [deleting] [over] [runs=N…]
- *   pod-gone UID
+ *   pod-gone [ns/]UID
  *   run NAME RUNTIME [v=N] [uid=U] [prio=N] [created=S] [after=S] [cancel] [on=POD[:UID]] [started] [over] [told=REASON] [refused=TEXT]
  *                    [ws=NAME] [opens] [owner=UID] [runs=N…] [label:K=V…] [near:pod|node:K=V] [apart:…] [prefer-near:WEIGHT:pod|node:K=V] [prefer-apart:…]
  *   run-gone NAME
@@ -180,14 +180,14 @@ static void tell(struct story *t, struct str line)
     else if (str_is(verb, "runtime")) on_runtime(t, rest);
     else if (str_is(verb, "pod")) on_pod(t, rest);
     else if (str_is(verb, "run")) on_run(t, rest);
-    else if (str_is(verb, "pod-gone")) sched_del_pod(t->s, rest);
     else if (str_is(verb, "ok") || str_is(verb, "fail")) on_done(t, rest, str_is(verb, "ok"));
     else if (str_is(verb, "ahead")) sched_assign_ahead(t->s, true);
     else if (str_is(verb, "pass")) on_pass(t, rest);
     else if (str_is(verb, "workspace")) on_workspace(t, rest);
     else {
         split_name(rest, &ns, &name);
-        if (str_is(verb, "runtime-gone")) sched_del_runtime(t->s, ns, name);
+        if (str_is(verb, "pod-gone")) sched_del_pod(t->s, ns, name);
+        else if (str_is(verb, "runtime-gone")) sched_del_runtime(t->s, ns, name);
         else if (str_is(verb, "run-gone")) sched_del_run(t->s, ns, name);
         else CHECK_STR(verb, S("a verb of the list above"));
     }
