@@ -34,25 +34,46 @@ static bool by_load(const struct heap_node *a, const struct heap_node *b)
 
 void sched_assign_ahead(struct sched *s, bool on) { s->ahead = on; }
 
+
+/* ---- names of resources: a number each, as long as anybody asks for it or offers it; users think of ever new ones ---- */
+static uint32_t resource_use(struct sched *s, struct str name)
+{
+    size_t id = (size_t)(uintptr_t)map_get(&s->resource_ids, name);
+    if (id) {
+        s->resources[id - 1].users++;
+        return (uint32_t)(id - 1);
+    }
+    if (s->free_resource) {
+        id = s->free_resource;
+        s->free_resource = s->resources[id].next_free;
+    } else {
+        id = s->nresources++;
+        if (!(id & (id - 1))) s->resources = xrealloc(s->resources, (id ? 2 * id : 1) * sizeof *s->resources);
+    }
+    s->resources[id] = (struct cresource){ .name = { xstrndup(name.p, name.n), name.n }, .users = 1 };
+    map_put(&s->resource_ids, s->resources[id].name, (void *)(uintptr_t)(id + 1));
+    return (uint32_t)id;
+}
+
+static void resource_leave(struct sched *s, uint32_t id)
+{
+    struct cresource *r = &s->resources[id];
+    if (!id || --r->users) return;
+    map_del(&s->resource_ids, r->name);
+    free((char *)TAKE(r->name.p));
+    r->next_free = s->free_resource;
+    s->free_resource = id;
+}
+
 struct sched *sched_new(void)
 {
     struct sched *s = xcalloc(1, sizeof *s);
     s->delayed.less = by_moment;
     s->notices.less = by_notice;
-    sched_resource(s, S("runs"));
+    resource_use(s, S("runs"));                          /* id 0, for good */
     return s;
 }
 
-uint16_t sched_resource(struct sched *s, struct str name)
-{
-    size_t id = (size_t)(uintptr_t)map_get(&s->resource_ids, name);
-    if (id) return (uint16_t)(id - 1);
-    if (s->nresources == UINT16_MAX) return UINT16_MAX;      /* nobody has it: such a request fits nowhere */
-    s->resources = xrealloc(s->resources, (s->nresources + 1) * sizeof(char *));
-    char *own = s->resources[s->nresources++] = xstrndup(name.p, name.n);
-    map_put(&s->resource_ids, (struct str){ own, name.n }, (void *)(uintptr_t)s->nresources);
-    return (uint16_t)(s->nresources - 1);
-}
 
 struct vec *vec_new(struct sched *s, struct sched_amounts in, int64_t runs_default)
 {
@@ -61,7 +82,7 @@ struct vec *vec_new(struct sched *s, struct sched_amounts in, int64_t runs_defau
     bool has_runs = false;
     for (size_t i = 0; i <= n; i++) {
         if (i == n && has_runs) break;
-        uint16_t id = i < n ? sched_resource(s, in.v[i].resource) : 0;
+        uint32_t id = i < n ? resource_use(s, in.v[i].resource) : 0;
         int64_t amount = i < n ? in.v[i].n : runs_default;
         has_runs |= id == 0;
         size_t at = v->n++;
@@ -72,7 +93,13 @@ struct vec *vec_new(struct sched *s, struct sched_amounts in, int64_t runs_defau
     return v;
 }
 
-int64_t vec_get(const struct vec *v, uint16_t resource)
+void vec_free(struct sched *s, struct vec *v)
+{
+    for (size_t i = 0; v && i < v->n; i++) resource_leave(s, v->v[i].resource);
+    free(v);
+}
+
+int64_t vec_get(const struct vec *v, uint32_t resource)
 {
     for (size_t i = 0; i < v->n; i++)
         if (v->v[i].resource == resource) return v->v[i].n;
@@ -131,11 +158,11 @@ void sched_touch(struct sched *s, struct pool *p)
     s->dirty = p;
 }
 
-static struct group *group_of(struct pool *p, struct vec *requests)
+static struct group *group_of(struct sched *s, struct pool *p, struct vec *requests)
 {
     for (struct group *g = p->groups; g; g = g->next)
         if (vec_eq(g->requests, requests)) {
-            free(requests);
+            vec_free(s, requests);
             g->runs++;
             return g;
         }
@@ -144,14 +171,14 @@ static struct group *group_of(struct pool *p, struct vec *requests)
     return p->groups = g;
 }
 
-static void group_leave(struct group *g)
+static void group_leave(struct sched *s, struct group *g)
 {
     if (--g->runs) return;
     struct group **at = &g->pool->groups;
     while (*at != g) at = &(*at)->next;
     *at = g->next;
     heap_free(&g->waiting);
-    free(g->requests);
+    vec_free(s, g->requests);
     free(g);
 }
 
@@ -161,7 +188,7 @@ static void keep(char *to, size_t size, struct str text) { snprintf(to, size, "%
 void sched_set_runtime(struct sched *s, const struct sched_runtime *r)
 {
     struct pool *p = sched_pool(s, r->ns, r->name);
-    free(p->capacity);
+    vec_free(s, p->capacity);
     p->capacity = vec_new(s, r->capacity, SCHED_RUNS_OF_POD);
     p->exists = true;
     p->deleting = r->deleting;
@@ -194,7 +221,7 @@ static void run_free(struct sched *s, struct crun *c)
     if (c->state == RUN_IN_FLIGHT) s->in_flight--;
     workspace_leave(s, c);
     map_del(&s->runs, c->key);
-    group_leave(c->group);
+    group_leave(s, c->group);
     terms_free(c->terms, c->nterms);
     free(c->terms);
     labels_free(&c->labels);
@@ -210,7 +237,7 @@ static struct crun *run_new(struct sched *s, const struct sched_run *r, int64_t 
     c->name = str_from(c->key, r->ns.n + 1);
     memcpy(text + c->key.n + 1, r->uid.p, r->uid.n);
     c->uid = (struct str){ text + c->key.n + 1, r->uid.n };
-    c->group = group_of(sched_pool(s, r->ns, r->runtime), vec_new(s, r->requests, 1));
+    c->group = group_of(s, sched_pool(s, r->ns, r->runtime), vec_new(s, r->requests, 1));
     c->first_version = r->version;
     c->since_us = now_us;
     c->nterms = (uint8_t)(r->nterms < 255 ? r->nterms : 255);
@@ -311,7 +338,7 @@ void sched_free(struct sched *s)
     for (size_t i = 0; (p = map_next(&s->pools, &i));) {
         heap_free(&p->ready);
         free(p->pods);
-        free(p->capacity);
+        vec_free(s, p->capacity);
         free((char *)p->key.p);
         free(p);
     }
@@ -320,7 +347,7 @@ void sched_free(struct sched *s)
         free((char *)sp->name.p);
         free(sp);
     }
-    for (size_t i = 0; i < s->nresources; i++) free(s->resources[i]);
+    for (size_t i = 0; i < s->nresources; i++) free((char *)s->resources[i].name.p);
     map_free(&s->runs), map_free(&s->pods), map_free(&s->pools), map_free(&s->spaces), map_free(&s->resource_ids);
     heap_free(&s->delayed), heap_free(&s->notices);
     free(s->resources);
@@ -330,7 +357,7 @@ void sched_free(struct sched *s)
 
 struct sched_stats sched_stats(const struct sched *s)
 {
-    struct sched_stats st = { .waiting = s->waiting, .delayed = s->delayed.n, .in_flight = s->in_flight, .active = s->active };
+    struct sched_stats st = { .waiting = s->waiting, .delayed = s->delayed.n, .in_flight = s->in_flight, .active = s->active, .resources = s->resource_ids.n };
     const struct pool *p;
     for (size_t i = 0; (p = map_next(&s->pools, &i));) {
         st.pools += p->exists;

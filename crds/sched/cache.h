@@ -13,7 +13,7 @@
 #include "core/heap.h"
 #include "core/map.h"
 
-struct vec { uint8_t n; struct { uint16_t resource; int64_t n; } v[]; };   /* sorted by resource */
+struct vec { uint8_t n; struct { uint32_t resource; int64_t n; } v[]; };   /* sorted by resource */
 
 enum run_state {
     RUN_IDLE,        /* nothing to decide: over, or active on a pod */
@@ -98,7 +98,8 @@ struct sched {
     struct map workspaces, resource_ids;
     struct workspace *dirty_workspaces, *idle_first, *idle_last;   /* idle: no Run names them; the last to become so last */
     size_t nidle;
-    char **resources; size_t nresources;
+    struct cresource { struct str name; size_t users; uint32_t next_free; } *resources;     /* name owned, a C string too; no users: the id is free */
+    size_t nresources; uint32_t free_resource;                                             /* the first of those, 0: none */
     struct heap delayed, notices;
     struct crun *urgent;
     struct pool *dirty;
@@ -120,9 +121,9 @@ struct str sched_key(char *to, size_t size, struct str ns, struct str name);   /
 struct pool *sched_pool(struct sched *, struct str ns, struct str runtime);
 void sched_touch(struct sched *, struct pool *);                     /* its waiting Runs are looked at in the next pass */
 bool run_by_order(const struct heap_node *, const struct heap_node *);       /* of crun.node */
-uint16_t sched_resource(struct sched *, struct str name);
 struct vec *vec_new(struct sched *, struct sched_amounts, int64_t runs_default);
-int64_t vec_get(const struct vec *, uint16_t resource);              /* 0 when absent */
+void vec_free(struct sched *, struct vec *);                         /* NULL is fine */
+int64_t vec_get(const struct vec *, uint32_t resource);              /* 0 when absent */
 bool vec_eq(const struct vec *, const struct vec *);
 
 /* pods.c: what counts against which pod */

@@ -18,13 +18,13 @@ const char *explain_reason(struct str reason)
     return NULL;
 }
 
-struct count { size_t full, draining, not_ready, apart, held; uint16_t lacking; int64_t used, of; };
+struct count { size_t full, draining, not_ready, apart, held; uint32_t lacking; int64_t used, of; };
 
 static void count_full(struct count *n, const struct cpod *pod, const struct vec *requests)
 {
     n->full++;
     for (size_t i = 0; i < requests->n; i++) {
-        uint16_t id = requests->v[i].resource;
+        uint32_t id = requests->v[i].resource;
         int64_t used = 0, of = vec_get(pod->capacity, id);
         for (size_t k = 0; k < pod->capacity->n; k++)
             if (pod->capacity->v[k].resource == id) used = pod->used[k];
@@ -95,7 +95,7 @@ const char *explain_wait(struct sched *s, const struct crun *c, char *message, s
     }
     for (size_t i = 0; i < p->npods; i++) count_pod(&n, p->pods[i], c);
     snprintf(message, size, "%zu pod%s: ", p->npods, p->npods == 1 ? "" : "s");
-    snprintf(full, sizeof full, "full (%.40s %lld/%lld)", s->resources[n.lacking], (long long)n.used, (long long)n.of);
+    snprintf(full, sizeof full, "full (%.40s %lld/%lld)", s->resources[n.lacking].name.p, (long long)n.used, (long long)n.of);
     part(message, size, n.full, full, &sep);
     part(message, size, n.apart, "ruled out by affinity", &sep);
     part(message, size, n.held, "kept free for a Run that waits longer", &sep);
@@ -147,7 +147,7 @@ static void put_amounts(const struct sched *s, const struct cpod *pod, char *to,
     size_t at = 0;
     *to = 0;
     for (size_t i = 0; pod->capacity && i < pod->capacity->n && at < size; i++) {
-        int n = snprintf(to + at, size - at, "%s%.54s=%lld/%lld", i ? "," : "", s->resources[pod->capacity->v[i].resource], (long long)pod->used[i],
+        int n = snprintf(to + at, size - at, "%s%.54s=%lld/%lld", i ? "," : "", s->resources[pod->capacity->v[i].resource].name.p, (long long)pod->used[i],
                          (long long)pod->capacity->v[i].n);
         at += n > 0 ? (size_t)n : 0;
     }
@@ -190,13 +190,13 @@ static void put_sums(const struct sched *s, const struct pool *p, char *to, size
 {
     size_t done = 0;
     *to = 0;
-    for (uint16_t id = 0; id < s->nresources && done < size; id++) {
+    for (uint32_t id = 0; id < s->nresources && done < size; id++) {
         long long used = 0, of = 0;
         for (size_t i = 0; i < p->npods; i++)
             for (size_t k = 0; pod_open(p->pods[i]) && k < p->pods[i]->capacity->n; k++)
                 if (p->pods[i]->capacity->v[k].resource == id) used += p->pods[i]->used[k], of += p->pods[i]->capacity->v[k].n;
         if (!of && !used) continue;
-        int n = snprintf(to + done, size - done, "%s%.54s=%lld/%lld", done ? "," : "", s->resources[id], used, of);
+        int n = snprintf(to + done, size - done, "%s%.54s=%lld/%lld", done ? "," : "", s->resources[id].name.p, used, of);
         done += n > 0 ? (size_t)n : 0;
     }
 }

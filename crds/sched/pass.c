@@ -125,7 +125,7 @@ static void fail_hopeless(struct round *r, struct crun *c)
         long long offered = vec_get(have, want->v[i].resource);
         if (want->v[i].n <= offered) continue;
         snprintf(d->message, sizeof d->message, "requests %lld of \"%s\", a pod of runtime \"%.*s\" offers %lld", (long long)want->v[i].n,
-                 r->s->resources[want->v[i].resource], SFMT(c->group->pool->name), offered);
+                 r->s->resources[want->v[i].resource].name.p, SFMT(c->group->pool->name), offered);
         return;
     }
 }

@@ -146,7 +146,7 @@ void pod_forget(struct sched *s, struct cpod *p)
     free((char *)p->key.p);
     free((char *)p->name.p);
     free((char *)p->node_name.p);
-    free(p->capacity);
+    vec_free(s, p->capacity);
     free(p->used);
     free(p->runs);
     free(p);
@@ -169,10 +169,10 @@ static void set_capacity(struct sched *s, struct cpod *p, struct sched_amounts c
 {
     struct vec *v = vec_new(s, capacity, SCHED_RUNS_OF_POD);
     if (p->capacity && vec_eq(p->capacity, v)) {
-        free(v);
+        vec_free(s, v);
         return;
     }
-    free(p->capacity);
+    vec_free(s, p->capacity);
     free(p->used);
     p->capacity = v;
     p->used = xcalloc(v->n, sizeof *p->used);

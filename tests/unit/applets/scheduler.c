@@ -314,3 +314,40 @@ TEST(so_many_idle_workspaces_are_remembered)
     CHECK_INT(next_in(s, 0, ++version), SCHED_ASK);
     sched_free(s);
 }
+
+/* Whoever may make Runs may think of any number of names. They cost while somebody uses them, and mix up nothing. */
+TEST(names_of_resources_have_no_end)
+{
+    enum { MANY = 70000, EACH = 32 };
+    struct sched *s = sched_new();
+    struct sched_decision d[2];
+    struct sched_amount each[EACH];
+    char names[EACH][32];
+    for (int i = 0; i < MANY / EACH; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "r%d", i);
+        for (int k = 0; k < EACH; k++) {
+            snprintf(names[k], sizeof names[k], "x-%d", i * EACH + k);
+            each[k] = (struct sched_amount){ str_of(names[k]), 1 };
+        }
+        sched_set_run(s, &(struct sched_run){ .ns = S("theirs"), .name = str_of(name), .uid = str_of(name), .runtime = S("none"), .version = 1, .requests = { each, EACH } }, 1000);
+    }
+    struct sched_amounts gpu = { (struct sched_amount[]){ { S("gpu"), 1 } }, 1 }, fpga = { (struct sched_amount[]){ { S("fpga"), 1 } }, 1 };
+    sched_set_runtime(s, &(struct sched_runtime){ .ns = S("n"), .name = S("r"), .capacity = gpu });
+    sched_set_pod(s, &(struct sched_pod){ .ns = S("n"), .name = S("p"), .uid = S("p"), .runtime = S("r"), .ready = true, .capacity = gpu });
+    sched_set_run(s, &(struct sched_run){ .ns = S("n"), .name = S("a"), .uid = S("a"), .runtime = S("r"), .version = 1, .requests = fpga }, 1000);
+    CHECK_INT(sched_pass(s, 1000, d, 1), 1);
+    CHECK_INT(d[0].verdict, SCHED_FAIL);
+    CHECK_STR(str_of(d[0].message), S("requests 1 of \"fpga\", a pod of runtime \"r\" offers 0"));
+    sched_set_run(s, &(struct sched_run){ .ns = S("n"), .name = S("b"), .uid = S("b"), .runtime = S("r"), .version = 1, .requests = gpu }, 1000);
+    CHECK_INT(sched_pass(s, 1000, d, 1), 1);
+    CHECK_INT(d[0].verdict, SCHED_BIND);
+    for (int i = 0; i < MANY / EACH; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "r%d", i);
+        sched_del_run(s, S("theirs"), str_of(name));
+    }
+    size_t before = sched_stats(s).resources;
+    CHECK_INT(before, 3);                                /* runs, gpu and, as that Run is still there, fpga */
+    sched_free(s);
+}
