@@ -55,14 +55,14 @@ static uint32_t resource_use(struct sched *s, struct str name)
     return (uint32_t)id;
 }
 
-static void resource_leave(struct sched *s, uint32_t id)
+static void resource_leave(struct sched *s, uint64_t id)
 {
     struct cresource *r = &s->resources[id];
     if (!id || --r->users) return;
     map_del(&s->resource_ids, r->name);
     free((char *)TAKE(r->name.p));
     r->next_free = s->free_resource;
-    s->free_resource = id;
+    s->free_resource = (uint32_t)id;
 }
 
 struct sched *sched_new(void)
@@ -99,20 +99,14 @@ void vec_free(struct sched *s, struct vec *v)
     free(v);
 }
 
-int64_t vec_get(const struct vec *v, uint32_t resource)
+int64_t vec_get(const struct vec *v, uint64_t resource)
 {
     for (size_t i = 0; i < v->n; i++)
         if (v->v[i].resource == resource) return v->v[i].n;
     return 0;
 }
 
-bool vec_eq(const struct vec *a, const struct vec *b)
-{
-    if (a->n != b->n) return false;
-    for (size_t i = 0; i < a->n; i++)
-        if (a->v[i].resource != b->v[i].resource || a->v[i].n != b->v[i].n) return false;
-    return true;
-}
+struct str vec_bytes(const struct vec *v) { return (struct str){ (const char *)v->v, v->n * sizeof v->v[0] }; }
 
 /* ---- spaces and pools: made when first mentioned, kept (there are as many as namespaces and Runtimes) ---- */
 static struct space *space_of(struct sched *s, struct str ns)
@@ -160,23 +154,22 @@ void sched_touch(struct sched *s, struct pool *p)
 
 static struct group *group_of(struct sched *s, struct pool *p, struct vec *requests)
 {
-    for (struct group *g = p->groups; g; g = g->next)
-        if (vec_eq(g->requests, requests)) {
-            vec_free(s, requests);
-            g->runs++;
-            return g;
-        }
-    struct group *g = xcalloc(1, sizeof *g);
-    *g = (struct group){ .next = p->groups, .pool = p, .waiting.less = run_by_order, .requests = requests, .runs = 1 };
-    return p->groups = g;
+    struct group *g = map_get(&p->groups, vec_bytes(requests));
+    if (g) {
+        vec_free(s, requests);
+        g->runs++;
+        return g;
+    }
+    g = xcalloc(1, sizeof *g);
+    *g = (struct group){ .pool = p, .waiting.less = run_by_order, .requests = requests, .runs = 1 };
+    map_put(&p->groups, vec_bytes(requests), g);
+    return g;
 }
 
 static void group_leave(struct sched *s, struct group *g)
 {
     if (--g->runs) return;
-    struct group **at = &g->pool->groups;
-    while (*at != g) at = &(*at)->next;
-    *at = g->next;
+    map_del(&g->pool->groups, vec_bytes(g->requests));
     heap_free(&g->waiting);
     vec_free(s, g->requests);
     free(g);
@@ -337,6 +330,7 @@ void sched_free(struct sched *s)
     for (size_t i = 0; (pod = map_next(&s->pods, &i));) pod_forget(s, pod);
     for (size_t i = 0; (p = map_next(&s->pools, &i));) {
         heap_free(&p->ready);
+        map_free(&p->groups);
         free(p->pods);
         vec_free(s, p->capacity);
         free((char *)p->key.p);

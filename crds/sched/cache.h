@@ -13,7 +13,7 @@
 #include "core/heap.h"
 #include "core/map.h"
 
-struct vec { uint8_t n; struct { uint32_t resource; int64_t n; } v[]; };   /* sorted by resource */
+struct vec { uint8_t n; struct { uint64_t resource; int64_t n; } v[]; };   /* sorted by resource; without padding, as its bytes are a key */
 
 enum run_state {
     RUN_IDLE,        /* nothing to decide: over, or active on a pod */
@@ -52,12 +52,12 @@ struct crun {
 };
 
 struct group {
-    struct group *next;                /* of the pool */
+    struct heap_node turn;             /* in the pass: by its first Run */
+    const struct crun *first;          /* as it was put there */
     struct pool *pool;
     struct heap waiting;
     struct vec *requests;
     size_t runs;                       /* every crun that points here */
-    uint64_t full_pass;                /* the pass in which its first did not fit */
 };
 
 struct cpod {
@@ -84,7 +84,7 @@ struct pool {                          /* one per Runtime name that anybody ment
     uint64_t hold_pass;                /* the pass in which one of its pods is kept free */
     struct heap ready;
     struct cpod **pods; size_t npods, cap_pods;
-    struct group *groups;
+    struct map groups;                 /* by the bytes of what they request */
 };
 
 struct space {
@@ -123,8 +123,8 @@ void sched_touch(struct sched *, struct pool *);                     /* its wait
 bool run_by_order(const struct heap_node *, const struct heap_node *);       /* of crun.node */
 struct vec *vec_new(struct sched *, struct sched_amounts, int64_t runs_default);
 void vec_free(struct sched *, struct vec *);                         /* NULL is fine */
-int64_t vec_get(const struct vec *, uint32_t resource);              /* 0 when absent */
-bool vec_eq(const struct vec *, const struct vec *);
+int64_t vec_get(const struct vec *, uint64_t resource);              /* 0 when absent */
+struct str vec_bytes(const struct vec *);
 
 /* pods.c: what counts against which pod */
 void pod_add_run(struct sched *, struct cpod *, struct crun *);      /* also enters the Run into space->active */

@@ -18,13 +18,13 @@ const char *explain_reason(struct str reason)
     return NULL;
 }
 
-struct count { size_t full, draining, not_ready, apart, held; uint32_t lacking; int64_t used, of; };
+struct count { size_t full, draining, not_ready, apart, held; uint64_t lacking; int64_t used, of; };
 
 static void count_full(struct count *n, const struct cpod *pod, const struct vec *requests)
 {
     n->full++;
     for (size_t i = 0; i < requests->n; i++) {
-        uint32_t id = requests->v[i].resource;
+        uint64_t id = requests->v[i].resource;
         int64_t used = 0, of = vec_get(pod->capacity, id);
         for (size_t k = 0; k < pod->capacity->n; k++)
             if (pod->capacity->v[k].resource == id) used = pod->used[k];

@@ -130,14 +130,36 @@ static void fail_hopeless(struct round *r, struct crun *c)
     }
 }
 
-static struct crun *first_waiting(struct round *r, struct pool *p)
+/* ---- groups in the order of their first ---- */
+static bool by_first(const struct heap_node *a, const struct heap_node *b)
 {
-    struct group *best = NULL;
-    for (struct group *g = p->groups; g; g = g->next) {
-        struct heap_node *top = g->full_pass == r->s->pass ? NULL : heap_top(&g->waiting);
-        if (top && (!best || g->waiting.less(top, heap_top(&best->waiting)))) best = g;
+    return run_by_order(&container_of(a, struct group, turn)->first->node, &container_of(b, struct group, turn)->first->node);
+}
+
+static const struct crun *first_of(const struct group *g)
+{
+    struct heap_node *top = heap_top(&g->waiting);
+    return top ? container_of(top, struct crun, node) : NULL;
+}
+
+static void begin_order(struct heap *order, struct pool *p)
+{
+    struct group *g;
+    for (size_t i = 0; (g = map_next(&p->groups, &i));)
+        if ((g->first = first_of(g))) heap_push(order, &g->turn);
+}
+
+/* In a pass Runs leave their groups, none comes: a group stands too far ahead at most, and goes back when that is seen. */
+static struct crun *first_waiting(struct heap *order)
+{
+    for (struct heap_node *top; (top = heap_top(order));) {
+        struct group *g = container_of(top, struct group, turn);
+        struct heap_node *run = heap_top(&g->waiting);
+        if (run && g->first == container_of(run, struct crun, node)) return container_of(run, struct crun, node);
+        if ((g->first = first_of(g))) heap_fix(order, top);
+        else heap_remove(order, top);
     }
-    return best ? container_of(heap_top(&best->waiting), struct crun, node) : NULL;
+    return NULL;
 }
 
 static void set_aside(struct sched *s, struct crun *c)
@@ -154,9 +176,11 @@ static void set_aside(struct sched *s, struct crun *c)
 static bool pass_pool(struct round *r, struct pool *p)
 {
     struct sched *s = r->s;
+    struct heap order = { .less = by_first };
     struct crun *c;
     p->hold_pass = 0;
-    while (r->n < r->max && (c = first_waiting(r, p))) {
+    begin_order(&order, p);
+    while (r->n < r->max && (c = first_waiting(&order))) {
         enum fit why;
         struct cpod *pod = p->exists && !p->deleting ? find(r, c, &why) : (why = FIT_CAPACITY, NULL);
         struct cpod *later = !pod && why == FIT_CAPACITY && p->exists && !p->deleting ? find_ahead(r, c) : NULL;
@@ -172,9 +196,10 @@ static bool pass_pool(struct round *r, struct pool *p)
             fail_hopeless(r, c);
         } else {
             hold_for(r, c);
-            c->group->full_pass = s->pass;
+            heap_remove(&order, &c->group->turn);
         }
     }
+    heap_free(&order);
     while (s->naside) {
         c = s->aside[--s->naside];
         if (!c->node.slot) heap_push(&c->group->waiting, &c->node);

@@ -168,7 +168,7 @@ static void enter_pool(struct cpod *p, struct pool *pool)
 static void set_capacity(struct sched *s, struct cpod *p, struct sched_amounts capacity)
 {
     struct vec *v = vec_new(s, capacity, SCHED_RUNS_OF_POD);
-    if (p->capacity && vec_eq(p->capacity, v)) {
+    if (p->capacity && str_eq(vec_bytes(p->capacity), vec_bytes(v))) {
         vec_free(s, v);
         return;
     }

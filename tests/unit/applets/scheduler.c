@@ -351,3 +351,28 @@ TEST(names_of_resources_have_no_end)
     CHECK_INT(before, 3);                                /* runs, gpu and, as that Run is still there, fpga */
     sched_free(s);
 }
+
+/* Each Run of them asks for something else. What a pass costs grows with their number, not with its square: that would take minutes here. */
+TEST(so_many_different_requests_are_looked_at)
+{
+    enum { MANY = 60000 };
+    struct sched *s = sched_new();
+    struct sched_decision d[4];
+    struct sched_amount all[] = { { S("runs"), 2 }, { S("memory"), MANY } };
+    sched_set_runtime(s, &(struct sched_runtime){ .ns = S("n"), .name = S("r"), .capacity = { all, 2 } });
+    sched_set_pod(s, &(struct sched_pod){ .ns = S("n"), .name = S("p"), .uid = S("p"), .runtime = S("r"), .ready = true, .capacity = { all, 2 } });
+    for (int i = 0; i < MANY; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "r%d", i);
+        struct sched_amount some = { S("memory"), i };
+        sched_set_run(s, &(struct sched_run){ .ns = S("n"), .name = str_of(name), .uid = str_of(name), .runtime = S("r"), .version = 1, .created_us = -i, .requests = { &some, 1 } }, 1000);
+    }
+    CHECK_INT(sched_pass(s, 1000, d, LEN(d)), 2);         /* the largest leaves no memory but for the one that asks for next to none */
+    CHECK_STR(d[0].run, S("r59999"));
+    CHECK_STR(d[1].run, S("r1"));
+    sched_done(s, d[0].ns, d[0].run, d[0].uid, 2, 1000);
+    sched_del_run(s, S("n"), S("r59999"));
+    CHECK_INT(sched_pass(s, 1000, d, LEN(d)), 1);
+    CHECK_STR(d[0].run, S("r59998"));
+    sched_free(s);
+}
