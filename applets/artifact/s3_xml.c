@@ -5,6 +5,8 @@
  */
 #include "applets/artifact/s3.h"
 
+enum { REFERENCE_MAX = 12 };
+
 static void put_rune(char *out, size_t *n, uint32_t c)
 {
     if (c < 0x80) {
@@ -44,9 +46,10 @@ static struct str decode(struct str raw, struct arena *a)
     char *out = arena_alloc(a, raw.n + 1);        /* a reference is never shorter than its character */
     size_t n = 0;
     while (out && raw.n) {
-        ptrdiff_t end = raw.p[0] == '&' ? str_chr(raw, ';') : -1;
+        struct str near = { raw.p, raw.n < REFERENCE_MAX ? raw.n : REFERENCE_MAX };      /* not further: an answer may be megabytes of '&' */
+        ptrdiff_t end = raw.p[0] == '&' ? str_chr(near, ';') : -1;
         uint32_t c = 0;
-        if (end > 1 && end < 12) {
+        if (end > 1) {
             struct str name = { raw.p + 1, (size_t)end - 1 };
             c = name.p[0] == '#' ? reference(name) : 0;
             for (size_t i = 0; i < LEN(entities); i++)

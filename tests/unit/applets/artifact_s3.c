@@ -49,6 +49,13 @@ TEST(xml_is_looked_up_and_never_expanded)
     CHECK_STR(text, S("&b;&b;"));
     CHECK(!xml_find(doc, &at, "Key", &a, &text));
     CHECK_STR(xml_first(doc, "Code", &a), S(""));
+    AUTO_ARENA struct arena vast = { .limit = 16 << 20 };
+    AUTO_BUF struct buf b = { .max = 5 << 20 };          /* what a store may answer: looked through once, not once for each '&' */
+    buf_lit(&b, "<M>");
+    for (int i = 0; i < 4 << 20; i++)
+        buf_byte(&b, '&');
+    buf_lit(&b, "</M>");
+    CHECK_INT(xml_first(buf_view(&b), "M", &vast).n, 4 << 20);
     struct str odd = S("<K>&#0;&#xd800;&#x110000;&#99999999;&;&amp</K>");
     CHECK_STR(xml_first(odd, "K", &a), S("&#0;&#xd800;&#x110000;&#99999999;&;&amp"));
 }
