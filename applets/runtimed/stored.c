@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 static const int64_t FETCH_US = INT64_C(120000000);
+enum { LOG_MAX = LIMIT_LOG_HEAD + LIMIT_LOG_TAIL + (1 << 20) };        /* with the heads of its records that don't count */
 struct stored_log {
     struct runtimed *d;
     struct kube_call *look;
@@ -21,6 +22,7 @@ struct stored_log {
     struct arena a;
     struct str uid, key;
     int64_t attempt;
+    uint64_t bytes;
     int fd;
     struct kr_err e;
     void (*got)(void *ctx, struct log_reader *, int64_t attempt, int status, struct str text);
@@ -42,11 +44,21 @@ void stored_stop(struct stored_log *s)
 /* `got` may free s. */
 static void give(struct stored_log *s, struct log_reader *reader, int status, struct str text) { s->got(s->ctx, reader, s->attempt, status, text); }
 
+static void all_came(void *ctx, const struct helper_end *);
+
+/* Other Runs write to this disk, too: a store that never stops to send doesn't fill it. */
 static void bytes_came(void *ctx, struct str bytes)
 {
     struct stored_log *s = ctx;
-    if (!s->e.code)
+    if (s->e.code)
+        return;
+    s->bytes += bytes.n;
+    if (s->bytes > LOG_MAX)
+        kr_fail(&s->e, KR_TOO_LARGE, "what the store has in the place of the log is larger than a log can be");
+    else
         fs_write_fd(s->fd, bytes, "a stored log", &s->e);
+    if (s->e.code)
+        helper_kill(s->helper, (struct helper_user){ bytes_came, all_came, s });
 }
 
 static void all_came(void *ctx, const struct helper_end *end)

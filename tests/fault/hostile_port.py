@@ -103,6 +103,20 @@ def downloads(p):
     until(lambda: not p.helpers())
 
 
+def stored_log(p, store):
+    """Of a Run that the pod never had: what lies in the place of its log is no log, and has no end."""
+    key = '0123456789abcdef' * 2
+    p.i.api.call('POST', RUNS, run_object('elsewhere', ['exit'], runtime='nowhere'))
+    uid = p.i.api.call('PATCH', RUNS + '/elsewhere/status', {'status': {'phase': 'Succeeded', 'attempt': 1, 'accessKey': key}}, 'application/merge-patch+json')[1]['metadata']['uid']
+    os.makedirs(os.path.join(store, 'default', uid, 'logs'))
+    with open(os.path.join(store, 'default', uid, 'logs', '1'), 'wb') as f:
+        f.truncate(1 << 40)
+    with p.channel() as c:
+        call = lg.LogsStub(c).Tail(l.TailRequest(run_uid=uid, attempt=1, tail_lines=-1), metadata=[('kruntimes-access-key', key), ('kruntimes-run', 'elsewhere')])
+        s.equal('a stored log without end', (code_of(call), call.details()), (grpc.StatusCode.UNAVAILABLE, 'what the store has in the place of the log is larger than a log can be'))
+    until(lambda: not p.helpers())
+
+
 with instance() as i:
     place, port = os.path.join(work, 'pod'), handmade.free_port()
     os.makedirs(os.path.join(work, 'store'))
@@ -119,6 +133,7 @@ with instance() as i:
         connections(p)
         followers(p, os.path.join(work, 'go'))
         downloads(p)
+        stored_log(p, os.path.join(work, 'store'))
     finally:
         s.equal('runtimed ends when told', pod.stop(), 0)
         server.terminate()
