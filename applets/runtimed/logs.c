@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAGIC = 0x4b524c47, RECORD_MAX = 1 << 20, PATH_MAX_LOG = 4096 };
+enum { MAGIC = 0x4b524c47, RECORD_MAX = 1 << 20, WINDOW = 65536, PATH_MAX_LOG = 4096 };
 struct head { uint32_t magic, n; int64_t unix_us; uint32_t stream, reserved; };
 
 struct log {
@@ -28,7 +28,7 @@ struct log_reader {
     int fd;
     unsigned piece;
     off_t at;
-    struct buf data;
+    struct buf data; off_t from;                  /* what was read last, and where it lies in the file */
 };
 
 /* NULL: too long. */
@@ -57,35 +57,59 @@ static void piece_path(char out[PATH_MAX_LOG + 16], const char *base, unsigned p
 
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
-/* The record at *at: its head, and *at moves behind it. False: no whole one. */
-static bool record_at(int fd, off_t *at, struct head *h, struct buf *data)
+/* n bytes at r->at: of what was read before, or, when that isn't enough or they are wanted anew, from the file. NULL: it has not so many.
+ * A program may write its output byte by byte, and each piece is a record then: reading them one by one takes seconds. */
+static const char *look(struct log_reader *r, size_t n, bool anew)
 {
-    if (pread(fd, h, sizeof *h, *at) != (ptrdiff_t)sizeof *h || h->magic != MAGIC || h->n > RECORD_MAX || h->stream > 2)
-        return false;
-    if (data) {
-        buf_clear(data);
-        data->max = RECORD_MAX + 1;
-        char *p = buf_room(data, h->n + 1);
-        if (pread(fd, p, h->n, *at + (off_t)sizeof *h) != (ptrdiff_t)h->n)
+    size_t size = n < WINDOW ? WINDOW : n;
+    if (!anew && r->at >= r->from && r->at + (off_t)n <= r->from + (off_t)r->data.n)
+        return r->data.p + (r->at - r->from);
+    buf_clear(&r->data);
+    r->data.max = RECORD_MAX + sizeof(struct head) + 1;
+    ptrdiff_t got = pread(r->fd, buf_room(&r->data, size), size, r->at);
+    r->data.n = got > 0 ? (size_t)got : 0;
+    r->from = r->at;
+    return r->data.n >= n ? r->data.p : NULL;
+}
+
+/* The record at r->at, which moves behind it. False: no whole one. bytes NULL: its end may be missing. */
+static bool take_record(struct log_reader *r, struct head *h, struct str *bytes)
+{
+    size_t want = sizeof *h;
+    for (int tries = 0; tries < 3; tries++) {     /* what was read before may have been a half one, which another one has replaced */
+        const char *p = look(r, want, tries > 0);
+        if (!p)
             return false;
-        data->n = h->n;
+        memcpy(h, p, sizeof *h);
+        if (h->magic != MAGIC || h->n > RECORD_MAX || h->stream > 2) {
+            want = sizeof *h;
+            continue;
+        }
+        want = sizeof *h + h->n;
+        if (bytes && p + want > r->data.p + r->data.n)
+            continue;
+        if (bytes)
+            *bytes = (struct str){ p + sizeof *h, h->n };
+        r->at += (off_t)want;
+        return true;
     }
-    *at += (off_t)(sizeof *h + h->n);
-    return true;
+    return false;
 }
 
 /* Counts what is there and cuts what a crash left behind it. */
 static void take_stock(struct log *l)
 {
+    struct log_reader r = { .fd = l->fd };
     struct head h;
     struct stat st;
-    off_t at = 0, whole = 0;
+    off_t whole = 0;
     if (fstat(l->fd, &st) < 0)
         return;
-    while (record_at(l->fd, &at, &h, NULL) && at <= st.st_size) {
-        whole = at;
+    while (take_record(&r, &h, NULL) && r.at <= st.st_size) {
+        whole = r.at;
         l->total[h.stream] += h.n;
     }
+    buf_free(&r.data);
     if (whole < st.st_size && ftruncate(l->fd, whole) < 0)
         l->refused = true;
     l->size = (uint64_t)whole;
@@ -289,62 +313,86 @@ static bool enter_next(struct log_reader *r)
     r->fd = fd;
     r->piece = piece;
     r->at = 0;
+    buf_clear(&r->data);
     return true;
 }
 
 bool log_next(struct log_reader *r, struct log_record *rec)
 {
     struct head h;
+    struct str bytes;
     do {
-        if (record_at(r->fd, &r->at, &h, &r->data)) {
-            *rec = (struct log_record){ h.unix_us, (int)h.stream, buf_view(&r->data) };
+        if (take_record(r, &h, &bytes)) {
+            *rec = (struct log_record){ h.unix_us, (int)h.stream, bytes };
             return true;
         }
     } while (enter_next(r));
+    buf_free(&r->data);                           /* who waits for more holds no memory for it */
     return false;
 }
 
-void log_skip_to_tail(struct log_reader *r, int64_t lines)
+/* ---- the last lines ---------------------------------------------------------------------------------------------- */
+
+/* A record may hold many lines; places are kept per record, with how many lines ended before it. */
+struct place { unsigned piece; off_t at; int64_t before; };
+struct log_seek {
+    struct log_reader *r, ahead;                  /* ahead reads to the end; r waits where it is */
+    int64_t lines, newlines;
+    struct place *last; size_t cap, n;            /* a ring; n: of all records */
+};
+
+struct log_seek *log_seek_tail(struct log_reader *r, int64_t lines)
+{
+    struct log_seek *s = xcalloc(1, sizeof *s);
+    *s = (struct log_seek){ .r = r, .ahead = *r, .lines = lines, .cap = lines > 0 ? (size_t)(lines < 100000 ? lines : 100000) + 1 : 1 };
+    s->last = xcalloc(s->cap, sizeof *s->last);
+    s->ahead.data = (struct buf){ 0 };
+    s->ahead.fd = fcntl(r->fd, F_DUPFD_CLOEXEC, 3);
+    return s;
+}
+
+void log_seek_free(struct log_seek *s)
+{
+    if (!s)
+        return;
+    if (s->ahead.fd >= 0)
+        close(s->ahead.fd);
+    buf_free(&s->ahead.data);
+    free(s->last);
+    free(s);
+}
+
+static void place_reader(struct log_seek *s)
+{
+    size_t from = s->n > s->cap ? s->n - s->cap : 0;
+    while (from + 1 < s->n && s->newlines - s->last[(from + 1) % s->cap].before >= s->lines)
+        from++;
+    const struct place *p = &s->last[from % s->cap];
+    if (!s->n)
+        return;
+    if (p->piece != s->r->piece) {
+        close(s->r->fd);
+        s->r->fd = open_piece(s->r->base, p->piece, O_RDONLY);
+        s->r->piece = p->piece;
+    }
+    s->r->at = p->at;
+    buf_clear(&s->r->data);
+}
+
+bool log_seek_go(struct log_seek *s, size_t bytes)
 {
     struct log_record rec;
-    struct mark { unsigned piece; off_t at; } *ring;
-    struct log_reader probe = *r;
-    size_t cap = lines > 0 ? (size_t)(lines < 100000 ? lines : 100000) + 1 : 1, n = 0;
-    int64_t newlines = 0;
-    /* A record may hold many lines; marks are kept per record, with how many lines ended before it. */
-    ring = xcalloc(cap, sizeof *ring);
-    int64_t *before = xcalloc(cap, sizeof *before);
-    probe.data = (struct buf){ 0 };
-    probe.fd = fcntl(r->fd, F_DUPFD_CLOEXEC, 3);
-    off_t at = probe.at;
-    unsigned piece = probe.piece;
-    while (log_next(&probe, &rec)) {
-        if (probe.piece != piece) {
-            piece = probe.piece;
-            at = 0;
+    for (size_t read = 0; read < bytes; read += rec.data.n + sizeof(struct head)) {
+        if (!log_next(&s->ahead, &rec)) {
+            place_reader(s);
+            log_seek_free(s);
+            return true;
         }
-        ring[n % cap] = (struct mark){ piece, at };
-        before[n++ % cap] = newlines;
-        for (size_t i = 0; i < rec.data.n; i++)
-            newlines += rec.data.p[i] == '\n';
-        at = probe.at;
+        s->last[s->n++ % s->cap] = (struct place){ s->ahead.piece, s->ahead.at - (off_t)(rec.data.n + sizeof(struct head)), s->newlines };
+        for (const char *p = rec.data.p, *end = p + rec.data.n; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
+            s->newlines++;
     }
-    size_t from = n > cap ? n - cap : 0;
-    while (from + 1 < n && newlines - before[(from + 1) % cap] >= lines)
-        from++;
-    if (n) {
-        struct mark m = ring[from % cap];
-        if (m.piece != r->piece) {
-            close(r->fd);
-            r->fd = open_piece(r->base, m.piece, O_RDONLY);
-            r->piece = m.piece;
-        }
-        r->at = m.at;
-    }
-    close(probe.fd);
-    buf_free(&probe.data);
-    free(ring);
-    free(before);
+    return false;
 }
 
 void log_reader_free(struct log_reader *r)

@@ -29,8 +29,10 @@ struct log_reader *log_read_fd(int fd);           /* a whole log in one file, wh
 /* True: the next record; its data is valid until the next call. False: none now. */
 bool log_next(struct log_reader *, struct log_record *);
 void log_reader_free(struct log_reader *);
-/* Offset of the first record of the last n lines. */
-void log_skip_to_tail(struct log_reader *, int64_t lines);
+/* To the first record of the last n lines, so many bytes of the log at a time: true when the reader is there, and what was begun is gone. */
+struct log_seek *log_seek_tail(struct log_reader *, int64_t lines);
+bool log_seek_go(struct log_seek *, size_t bytes);
+void log_seek_free(struct log_seek *);            /* of one that isn't through; NULL is fine */
 void logs_remove(const char *state, struct str uid);
 
 struct log_follower { struct log_follower *next; void (*grown)(struct log_follower *, bool closed); };

@@ -8,15 +8,18 @@
 #include "applets/runtimed/runtimed.h"
 #include "grpc/proto/logs.pb.h"
 
-enum { CHUNK = 32768 };
+/* TURN: bytes of a log that are passed over at a time; then others have their turn: SOON_US is behind what the loop does now. */
+enum { CHUNK = 32768, TURN = 1 << 20, SOON_US = 1 };
 struct tail {
     struct log_follower follower;
     struct grpc_request *r;
     struct log_reader *reader;
+    struct log_seek *seek;                        /* to the last lines; NULL: it is there */
+    struct timer more;
+    int64_t tail_lines;                           /* 0 and less: all */
     struct log *log;                              /* followed; NULL: no longer */
     int64_t attempt, since_us;
     struct str rec_uid;                           /* on the request's arena */
-    int64_t tail_lines;
     struct stored_log *stored;                    /* on its way from the store */
 };
 
@@ -50,9 +53,19 @@ static bool send(struct tail *t, const struct log_record *rec)
     return true;
 }
 
+static void push(struct tail *t);
+static void go_on(struct loop *loop, struct timer *timer)
+{
+    (void)loop;
+    push(container_of(timer, struct tail, more));
+}
+
+static struct loop *loop_of(const struct tail *t) { return ((struct runtimed *)grpc_service_ctx(t->r))->loop; }
+
 static void push(struct tail *t)
 {
     struct log_record rec;
+    size_t passed = 0;
     struct record *of = t->rec_uid.n ? record_of_uid(grpc_service_ctx(t->r), t->rec_uid) : NULL;
     if (!t->reader && of)                         /* nothing was written until now */
         t->reader = log_read(((struct runtimed *)grpc_service_ctx(t->r))->state, t->rec_uid, t->attempt);
@@ -61,15 +74,24 @@ static void push(struct tail *t)
             grpc_end(t->r, GRPC_OK, S(""));
         return;
     }
-    while (!grpc_is_over(t->r) && grpc_queued(t->r) < 4 * HTTP_LOW_WATER) {
+    if (t->seek && !log_seek_go(t->seek, TURN)) {
+        loop_timer_in(loop_of(t), &t->more, SOON_US);
+        return;
+    }
+    t->seek = NULL;
+    while (!grpc_is_over(t->r) && passed < TURN && grpc_queued(t->r) < 4 * HTTP_LOW_WATER) {
         if (!log_next(t->reader, &rec)) {
             if (!t->log)
                 grpc_end(t->r, GRPC_OK, S(""));
             return;
         }
-        if (rec.unix_us >= t->since_us && !send(t, &rec))
+        if (rec.unix_us < t->since_us)
+            passed += rec.data.n + 24;            /* with its head */
+        else if (!send(t, &rec))
             return;
     }
+    if (passed >= TURN)
+        loop_timer_in(loop_of(t), &t->more, SOON_US);
 }
 
 static void grown(struct log_follower *f, bool closed)
@@ -78,6 +100,14 @@ static void grown(struct log_follower *f, bool closed)
     if (closed)
         t->log = NULL;
     push(t);
+}
+
+/* NULL: there is nothing yet. */
+static void take_reader(struct tail *t, struct log_reader *reader)
+{
+    t->reader = reader;
+    if (reader && t->tail_lines > 0)
+        t->seek = log_seek_tail(reader, t->tail_lines);
 }
 
 /* ---- from the store, when it isn't here -------------------------------------------------------------------------- */
@@ -90,9 +120,7 @@ static void stored_came(void *ctx, struct log_reader *reader, int64_t attempt, i
         return;
     }
     t->attempt = attempt;
-    t->reader = reader;
-    if (t->tail_lines > 0)
-        log_skip_to_tail(reader, t->tail_lines);
+    take_reader(t, reader);
     push(t);
 }
 
@@ -106,7 +134,7 @@ static struct tail *begin(struct grpc_request *r, const kruntimes_logs_v1_TailRe
     }
     d->log_readers++;
     struct tail *t = xcalloc(1, sizeof *t);
-    *t = (struct tail){ .follower = { .grown = grown }, .r = r, .attempt = attempt, .since_us = q->since_unix_nano / 1000, .tail_lines = q->tail_lines };
+    *t = (struct tail){ .follower = { .grown = grown }, .r = r, .more = { .fire = go_on }, .attempt = attempt, .since_us = q->since_unix_nano / 1000, .tail_lines = q->tail_lines };
     grpc_set_user(r, t);
     return t;
 }
@@ -161,10 +189,8 @@ static void tail(struct grpc_request *r, struct str bytes)
         log_reader_free(reader);
         return;
     }
-    t->reader = reader;
+    take_reader(t, reader);
     t->rec_uid = arena_str(grpc_arena(r), str_of(rec->uid));
-    if (q->tail_lines > 0 && reader)
-        log_skip_to_tail(reader, q->tail_lines);
     if (live) {
         t->log = rec->log;
         log_follow(t->log, &t->follower);
@@ -185,6 +211,8 @@ static void gone(struct grpc_request *r)
         return;
     stop_following(t);
     stored_stop(t->stored);
+    loop_timer_stop(loop_of(t), &t->more);
+    log_seek_free(t->seek);
     log_reader_free(t->reader);
     ((struct runtimed *)grpc_service_ctx(r))->log_readers--;
     grpc_set_user(r, NULL);

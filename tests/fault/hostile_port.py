@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What others of a pod may do at runtimed's own port: open more connections than it has descriptors for, follow logs by the hundred,
 begin downloads and not read them. Runs are executed all the same, and what is in bounds is served."""
-import os, resource, socket, sys
+import os, resource, socket, struct, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from pygrpc import grpc, l, lg
 from local import *
@@ -84,6 +84,25 @@ def followers(p, go):
     p.i.wait({'followed'})
 
 
+def small_records(p):
+    """A program that wrote its output byte by byte, 128 MiB of records of one byte on the disk: who asks for the last line, or for what came
+    after a moment, doesn't keep the others waiting."""
+    run = p.i.wait({'beside-connections'})['beside-connections']
+    base = os.path.join(work, 'pod', 'st', 'logs', run['metadata']['uid'], '1.log')
+    record = struct.pack('<IIqII', 0x4b524c47, 1, 10 ** 15, 1, 0) + b'\n'
+    for name, n in ((base, 64 << 20), (base + '.1', 32 << 20), (base + '.2', 32 << 20)):
+        with open(name, 'wb') as f:
+            f.write(record * (n // len(record)))
+    channels = [p.channel() for _ in range(2)]
+    ask = lambda c, **q: lg.LogsStub(c).Tail(l.TailRequest(run_uid=run['metadata']['uid'], **q), metadata=[('kruntimes-access-key', run['status']['accessKey'])])
+    calls = [ask(c, **q) for c in channels for q in 20 * [{'tail_lines': 1}, {'tail_lines': -1, 'since_unix_nano': 1 << 62}]]
+    p.executes('%d who read the end of a vast log' % len(calls), 'beside-small-records')
+    s.check('which was looked at meanwhile', any(not c.done() for c in calls))
+    s.equal('and the end is found', b''.join(chunk.data for chunk in ask(channels[0], tail_lines=1)), b'\n')
+    for c in channels:
+        c.close()
+
+
 def downloads(p):
     p.submit('stored', 'head -c 50000000 /dev/zero > $KRUNTIME_ARTIFACTS_DIR/vast')
     run = p.i.wait({'stored'})['stored']
@@ -132,6 +151,7 @@ with instance() as i:
         p = Port(i, pod)
         connections(p)
         followers(p, os.path.join(work, 'go'))
+        small_records(p)
         downloads(p)
         stored_log(p, os.path.join(work, 'store'))
     finally:
