@@ -34,7 +34,6 @@ static bool by_load(const struct heap_node *a, const struct heap_node *b)
 
 void sched_assign_ahead(struct sched *s, bool on) { s->ahead = on; }
 
-
 /* ---- names of resources: a number each, as long as anybody asks for it or offers it; users think of ever new ones ---- */
 static uint32_t resource_use(struct sched *s, struct str name)
 {
@@ -73,7 +72,6 @@ struct sched *sched_new(void)
     resource_use(s, S("runs"));                          /* id 0, for good */
     return s;
 }
-
 
 struct vec *vec_new(struct sched *s, struct sched_amounts in, int64_t runs_default)
 {
