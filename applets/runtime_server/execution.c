@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct stream { struct fdsrc src; struct execution *x; struct output out; };
+struct stream { struct fdsrc src; struct execution *x; struct output out; unsigned held; };
 struct execution {
     struct execs *all;
     struct str id;
@@ -75,6 +75,13 @@ static void readable(struct loop *l, struct fdsrc *src, unsigned got)
     uint64_t before = st->out.total;
     for (int rounds = 0; rounds < 8 && st->src.fd >= 0 && read_some(st); rounds++) {}    /* then others have their turn */
     if (st->out.total != before) tell(st->x, false);
+}
+
+void exec_hold(struct execution *x, int stream, bool on)
+{
+    struct stream *st = &x->streams[stream - 1];
+    st->held = on ? st->held + 1 : st->held - 1;
+    if (st->src.fd >= 0) loop_watch(x->all->loop, &st->src, st->held ? 0 : LOOP_IN);
 }
 
 /* ---- the end ---- */

@@ -57,6 +57,9 @@ int32_t exec_exit_code(const struct execution *);                 /* 128 + n for
 /* Empty, or a cause and a sentence: "NotFound: …", "NotExecutable: …", "TooLarge: …", "Signalled: …", "OOMKilled: …", "Timeout: …". */
 struct str exec_error(const struct execution *);
 const struct output *exec_output(const struct execution *, int stream);   /* 1 stdout, 2 stderr */
+/* Counted: while somebody holds a stream (1, 2) no more of it is read, and the command waits with what it writes. What it leaves in
+ * the pipe is read at its end all the same. */
+void exec_hold(struct execution *, int stream, bool on);
 void exec_watch(struct execution *, struct exec_watch *);
 void exec_unwatch(struct execution *, struct exec_watch *);
 #endif

@@ -202,6 +202,7 @@ struct following {
     struct grpc_request *r;
     struct execution *x;                          /* NULL: nothing to follow any more */
     uint64_t offset[3];                           /* by stream */
+    bool holds[3];
 };
 
 static bool send_piece(struct following *f, int stream)
@@ -242,7 +243,7 @@ static void send_last(struct following *f)
         grpc_end(r, GRPC_OK, S(""));
 }
 
-static void push(struct following *f)
+static void send_pieces(struct following *f)
 {
     while (f->x && !grpc_is_over(f->r) && grpc_queued(f->r) < HTTP_LOW_WATER) {
         bool any = send_piece(f, 1);
@@ -253,6 +254,25 @@ static void push(struct following *f)
             send_last(f);
         return;
     }
+}
+
+/* Who follows gets everything: a command that writes faster than that waits before the ring comes round. What a pipe holds at the end
+ * of the command, a MiB at most, fits in the other half. */
+static void hold(struct following *f, bool may)
+{
+    for (int stream = 1; f->x && stream <= 2; stream++) {
+        uint64_t total = exec_output(f->x, stream)->total;
+        bool far = may && total > f->offset[stream] && total - f->offset[stream] > OUTPUT_TAIL / 2;
+        if (far != f->holds[stream])
+            exec_hold(f->x, stream, far);
+        f->holds[stream] = far;
+    }
+}
+
+static void push(struct following *f)
+{
+    send_pieces(f);
+    hold(f, true);
 }
 
 static void changed(struct exec_watch *w, struct execution *x, bool is_gone)
@@ -292,6 +312,7 @@ static void watch_gone(struct grpc_request *r)
     struct following *f = grpc_user(r);
     if (!f)
         return;
+    hold(f, false);                               /* nobody reads: the command isn't kept waiting for that */
     if (f->x)
         exec_unwatch(f->x, &f->watch);
     grpc_set_user(r, NULL);

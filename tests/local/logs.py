@@ -111,6 +111,22 @@ with instance() as i:
     execute('flood', 'head -c 30000000 /dev/zero | tr "\\0" x; echo; echo end')
     r = logs('flood')
     s.check('row 51: a line of 30 MB', len(r.stdout) == 30000005 and r.stdout.endswith('x\nend\n'), str(len(r.stdout)))
+    # whoever reads what a Run writes may be slower than it: the Run waits, and nothing is lost
+    uid = i.api.call('POST', RUNS, run_object('outruns', ['until [ -e go ]; do sleep 0.02; done; head -c 30000000 /dev/zero | tr "\\0" x; echo; echo end; touch written']))[1]['metadata']['uid']
+    until(lambda: i.api.call('GET', RUNS + '/outruns')[1].get('status', {}).get('phase') == 'Running')
+    daemons, written = i.pids('runtimed'), os.path.join(next(w for w in i.workspaces() if os.path.basename(w) == uid), 'work', 'written')
+    for pid in daemons:
+        os.kill(pid, signal.SIGSTOP)
+    i.put('outruns', 'go')
+    end = time.monotonic() + 2
+    while not os.path.exists(written) and time.monotonic() < end:
+        time.sleep(0.02)      # it must not get so far
+    s.check('row 51: who writes faster than is read waits', not os.path.exists(written))
+    for pid in daemons:
+        os.kill(pid, signal.SIGCONT)
+    i.wait({'outruns'})
+    r = logs('outruns')
+    s.check('row 51: and nothing of it is lost', len(r.stdout) == 30000005 and r.stdout.endswith('x\nend\n'), str(len(r.stdout)))
     execute('binary', "printf '\\377\\376\\000ok'")
     got = subprocess.run([BINARY, 'run', 'logs', 'binary'], capture_output=True, env=i.env).stdout
     s.equal('row 51: bytes as they are', got, b'\xff\xfe\x00ok')
