@@ -11,7 +11,7 @@
 #include "grpc/proto/executor.pb.h"
 #include <unistd.h>
 
-enum { CALL_US = 10000000, CALM_US = 10000000, FAST_US = 20000, MAX_US = 1000000 };
+enum { LEFTOVERS = 256, CALL_US = 10000000, CALM_US = 10000000, FAST_US = 20000, MAX_US = 1000000 };
 
 struct http_fields server_metadata(const struct runtimed *d, struct http_field store[1])
 {
@@ -62,13 +62,19 @@ static void on_list(void *ctx, struct str bytes)
     AUTO_ARENA struct arena a = { .limit = 2 * (size_t)LIMIT_GRPC_LIST };
     executor_v1_ListResponse list = { 0 };
     struct kr_err e = { 0 };
+    int n = 0;
     if (pb_from_bytes(executor_v1_ListResponse_fields, &list, bytes, &a, &e) < 0)
-        return;
-    for (pb_size_t i = 0; i < list.entries_count; i++) {
+        log_warn(&log_std, "what the Runtime Server lists can't be read: executions of no Run are not ended", LOG_ERR(&e));
+    for (pb_size_t i = 0; !e.code && i < list.entries_count; i++) {
         struct str id = pb_str(list.entries[i].id), uid = { id.p, id.n > 36 ? 36 : id.n };
         struct record *r = record_of_uid(d, uid);
-        if (!r || !r->task)
-            end_execution(d, list.entries[i].id);
+        if (r && r->task)
+            continue;
+        if (++n > LEFTOVERS) {                    /* each is a call: the rest when these are gone, with a healthy answer to come */
+            d->server_seen = false;
+            return;
+        }
+        end_execution(d, list.entries[i].id);
     }
 }
 

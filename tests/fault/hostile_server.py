@@ -33,7 +33,7 @@ over = threading.Event()               # what hangs may go
 class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
     """What it does with an execution is its first argument."""
     def __init__(self):
-        self.what, self.seen, self.vast = {}, {}, False
+        self.what, self.seen, self.vast, self.many = {}, {}, False, 0
 
     def count(self, kind, id):
         self.seen[kind, id] = self.seen.get((kind, id), 0) + 1
@@ -85,7 +85,7 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
         self.count('list', '')
         if self.vast:
             return x.ListResponse(entries=[x.StatusResponse(id='none', state=x.EXECUTION_STATE_SUCCEEDED, stdout='.' * (64 << 20))])
-        return x.ListResponse(entries=[x.StatusResponse(id=i, state=x.EXECUTION_STATE_RUNNING) for i in self.what])
+        return x.ListResponse(entries=[x.StatusResponse(id=i, state=x.EXECUTION_STATE_RUNNING) for i in [*self.what, *('nobody-%d' % k for k in range(self.many))]])
 
     def Cancel(self, q, context):
         self.count('cancel', q.id)
@@ -134,7 +134,9 @@ with instance() as i:
         return total
 
     def look():
-        while not stop.wait(0.1) and daemon.poll() is None:
+        while not stop.wait(0.1):
+            if daemon.poll() is not None:      # between two of them
+                continue
             most[0], most[1] = max(most[0], wire.memory(daemon.pid)), max(most[1], kept())
     looker = threading.Thread(target=look)
     looker.start()
@@ -161,6 +163,15 @@ with instance() as i:
         time.sleep(0.05)                   # question and answer are under way beside the Run
     s.check('row 21: it was asked for', theirs.seen.get(('list', ''), 0) > asked, str(theirs.seen))
     s.check('row 21: and is told', told(), open(log).read()[-600:])
+    daemon.terminate()
+    s.equal('it ends when told', daemon.wait(DEADLINE), 0)
+    theirs.vast, theirs.many, asked = False, 60000, theirs.seen.get(('list', ''), 0)
+    daemon = subprocess.Popen(argv, stderr=open(log, 'a'))
+    until = time.monotonic() + DEADLINE
+    while theirs.seen.get(('list', ''), 0) < asked + 2 and time.monotonic() < until:
+        time.sleep(0.05)                   # nothing tells when but looking
+    ended = lambda: sum(kind == 'cancel' and id.startswith('nobody-') for kind, id in list(theirs.seen))
+    s.check('row 21: of very many executions of no Run some are ended at a time, and it is asked for the others', theirs.seen.get(('list', ''), 0) > asked + 1 and 0 < ended() <= 1024, str(ended()))
     stop.set()
     looker.join()
     s.check('row 21: what comes behind the end is nothing', 0 == sum(b'behind the end' in open(os.path.join(base, f), 'rb').read() for base, _, files in os.walk(os.path.join(work, 'st', 'logs')) for f in files))
