@@ -106,7 +106,7 @@ int64_t vec_get(const struct vec *v, uint64_t resource)
 
 struct str vec_bytes(const struct vec *v) { return (struct str){ (const char *)v->v, v->n * sizeof v->v[0] }; }
 
-/* ---- spaces and pools: made when first mentioned, kept (there are as many as namespaces and Runtimes) ---- */
+/* ---- spaces and pools: made when first mentioned. Pools go again, as a Run may name any Runtime; there are as many spaces as namespaces ---- */
 static struct space *space_of(struct sched *s, struct str ns)
 {
     struct space *sp = map_get(&s->spaces, ns);
@@ -142,6 +142,23 @@ struct pool *sched_pool(struct sched *s, struct str ns, struct str runtime)
     return p;
 }
 
+static void pool_free(struct sched *s, struct pool *p)
+{
+    heap_free(&p->ready);
+    map_free(&p->groups);
+    free(p->pods);
+    vec_free(s, p->capacity);
+    free((char *)p->key.p);
+    free(p);
+}
+
+void pool_leave(struct sched *s, struct pool *p)
+{
+    if (p->exists || p->groups.n || p->mentions) return;
+    map_del(&s->pools, p->key);
+    pool_free(s, p);
+}
+
 void sched_touch(struct sched *s, struct pool *p)
 {
     if (p->dirty) return;
@@ -168,6 +185,7 @@ static void group_leave(struct sched *s, struct group *g)
 {
     if (--g->runs) return;
     map_del(&g->pool->groups, vec_bytes(g->requests));
+    sched_touch(s, g->pool);
     heap_free(&g->waiting);
     vec_free(s, g->requests);
     free(g);
@@ -326,14 +344,7 @@ void sched_free(struct sched *s)
     for (size_t i = 0; (c = map_next(&s->runs, &i));) run_free(s, c);
     workspaces_free(s);
     for (size_t i = 0; (pod = map_next(&s->pods, &i));) pod_forget(s, pod);
-    for (size_t i = 0; (p = map_next(&s->pools, &i));) {
-        heap_free(&p->ready);
-        map_free(&p->groups);
-        free(p->pods);
-        vec_free(s, p->capacity);
-        free((char *)p->key.p);
-        free(p);
-    }
+    for (size_t i = 0; (p = map_next(&s->pools, &i));) pool_free(s, p);
     for (size_t i = 0; (sp = map_next(&s->spaces, &i));) {
         free(sp->active);
         free((char *)sp->name.p);
@@ -349,7 +360,7 @@ void sched_free(struct sched *s)
 
 struct sched_stats sched_stats(const struct sched *s)
 {
-    struct sched_stats st = { .waiting = s->waiting, .delayed = s->delayed.n, .in_flight = s->in_flight, .active = s->active, .resources = s->resource_ids.n };
+    struct sched_stats st = { .waiting = s->waiting, .delayed = s->delayed.n, .in_flight = s->in_flight, .active = s->active, .resources = s->resource_ids.n, .names = s->pools.n };
     const struct pool *p;
     for (size_t i = 0; (p = map_next(&s->pools, &i));) {
         st.pools += p->exists;

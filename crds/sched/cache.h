@@ -74,7 +74,7 @@ struct cpod {
     uint64_t held_pass;
 };
 
-struct pool {                          /* one per Runtime name that anybody mentioned */
+struct pool {                          /* one per Runtime name that anything here mentions */
     struct space *space;
     struct pool *dirty_next;
     struct str name, key;
@@ -84,6 +84,7 @@ struct pool {                          /* one per Runtime name that anybody ment
     uint64_t hold_pass;                /* the pass in which one of its pods is kept free */
     struct heap ready;
     struct cpod **pods; size_t npods, cap_pods;
+    size_t mentions;                   /* structs of pods, known or not, and of workspaces that point here */
     struct map groups;                 /* by the bytes of what they request */
 };
 
@@ -119,6 +120,7 @@ enum {
 /* cache.c */
 struct str sched_key(char *to, size_t size, struct str ns, struct str name);   /* "ns/name", cut when it does not fit */
 struct pool *sched_pool(struct sched *, struct str ns, struct str runtime);
+void pool_leave(struct sched *, struct pool *);                      /* it isn't dirty: freed when nothing mentions it any more */
 void sched_touch(struct sched *, struct pool *);                     /* its waiting Runs are looked at in the next pass */
 bool run_by_order(const struct heap_node *, const struct heap_node *);       /* of crun.node */
 struct vec *vec_new(struct sched *, struct sched_amounts, int64_t runs_default);

@@ -307,8 +307,10 @@ size_t sched_pass(struct sched *s, int64_t now_us, struct sched_decision *out, s
     end_urgent(&r);
     pass_workspaces(&r);
     while (s->dirty && pass_pool(&r, s->dirty)) {
-        s->dirty->dirty = false;
-        s->dirty = s->dirty->dirty_next;
+        struct pool *p = s->dirty;
+        p->dirty = false;
+        s->dirty = p->dirty_next;
+        pool_leave(s, p);
     }
     pass_workspaces(&r);                                 /* of those that a bind just put somewhere */
     if (!s->dirty && !s->dirty_workspaces) tell_waiting(&r);

@@ -121,6 +121,7 @@ struct cpod *pod_of_uid(struct sched *s, struct pool *pool, struct str name, str
     if (p) return p;
     p = xcalloc(1, sizeof *p);
     p->pool = pool;
+    pool->mentions++;
     p->key = (struct str){ xstrndup(key.p, key.n), key.n };
     p->uid = str_from(p->key, pool->space->name.n + 1);
     p->name = (struct str){ xstrndup(name.p, name.n), name.n };
@@ -142,6 +143,8 @@ void pod_forget(struct sched *s, struct cpod *p)
 {
     workspaces_of_lost_pod(s, p);
     leave_pool(p);
+    p->pool->mentions--;
+    sched_touch(s, p->pool);
     map_del(&s->pods, p->key);
     free((char *)p->key.p);
     free((char *)p->name.p);
@@ -152,10 +155,13 @@ void pod_forget(struct sched *s, struct cpod *p)
     free(p);
 }
 
-static void enter_pool(struct cpod *p, struct pool *pool)
+static void enter_pool(struct sched *s, struct cpod *p, struct pool *pool)
 {
     if (p->known && p->pool == pool) return;
     if (p->known) leave_pool(p);
+    p->pool->mentions--;
+    sched_touch(s, p->pool);
+    pool->mentions++;
     p->pool = pool;
     p->known = true;
     if (pool->npods == pool->cap_pods) {
@@ -184,7 +190,7 @@ void sched_set_pod(struct sched *s, const struct sched_pod *in)
 {
     struct pool *pool = sched_pool(s, in->ns, in->runtime);
     struct cpod *p = pod_of_uid(s, pool, in->name, in->uid);
-    enter_pool(p, pool);
+    enter_pool(s, p, pool);
     if (!str_eq(p->node_name, in->node)) {
         free((char *)p->node_name.p);
         p->node_name = (struct str){ xstrndup(in->node.p, in->node.n), in->node.n };

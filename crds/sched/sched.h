@@ -132,6 +132,6 @@ bool sched_next_pod(const struct sched *, size_t *at, struct str *ns, struct str
 bool sched_next_pool(const struct sched *, size_t *at, struct sched_look_pool *);
 
 /* For metrics: what is where. */
-struct sched_stats { size_t pools, pods, ready, waiting, delayed, in_flight, active, resources; };     /* resources: names of them */
+struct sched_stats { size_t pools, pods, ready, waiting, delayed, in_flight, active, resources, names; };      /* names: of resources, of Runtimes */
 struct sched_stats sched_stats(const struct sched *);
 #endif

@@ -150,6 +150,8 @@ static void forget(struct sched *s, struct workspace *w)
         *at = w->dirty_next;
     }
     off_pod(w);
+    w->pool->mentions--;
+    sched_touch(s, w->pool);
     map_del(&s->workspaces, w->key);
     heap_free(&w->waiting);
     free(w->owner);
@@ -168,6 +170,7 @@ static struct workspace *get(struct sched *s, struct pool *p, struct str name)
     memcpy(own, key.p, key.n);
     *w = (struct workspace){ .pool = p, .key = { own, key.n }, .name = { own + p->key.n + 1, key.n - p->key.n - 1 }, .waiting.less = run_by_order, .owner = xstrndup("", 0) };
     map_put(&s->workspaces, w->key, w);
+    p->mentions++;
     idle_add(s, w);
     return w;
 }

@@ -376,3 +376,33 @@ TEST(so_many_different_requests_are_looked_at)
     CHECK_STR(d[0].run, S("r59998"));
     sched_free(s);
 }
+
+/* A Run may name a Runtime that nobody has, and say that it is on a pod that nobody has: what was made for that goes with it. */
+TEST(names_of_runtimes_go_with_their_runs)
+{
+    struct sched *s = sched_new();
+    struct sched_decision d[4];
+    for (int i = 0; i < 100; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "r%d", i);
+        struct sched_run r = { .ns = S("n"), .name = str_of(name), .uid = str_of(name), .runtime = str_of(name), .version = 1, .workspace = i % 3 ? S("") : S("w") };
+        if (i % 2) r.phase = SCHED_ACTIVE, r.pod = S("p"), r.pod_uid = S("u");       /* all on one pod: it is of the first one's Runtime */
+        sched_set_run(s, &r, 1000);
+    }
+    sched_pass(s, 1000, d, LEN(d));
+    sched_set_runtime(s, &(struct sched_runtime){ .ns = S("n"), .name = S("r7") });
+    sched_set_pod(s, &(struct sched_pod){ .ns = S("n"), .name = S("p"), .uid = S("u"), .runtime = S("r8"), .ready = true });
+    for (int i = 0; i < 100; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "r%d", i);
+        sched_del_run(s, S("n"), str_of(name));
+        if (i == 50) while (sched_pass(s, 1000, d, LEN(d))) {}
+    }
+    while (sched_pass(s, 1000, d, LEN(d))) {}
+    CHECK_INT(sched_stats(s).names, 2 + 34);             /* of the Runtime, of the pod, and what is remembered of workspaces */
+    sched_del_pod(s, S("n"), S("u"));
+    sched_del_runtime(s, S("n"), S("r7"));
+    while (sched_pass(s, 1000, d, LEN(d))) {}
+    CHECK_INT(sched_stats(s).names, 34);
+    sched_free(s);
+}
