@@ -9,7 +9,7 @@
 #include "k8s/event.h"
 #include <stdio.h>
 
-enum { CLEAN_RUNS = 200 };
+enum { CLEAN_RUNS = 200, CLEAN_BYTES = 4 << 20 };      /* in one look; at least one Run, which is smaller than that */
 
 static void add_count(struct count_map *m, struct str key, int64_t n, struct arena *a)
 {
@@ -198,9 +198,13 @@ static int plan_cleaning(struct controller *c, struct str key, struct plan *p, s
     const struct indexer *runs = c->stores[RUNS].objects;
     struct indexed *job = indexer_find(c->stores[JOBS].objects, BY_CLEAN, key);
     struct str group = key, ns = str_cut(&group, '/'), *list = arena_alloc(&a, CLEAN_RUNS * sizeof *list);
-    size_t n = 0;
-    for (struct indexed *x = indexer_find(runs, BY_CLEAN, key); list && x && n < CLEAN_RUNS; x = indexer_same(runs, x, BY_CLEAN))
+    size_t n = 0, bytes = 0;
+    for (struct indexed *x = indexer_find(runs, BY_CLEAN, key); list && x && n < CLEAN_RUNS; x = indexer_same(runs, x, BY_CLEAN)) {
+        bytes += x->json.n;
+        if (n && bytes > CLEAN_BYTES)
+            break;                                /* some large ones would not let any go; the rest is looked at when these are gone */
         list[n++] = x->json;
+    }
     struct cleanup_view v = { .ns = ns, .group = group, .job = job ? job->json : (struct str){ 0 }, .runs = list, .n = n,
                               .refused = map_get(&c->no_jobs, key) != NULL, .tell = tell_left, .ctx = c };
     return cleanup_plan(&v, &(struct runtime_config){ c->o->image.p }, p, e);

@@ -348,10 +348,29 @@ def row_63(i, top):
     server.wait(20)
 
 
+def large_and_deleted(i):
+    """Of one user: 80 Runs of 1.2 MB each, deleted, and with our finalizer on them. Another one's Run goes, and so do they."""
+    held = lambda name, args: {**run_object(name, args, runtime='none'), 'metadata': {'name': name, 'finalizers': ['kruntimes.io/artifact-cleanup']}}
+    controllers = i.pids('controller')
+    for pid in controllers:      # so that it sees them together
+        os.kill(pid, signal.SIGSTOP)
+    for k in range(80):
+        i.api.call('POST', RUNS, held('large-%d' % k, ['\n' + 'x' * 8000] * 150))
+        i.api.call('DELETE', RUNS + '/large-%d' % k)
+    i.api.call('POST', RUNS, held('small', ['true']))
+    i.api.call('DELETE', RUNS + '/small')
+    s.check('it waits for its clean-up', 'deletionTimestamp' in i.api.call('GET', RUNS + '/small')[1]['metadata'])
+    for pid in controllers:
+        os.kill(pid, signal.SIGCONT)
+    s.check('who waits beside large Runs goes', until(lambda: i.api.call('GET', RUNS + '/small')[0] == 404, 60))
+    s.check('and the large ones', until(lambda: i.api.call('GET', RUNS + '/large-0')[0] == 404 and i.api.call('GET', RUNS + '/large-79')[0] == 404, 60))
+
+
 with instance() as i, tempfile.TemporaryDirectory(prefix='kr-rows-') as top:
     try:
         i.api.call('PATCH', RUNTIMES + '/bash', {'spec': {'capacity': {'resources': {'runs': 8}}}}, MERGE)
         until(lambda: i.api.call('GET', RUNTIMES + '/bash')[1].get('status', {}).get('capacity') == {'runs': 16})
+        large_and_deleted(i)
         for row in (row_54, row_55, row_56, row_57, row_58):
             row(i)
         row_57_full(i, top)
