@@ -31,12 +31,25 @@ static void not_kubernetes(const struct cli *c, struct buf *b)
     put_context(c, b);
 }
 
-static void stranger(const struct cli *c, const struct kr_err *e, struct buf *b)
+/* What Mbed TLS says of certificates; an unknown CA is one fault of several. */
+static void bad_certificate(const struct cli *c, const struct kr_err *e, struct buf *b)
 {
-    if (says(e, "certificate")) {
+    struct str server = kube_server(c->kube);
+    if (says(e, "validity has expired") || says(e, "validity starts in the future")) {
+        buf_lit(b, "it has to be renewed at the server, or this machine's clock is wrong");
+    } else if (says(e, "does not match with the expected")) {
+        buf_fmt(b, "it is for another name than that of %.*s: --tls-server-name takes the one in it", SFMT(server));
+    } else if (says(e, "not correctly signed")) {
         buf_lit(b, "the CA in ");
         put_context(c, b);
         buf_lit(b, " is not this server's: get the kubeconfig anew, or name the right one with --certificate-authority");
+    }
+}
+
+static void stranger(const struct cli *c, const struct kr_err *e, struct buf *b)
+{
+    if (says(e, "certificate")) {
+        bad_certificate(c, e, b);
         return;
     }
     buf_lit(b, "the credentials in ");

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An API server that is only what a test says it is: answers by method and path, over plain HTTP on this machine, with any clock."""
-import contextlib, email.utils, http.server, json, os, threading, time
+"""An API server that is only what a test says it is: answers by method and path on this machine, with any clock, and any certificate."""
+import contextlib, email.utils, http.server, json, os, ssl, threading, time
 
 
 def status(code, reason, message):
@@ -13,8 +13,8 @@ NO_RESOURCE = status(404, 'NotFound', 'the server could not find the requested r
 
 class Fake:
     """answers: {'GET /version': (200, object or text)}; the longest that a request's method and path begin with counts. skew: seconds
-    that its clock is ahead; None: it tells no time."""
-    def __init__(self, folder, answers=None, skew=0):
+    that its clock is ahead; None: it tells no time. certificate: its file and its key's, for TLS."""
+    def __init__(self, folder, answers=None, skew=0, certificate=None):
         self.answers, self.skew, self.asked = dict(answers or {}), skew, []
         fake = self
 
@@ -40,10 +40,14 @@ class Fake:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        if certificate:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(*certificate)
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         self.kubeconfig = os.path.join(folder, 'fake-%d' % self.server.server_port)
         with open(self.kubeconfig, 'w') as f:
             json.dump({'apiVersion': 'v1', 'kind': 'Config', 'current-context': 'fake',
-                       'clusters': [{'name': 'fake', 'cluster': {'server': 'http://127.0.0.1:%d' % self.server.server_port}}],
+                       'clusters': [{'name': 'fake', 'cluster': {'server': 'http%s://127.0.0.1:%d' % ('s' if certificate else '', self.server.server_port)}}],
                        'users': [{'name': 'me', 'user': {'token': 'x'}}],
                        'contexts': [{'name': 'fake', 'context': {'cluster': 'fake', 'user': 'me'}}]}, f)
 

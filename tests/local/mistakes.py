@@ -141,11 +141,32 @@ def with_fakes(i):
                 and 'Next:          look at why' in told, told)
 
 
+def with_certificates(i):
+    """Servers whose certificate is their CA's, and wrong all the same."""
+    if not shutil.which('openssl'):
+        s.skip('certificates that are wrong', 'openssl, which makes them, is not on this machine')
+        return
+    at = lambda name: os.path.join(i.dir, name)
+    new = ('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes')
+    openssl = lambda *args: subprocess.run(['openssl', *args], check=True, capture_output=True)
+    openssl('req', '-x509', *new, '-keyout', at('ca.key'), '-out', at('ca.pem'), '-days', '2', '-subj', '/CN=root')
+    openssl('req', *new, '-keyout', at('leaf.key'), '-out', at('leaf.csr'), '-subj', '/CN=127.0.0.1')
+    for name, days, host in (('late', -1, 'IP:127.0.0.1'), ('other', 2, 'DNS:api.example')):
+        with open(at('names'), 'w') as f:
+            f.write('subjectAltName=%s\n' % host)
+        openssl('x509', '-req', '-in', at('leaf.csr'), '-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial', '-days', str(days), '-extfile', at('names'), '-out', at(name))
+        cause, step = {'late': ('has expired', "it has to be renewed at the server, or this machine's clock is wrong"),
+                       'other': ('does not match', '--tls-server-name takes the one in it')}[name]
+        with Fake(i.dir, certificate=(at(name), at('leaf.key'))) as fake:
+            mistake(i, 'a certificate that is %s' % name, ('run', 'list', '--kubeconfig', fake.kubeconfig, '--certificate-authority', at('ca.pem')), 6, cause, step)
+
+
 with instance() as i:
     without_server(i)
     in_files(i)
     with_server(i, kubeconfigs(i))
     with_fakes(i)
+    with_certificates(i)
     if s.failed:
         print(i.logs()[-2000:])
 s.end()
