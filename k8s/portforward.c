@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * portforward: pumps between one end of a socketpair and two channels of a WebSocket (0 data, 1 errors), each of which
- * begins with the port in two bytes.
+ * begins with the port in two bytes. Neither side is read while what came of it before still waits for the other; of PINGs
+ * that come faster than their answers leave, the last is answered (RFC 6455 section 5.5.3). Tested in tests/unit/k8s/portforward.c.
  */
 #include "k8s/portforward.h"
 #include "core/link.h"
@@ -20,8 +21,9 @@ struct kube_forward {
     struct buf out, error;                        /* to the link; the server's refusal */
     size_t head[2];                               /* bytes of the port seen per channel */
     int status;
-    char accept[WS_ACCEPT_TEXT];
-    bool open, dead;
+    char accept[WS_ACCEPT_TEXT], ping[125];
+    size_t nping;
+    bool open, dead, full, pinged;                /* full: what was written to the server has not left yet; pinged: an answer is due */
     void (*failed)(void *, const struct kr_err *);
     void *ctx;
 };
@@ -54,6 +56,7 @@ static void send_frame(struct kube_forward *f, enum ws_kind kind, struct str dat
 {
     AUTO_BUF struct buf b = { .max = data.n + 64 };
     ws_put(&f->ws, &b, kind, data);
+    f->full = true;
     hcall_write(f->call, buf_view(&b));
 }
 
@@ -63,7 +66,7 @@ static void link_ready(struct link *l, void *ctx)
     struct kube_forward *f = ctx;
     char chunk[16385];
     flush_link(f);
-    while (f->open && f->link == l) {
+    while (f->open && !f->full && f->link == l) {
         ptrdiff_t n = link_read(l, chunk + 1, sizeof chunk - 1);
         if (n == 0)
             return;
@@ -77,8 +80,29 @@ static void link_ready(struct link *l, void *ctx)
         chunk[0] = 0;
         send_frame(f, WS_BINARY, (struct str){ chunk, (size_t)n + 1 });
     }
-    if (f->link == l && !f->open)
+    if (f->link == l)
         link_pause_read(l, true);
+}
+
+static void on_ping(struct kube_forward *f, struct str data)
+{
+    f->pinged = f->full;
+    if (!f->full)
+        send_frame(f, WS_PONG, data);
+    else if ((f->nping = data.n))
+        memcpy(f->ping, data.p, data.n);
+}
+
+static void on_writable(struct hcall *h)
+{
+    struct kube_forward *f = hcall_ctx(h);
+    f->full = false;
+    if (f->pinged)
+        on_ping(f, (struct str){ f->ping, f->nping });
+    if (f->link && f->open) {
+        link_pause_read(f->link, false);
+        link_ready(f->link, f);
+    }
 }
 
 static void take_message(struct kube_forward *f, struct str m)
@@ -137,7 +161,7 @@ static void on_data(struct hcall *h, struct str bytes)
         if (ev.kind == WS_BINARY || ev.kind == WS_TEXT)
             take_message(f, ev.data);
         else if (ev.kind == WS_PING)
-            send_frame(f, WS_PONG, ev.data);
+            on_ping(f, ev.data);
         else if (ev.kind == WS_CLOSE)
             link_close(TAKE(f->link));
     }
@@ -188,7 +212,7 @@ struct kube_forward *kube_forward_open(struct kube *k, struct str ns, struct str
     struct http_field fields[] = { { S("upgrade"), S("websocket") }, { S("connection"), S("Upgrade") }, { S("sec-websocket-version"), S("13") },
                                    { S("sec-websocket-key"), str_of(key) }, { S("sec-websocket-protocol"), S("v4.channel.k8s.io") } };
     f->call = kube_upgrade(k, buf_view(&path), (struct http_fields){ fields, LEN(fields) },
-                           (struct hcall_user){ .head = on_head, .data = on_data, .end = on_end, .failed = on_failed, .ctx = f });
+                           (struct hcall_user){ .head = on_head, .data = on_data, .writable = on_writable, .end = on_end, .failed = on_failed, .ctx = f });
     return f;
 }
 
