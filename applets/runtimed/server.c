@@ -141,8 +141,14 @@ static void ask_again(struct loop *loop, struct timer *t)
     ask(container_of(t, struct runtimed, health_timer));
 }
 
-/* Who answers next may be another one, which waits for the secret. */
-static void connection_lost(void *ctx) { ask(ctx); }
+/* Who answers next may be another one, which waits for the secret. Not at once: one that hangs up as soon as it is asked would be asked
+ * without end; and one that didn't answer is asked again when its time has come. */
+static void connection_lost(void *ctx)
+{
+    struct runtimed *d = ctx;
+    if (d->server_ok && !d->health)
+        loop_timer_in(d->loop, &d->health_timer, FAST_US);
+}
 
 void server_trouble(struct runtimed *d)
 {

@@ -14,7 +14,7 @@ if not os.environ.get('KR_VENV'):      # again, with the Python that has grpcio
     os.execve(venv.stdout.strip(), [venv.stdout.strip(), __file__], dict(os.environ, KR_VENV='1'))
 sys.path.insert(0, os.path.join(HERE, '..', 'kit'))
 from local import *
-import threading
+import socket, threading
 import grpc
 import wire
 from grpc_tools import protoc
@@ -184,6 +184,17 @@ with instance() as i:
     except subprocess.TimeoutExpired:
         s.check('it ends when told', False)
         daemon.kill()
+    # what takes connections and hangs up: a server of TLS, or what stands before one that is away
+    with socket.create_server(('127.0.0.1', 0)) as door:
+        door.settimeout(DEADLINE)
+        argv[argv.index('--server-port') + 1] = str(door.getsockname()[1])
+        daemon, at = subprocess.Popen(argv, stderr=open(log, 'a')), []
+        for _ in range(8):
+            door.accept()[0].close()
+            at.append(time.monotonic())
+        s.check('row 21: who hangs up is asked ever more rarely', at[-1] - at[0] >= 1, 'asked 8 times in %.3f s' % (at[-1] - at[0]))
+        daemon.terminate()
+        s.equal('it ends when told', daemon.wait(DEADLINE), 0)
     if s.failed:
         print(open(log).read()[-3000:])
 server.stop(None)
