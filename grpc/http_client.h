@@ -43,6 +43,7 @@ struct cconn {
     int64_t heard_us;
     unsigned informed;                    /* HTTP/1.1: answers of 1xx before the one that counts */
     bool open, h1_mode, pinged, heard, dead, retiring, for_upgrade, used;      /* heard: any byte; used: an answer; dead: it has no calls */
+    bool carried;                         /* a call, be it one that failed */
 };
 struct httpc {
     struct loop *loop;

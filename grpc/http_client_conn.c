@@ -14,6 +14,16 @@ static bool may_send_again(const struct cconn *c, const struct hcall *k)
     return c->used && !k->head_seen && k->tries == 0 && !k->more && (str_is(k->method, "GET") || str_is(k->method, "HEAD"));
 }
 
+/* Could not be reached at all; or as good as that: a server that hangs up before it is asked anything would be connected to again
+ * and again, as fast as it does so. Where another connection does well, it is that one's calls that wait. */
+static bool is_unreachable(const struct cconn *c)
+{
+    const struct cconn *other = c->h->conns;
+    while (other && (other == c || !other->open || other->dead || other->retiring || other->for_upgrade != c->for_upgrade))
+        other = other->next;
+    return !c->open || (!c->carried && !c->h->on_hold && !other);
+}
+
 void cconn_lost(struct cconn *c, const struct kr_err *why)
 {
     if (c->dead && !c->calls)
@@ -26,7 +36,7 @@ void cconn_lost(struct cconn *c, const struct kr_err *why)
         else
             hcall_fail(k, why);
     }
-    if (!c->open)                           /* could not be reached at all: what waits is told now */
+    if (is_unreachable(c))                  /* what waits is told now */
         httpc_fail_queue(c->h, why);
     cconn_turn(c);
 }
@@ -275,6 +285,7 @@ void cconn_carry(struct cconn *c, struct hcall *k)
         c->calls->at = &k->next;
     c->calls = k;
     k->c = c;
+    c->carried = true;
     c->ncalls++;
     if (c->h2)
         h2_call_send(c, k);

@@ -82,16 +82,19 @@ static void on_event(struct cconn *c, const struct h2_event *ev)
 {
     if (ev->user)
         on_call_event(ev->user, c, ev);
+    struct kr_err e = { 0 };
     switch (ev->type) {
     case H2_GOAWAY_SEEN:
         c->retiring = true;
+        if (c->carried)
+            break;
+        kr_fail(&e, KR_UNAVAILABLE, "%.*s:%u: the server takes no requests (GOAWAY, code %d)", SFMT(c->h->config.target.host), c->h->config.target.port, (int)ev->code);
+        cconn_lost(c, &e);
         break;
-    case H2_DEAD: {
-        struct kr_err e = { 0 };
+    case H2_DEAD:
         kr_fail(&e, KR_PROTOCOL, "%.*s:%u: %s", SFMT(c->h->config.target.host), c->h->config.target.port, ev->text);
         cconn_lost(c, &e);
         break;
-    }
     default:
         break;
     }

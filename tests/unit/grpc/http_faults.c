@@ -6,6 +6,7 @@
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
 #include <stdio.h>
+#include <unistd.h>
 
 #define NONE ((struct http_fields){ 0 })
 struct call { struct hcall *c; int status; size_t got; bool over, failed; enum kr_code code; char msg[512]; struct httpc **close; };
@@ -258,6 +259,48 @@ TEST(a_get_on_a_connection_that_was_dead_already_is_sent_again_and_a_post_is_not
     CHECK(q.failed);
     CHECK_INT(q.code, KR_UNAVAILABLE);
     raw_end(&x, &r);
+}
+
+static void hangs_up(void *ctx, int fd)
+{
+    (*(int *)ctx)++;
+    close(fd);
+}
+static int parting_fd[64];
+static void says_goaway(void *ctx, int fd)
+{
+    static const char first[] = "\0\0\0\4\0\0\0\0\0" "\0\0\10\7\0\0\0\0\0" "\0\0\0\0" "\0\0\0\13";
+    int *n = ctx;
+    CHECK_INT(write(fd, first, sizeof first - 1), sizeof first - 1);
+    parting_fd[(*n)++ % (int)LEN(parting_fd)] = fd;
+}
+
+/* It would be connected to again and again, as fast as it hangs up. */
+TEST(a_server_that_parts_before_it_is_asked_is_as_good_as_none)
+{
+    static const struct { void (*accepted)(void *, int); enum http_version v; } rows[] = { { hangs_up, HTTP_11 }, { hangs_up, HTTP_2 }, { says_goaway, HTTP_2 } };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct fixture x = { 0 };
+        struct kr_err e = { 0 };
+        struct call q = { 0 }, other = { 0 };
+        int n = 0;
+        memset(parting_fd, 0, sizeof parting_fd);
+        here_loop(&x.h);
+        struct listener *l = listen_tcp(x.h.loop, S("127.0.0.1"), 0, rows[i].accepted, &n, &e);
+        CHECK_OR(l);
+        connect_to(&x, listener_port(l), rows[i].v);
+        start(&x, &q, S("POST"), S("/"));
+        start(&x, &other, S("GET"), S("/"));
+        for (int turns = 0; turns < 300 && !(q.over && other.over); turns++)
+            here_run(&x.h, 1000);
+        if (!CHECK(q.failed && q.code == KR_UNAVAILABLE && other.failed) | !CHECK(n <= 8))
+            printf("    row %zu: %d connections, %s\n", i, n, q.msg);
+        listener_close(l);
+        end(&x);
+        for (size_t k = 0; k < LEN(parting_fd); k++)
+            if (parting_fd[k])
+                close(parting_fd[k]);
+    }
 }
 
 TEST(a_connection_that_slept_is_asked_with_the_next_call)
