@@ -15,7 +15,7 @@ struct lease {
     struct lease_config c;
     struct kube_call *call;
     struct timer again, expiry;
-    bool held;
+    bool held, raced;                             /* raced: the last write met another one; it was looked at again at once */
     int64_t sent_us, seen_us, until_us;           /* renewal under way; when the other's record last changed; held until then */
     struct buf version, seen;                     /* of the object; the other's holder and its version (clocks may repeat themselves) */
     int64_t transitions;
@@ -85,12 +85,14 @@ static void written(void *ctx, const struct kube_result *r)
     l->call = NULL;
     if (r->error) {
         buf_clear(&l->version);
-        if (r->error->code == KR_CONFLICT || r->error->code == KR_EXISTS)
+        l->raced = !l->raced && (r->error->code == KR_CONFLICT || r->error->code == KR_EXISTS);
+        if (l->raced)
             look(l);
         else
-            trouble(l, r->error);
+            trouble(l, r->error);                 /* twice in a row, nobody else is in sight: somebody on the way says no */
         return;
     }
+    l->raced = false;
     buf_clear(&l->version);
     buf_str(&l->version, json_str_of(json_find_path(r->body, path, 2), &a));
     l->until_us = l->sent_us + l->c.duration_us / 3 * 2;
@@ -122,6 +124,14 @@ static void take(struct lease *l, bool create)
     l->call = create ? send(l, "POST", false, buf_view(&b), NULL, user) : send(l, "PATCH", true, buf_view(&b), "application/merge-patch+json", user);
 }
 
+/* As the API has it, 32 bits; *n stays where there is none. */
+static void number(struct str text, int64_t least, int64_t *n)
+{
+    int64_t v;
+    if (str_i64(text, &v) && v >= least && v < INT32_MAX)
+        *n = v;
+}
+
 static void looked(void *ctx, const struct kube_result *r)
 {
     struct lease *l = ctx;
@@ -142,14 +152,15 @@ static void looked(void *ctx, const struct kube_result *r)
     struct str who = json_str_of(json_find_path(r->body, holder, 2), &a);
     buf_clear(&l->version);
     buf_str(&l->version, json_str_of(json_find_path(r->body, rv, 2), &a));
-    str_i64(json_find_path(r->body, transitions, 2), &l->transitions);
-    str_i64(json_find_path(r->body, duration, 2), &seconds);
+    number(json_find_path(r->body, transitions, 2), 0, &l->transitions);
+    number(json_find_path(r->body, duration, 2), 1, &seconds);
     if (!who.n || str_is(who, l->holder)) {
         l->transitions += !who.n;
         take(l, false);
         return;
     }
     bool was_ours = l->held;
+    l->raced = false;
     struct str record = arena_fmt(&a, "%.*s %.*s", SFMT(who), SFMT(buf_view(&l->version)));
     if (!str_eq(record, buf_view(&l->seen))) {
         buf_clear(&l->seen);

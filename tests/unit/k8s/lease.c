@@ -201,3 +201,89 @@ TEST(row39_who_was_stopped_for_a_minute_writes_nothing_more)
     here_answer_free(&r);
     here_done(&h);
 }
+
+/* ---- API servers that are not well-meaning ------------------------------------------------------------------------------- */
+
+struct script { struct here h; struct httpd *d; struct kube *k; struct candidate c; const char *lease; int status, looks, writes; char written[1024]; };
+
+static void got(struct hreq *r, struct str body, const struct kr_err *e)
+{
+    struct script *s = hreq_user(r);
+    CHECK(!e);
+    snprintf(s->written, sizeof s->written, "%.*s", SFMT(body));
+    hreq_respond(r, s->status, (struct http_fields){ 0 }, s->status == 409 ? S("{\"kind\":\"Status\",\"message\":\"somebody was first\"}")
+                                                                           : S("{\"kind\":\"Lease\",\"metadata\":{\"resourceVersion\":\"8\"}}"));
+}
+static void on_begin(struct hreq *r, void *ctx)
+{
+    struct script *s = ctx;
+    hreq_set_user(r, s);
+    if (!str_is(hreq_method(r), "GET")) {
+        s->writes++;
+        hreq_collect(r, 4096, got);
+        return;
+    }
+    s->looks++;
+    hreq_respond(r, s->lease ? 200 : 404, (struct http_fields){ 0 }, str_of(s->lease ? s->lease : "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"no\"}"));
+}
+static void on_gone(struct hreq *r) { (void)r; }
+
+static void begin(struct script *s, const char *lease, int status)
+{
+    struct kr_err e = { 0 };
+    *s = (struct script){ .lease = lease, .status = status };
+    here_loop(&s->h);
+    s->d = httpd_new(s->h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .user = { .begin = on_begin, .gone = on_gone, .ctx = s } }, &e);
+    CHECK_OR(s->d);
+    s->k = here_client(&s->h, httpd_port(s->d));
+    stand(&s->c, &s->h, s->k, S("me"));
+}
+static void end(struct script *s)
+{
+    lease_free(s->c.l);
+    kube_free(s->k);
+    httpd_free(s->d);
+    loop_free(s->h.loop);
+}
+
+#define LEASE(spec) "{\"kind\":\"Lease\",\"metadata\":{\"name\":\"leader\",\"resourceVersion\":\"7\"},\"spec\":{" spec "}}"
+
+TEST(row37_writes_that_always_meet_another_are_not_tried_for_ever_at_once)
+{
+    static const char *const leases[] = { NULL, LEASE("\"holderIdentity\":\"\""), LEASE("\"holderIdentity\":\"me\"") };
+    for (size_t i = 0; i < LEN(leases); i++) {
+        struct script s;
+        begin(&s, leases[i], 409);
+        for (int n = 1; n <= 3; n++) {
+            here_until_is(&s.h, &s.c.trouble, n);
+            here_run(&s.h, 5000);
+            CHECK_INT(s.looks, 2 * n);
+            CHECK_INT(s.writes, 2 * n);
+            here_skip(&s.h, 6000000);
+        }
+        CHECK(!s.c.won);
+        end(&s);
+    }
+}
+
+TEST(row39_numbers_that_no_lease_has_are_not_believed)
+{
+    static const char *const leases[] = {
+        LEASE("\"holderIdentity\":\"other\",\"leaseDurationSeconds\":9223372036854775807,\"leaseTransitions\":9223372036854775807"),
+        LEASE("\"holderIdentity\":\"other\",\"leaseDurationSeconds\":-9223372036854775808,\"leaseTransitions\":-5"),
+        LEASE("\"holderIdentity\":\"other\",\"leaseDurationSeconds\":0,\"leaseTransitions\":2147483647") };
+    for (size_t i = 0; i < LEN(leases); i++) {
+        struct script s;
+        begin(&s, leases[i], 200);
+        here_until_is(&s.h, &s.looks, 1);
+        here_run(&s.h, 5000);
+        CHECK_INT(s.writes, 0);                   /* ours is 15 s */
+        for (int n = 0; n < 200 && !s.c.won; n++) {
+            here_skip(&s.h, 100000);
+            here_run(&s.h, 2000);
+        }
+        CHECK_INT(s.c.won, 1);
+        CHECK(str_find(str_of(s.written), S("\"leaseTransitions\":1}")) > 0);
+        end(&s);
+    }
+}
