@@ -119,9 +119,11 @@ static int gather_all(struct showing *s, struct kr_err *e)
             token = S("");
             continue;
         }
-        struct str body = buf_view(&s->bodies[s->nbodies - 1]);
+        struct str body = buf_view(&s->bodies[s->nbodies - 1]), before = token;
         take(s, body);
         token = json_str_of(json_find_path(body, path, 2), &a);
+        if (token.n && str_eq(token, before))
+            return kr_fail(e, KR_PROTOCOL, "the API server's list of %s has no end: a page leads to itself", s->view->resource->plural);
     } while (token.n || !s->nbodies);
     return 0;
 }

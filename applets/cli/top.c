@@ -61,8 +61,11 @@ static int list(struct looking *l, const struct kube_resource *r, const char *la
         if (items.p && json_kind(&cur) == JSON_ARRAY)
             for (json_enter(&cur); json_item(&cur);)
                 take(l, r, json_raw(&cur));
+        struct str token = json_str_of(json_find_path(buf_view(&body), next, 2), &a);
+        if (token.n && str_eq(token, buf_view(&page)))
+            return kr_fail(e, KR_PROTOCOL, "the API server's list of %s has no end: a page leads to itself", r->plural);
         buf_clear(&page);
-        buf_str(&page, json_str_of(json_find_path(buf_view(&body), next, 2), &a));
+        buf_str(&page, token);
     } while (page.n);
     return 0;
 }

@@ -126,6 +126,10 @@ def with_fakes(i):
         mistake(i, 'the same, submitting', BASH + ('--kubeconfig', fake.kubeconfig, '--', 'true'), 3, 'kruntimes is not installed there', 'kruntimes manifests | kubectl apply')
     with Fake(i.dir, {'GET /': (200, '<html>login</html>')}) as fake:
         mistake(i, 'something else answers', ('run', 'describe', 'x', '--kubeconfig', fake.kubeconfig), 2, "the API server's answer", 'is no Kubernetes API')
+    page = {'kind': 'RunList', 'metadata': {'resourceVersion': '5', 'continue': 'more'}, 'items': []}
+    with Fake(i.dir, {'GET /apis/kruntimes.io/v1alpha1/namespaces/default/': (200, page)}) as fake:
+        for words in (('run', 'list'), ('top', 'runtimes')):
+            mistake(i, 'a list without an end, %s %s' % words, words + ('--kubeconfig', fake.kubeconfig), 9, 'has no end', 'a page leads to itself')
     degraded = {'metadata': {'name': 'bash', 'namespace': 'default', 'generation': 1, 'creationTimestamp': '2026-01-01T00:00:00Z'}, 'spec': {'replicas': 1, 'template': {}},
                 'status': {'observedGeneration': 1, 'conditions': [{'type': 'Degraded', 'status': 'True', 'reason': 'ImagePullBackOff', 'message': 'Back-off pulling image "bsh:5": not found',
                                                                    'lastTransitionTime': '2026-01-01T00:00:00Z'}]}}
