@@ -15,17 +15,14 @@
 bool room_for_another(struct httpd *d)
 {
     struct hconn *idle = NULL;
-    size_t n = 0;
     if (!d->most_conns || d->nconns < d->most_conns)
         return true;
-    for (struct hconn *c = d->conns; c; c = c->next) {
-        n += !c->dead;
+    for (struct hconn *c = d->conns; c; c = c->next)
         if (!c->dead && !c->nreqs && !c->ending && !c->queued && (!idle || c->since_us <= idle->since_us))
             idle = c;
-    }
-    if (n >= d->most_conns && idle)
+    if (idle)
         hconn_kill(idle);
-    return n < d->most_conns || idle;
+    return idle;
 }
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */

@@ -126,14 +126,35 @@ TEST(of_too_much_that_is_kept_the_oldest_hears_of_it)
 
 /* ---- connections ------------------------------------------------------------------------------------------------- */
 
-/* Connects; the server has taken it, or refused it. */
-static void join(struct room *x, struct upload *u)
+static void call_up(struct room *x, struct upload *u)
 {
     *u = (struct upload){ .room = x };
     u->l = link_connect(x->h.loop, &(struct link_target){ .host = S("127.0.0.1"), .port = httpd_port(x->d) }, (struct link_user){ ready, u });
-    for (struct hconn *first = x->d->conns; x->d->conns == first && !u->over;)
+}
+
+/* Connects; the server has taken it, or refused it. */
+static void join(struct room *x, struct upload *u)
+{
+    const struct hconn *first = x->d->conns;
+    call_up(x, u);
+    while (x->d->conns == first && !u->over)
         here_run(&x->h, 500);
     here_skip(&x->h, 1000);                       /* so that one is idle for longer than the next */
+}
+
+static void leave_all(struct room *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        link_close(TAKE(x->up[i].l));
+    while (x->d->nconns)
+        here_run(&x->h, 500);
+}
+
+static void finish_upload(struct room *x, struct upload *u)
+{
+    send(u, 1);
+    here_until(&x->h, &u->answered);
+    CHECK(str_starts(str_of(u->text), S("HTTP/1.1 200 ")));
 }
 
 TEST(of_too_many_connections_the_one_idle_for_longest_leaves)
@@ -151,24 +172,56 @@ TEST(of_too_many_connections_the_one_idle_for_longest_leaves)
     here_until(&x.h, &up[1].over);
     CHECK(!up[0].over && !up[2].over && !up[3].over);
     CHECK_INT(x.d->nconns, 3);
-    send(&up[0], 1);
-    here_until(&x.h, &up[0].answered);
-    CHECK(str_starts(str_of(up[0].text), S("HTTP/1.1 200 ")));
-    for (int i = 0; i < 4; i++)
-        link_close(TAKE(up[i].l));
-    while (x.d->nconns)
-        here_run(&x.h, 500);
-    for (int i = 0; i < 3; i++)
-        upload(&x, &up[i]);
-    join(&x, &up[3]);                             /* all are busy */
-    here_until(&x.h, &up[3].over);
-    for (int i = 0; i < 3; i++) {
-        send(&up[i], 1);
-        here_until(&x.h, &up[i].answered);
-        CHECK(str_starts(str_of(up[i].text), S("HTTP/1.1 200 ")));
-    }
-    for (int i = 0; i < 4; i++)
-        link_close(TAKE(up[i].l));
+    finish_upload(&x, &up[0]);                    /* idle since now: the third is so for longer */
+    here_skip(&x.h, 1000);
+    join(&x, &up[4]);
+    here_until(&x.h, &up[2].over);
+    CHECK(!up[0].over && !up[3].over && !up[4].over);
+    leave_all(&x, 5);
+    httpd_free(x.d);
+    loop_free(x.h.loop);
+}
+
+/* Several that come in one turn: each takes the place of another. */
+TEST(connections_that_come_together_each_take_a_place)
+{
+    struct room x = { 0 };
+    struct kr_err e = { 0 };
+    here_loop(&x.h);
+    x.d = httpd_new(x.h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .connections = 2, .user = { .begin = begin, .gone = gone, .ctx = &x } }, &e);
+    join(&x, &x.up[0]);
+    join(&x, &x.up[1]);
+    call_up(&x, &x.up[2]);
+    call_up(&x, &x.up[3]);
+    here_until(&x.h, &x.up[0].over);
+    here_until(&x.h, &x.up[1].over);
+    CHECK(!x.up[2].over && !x.up[3].over);
+    CHECK_INT(x.d->nconns, 2);
+    leave_all(&x, 4);
+    httpd_free(x.d);
+    loop_free(x.h.loop);
+}
+
+/* With a request, an answer that is not out yet, or an exchange whose end is to be told. */
+TEST(a_connection_beyond_those_that_are_busy_is_not_taken)
+{
+    struct room x = { 0 };
+    struct kr_err e = { 0 };
+    struct hreq ends;
+    here_loop(&x.h);
+    x.d = httpd_new(x.h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .connections = 3, .user = { .begin = begin, .gone = gone, .ctx = &x } }, &e);
+    join(&x, &x.up[0]);
+    x.d->conns->queued = 1;
+    join(&x, &x.up[1]);
+    x.d->conns->ending = &ends;
+    upload(&x, &x.up[2]);
+    join(&x, &x.up[3]);
+    here_until(&x.h, &x.up[3].over);
+    CHECK(!x.up[0].over && !x.up[1].over && !x.up[2].over);
+    finish_upload(&x, &x.up[2]);
+    x.d->conns->next->ending = NULL;
+    x.d->conns->next->next->queued = 0;
+    leave_all(&x, 4);
     httpd_free(x.d);
     loop_free(x.h.loop);
 }
