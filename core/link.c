@@ -437,7 +437,11 @@ void link_want_write(struct link *l, bool on)
 
 void link_end_write(struct link *l)
 {
-    if (l->state == LINK_OPEN && !l->tls)
+    if (l->state == LINK_OPEN && l->tls) {
+        tls_session_close(l->tls);
+        tls_flush(l);
+    }
+    if (l->state == LINK_OPEN && !link_has_unsent(l))
         shutdown(l->src.fd, SHUT_WR);
 }
 

@@ -49,7 +49,7 @@ bool link_is_open(const struct link *);                 /* handshakes done */
 struct str link_alpn(const struct link *);              /* what was agreed, empty when nothing */
 const struct kr_err *link_error(const struct link *);   /* why it is dead; code KR_OK and empty while it lives or closed properly */
 void link_want_write(struct link *, bool on);           /* ready is to be called when writable; on after a short write */
-void link_end_write(struct link *);                     /* a plain link that is open: the peer reads the end; reading goes on */
+void link_end_write(struct link *);                     /* of one that is open, with nothing unsent: the peer reads the end; reading goes on */
 void link_pause_read(struct link *, bool on);           /* back pressure: no ready for bytes that wait */
 struct str link_peer(const struct link *);              /* "127.0.0.1:4711", for messages */
 struct str link_client_cn(const struct link *, struct arena *);   /* subject CN of a verified client certificate, empty without */

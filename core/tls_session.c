@@ -17,7 +17,7 @@ struct tls_session {
     size_t fed;                                   /* bytes so far, until the handshake is done */
     bool eof, done;
     bool asked, ended;                            /* since it was cleared it wanted more than there is; it was told of the end */
-    bool goodbye;                                 /* the peer's close_notify came */
+    bool goodbye, parted;                         /* the peer's close_notify came; ours went out */
 };
 
 static int bio_send(void *ctx, const unsigned char *p, size_t n)
@@ -176,8 +176,9 @@ ptrdiff_t tls_session_write(struct tls_session *s, const void *p, size_t n, stru
 
 void tls_session_close(struct tls_session *s)
 {
-    if (s->done)
+    if (s->done && !s->parted)
         mbedtls_ssl_close_notify(&s->ssl);
+    s->parted = true;
 }
 
 struct str tls_session_alpn(const struct tls_session *s)

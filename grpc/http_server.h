@@ -33,6 +33,8 @@ struct hconn {
     int64_t queued_us;                    /* since then it has always been some */
     int64_t since_us;                     /* begin of what the timer watches: idleness, a head, a write that stalls */
     bool reading, reading_head, stalled, dead, upgraded, close_after;       /* close_after: the last answer is in out */
+    bool lingers;                         /* that is said: what comes of a request that was not read is read for nothing */
+    size_t lingered;                      /* so much */
 };
 struct hreq {
     struct hreq *next, **at;              /* reqs or ending */

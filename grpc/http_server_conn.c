@@ -7,7 +7,7 @@
  */
 #include "grpc/http_server.h"
 
-enum { HEAD_US = 10000000, STALL_US = 60000000, BODY_US = 300000000 };
+enum { HEAD_US = 10000000, STALL_US = 60000000, BODY_US = 300000000, LINGER_US = 5000000 };
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /* Who is reading takes his turn behind it. */
@@ -124,6 +124,21 @@ static void look_at_exchanges(struct hconn *c)
     }
 }
 
+/* The last answer is said. Where its request was not read to the end, closing at once would have the kernel reset the connection: who
+ * still sends would be told that, and might never read the answer (RFC 9112 section 9.6). */
+static void part(struct hconn *c)
+{
+    if (c->lingers)
+        return;
+    c->lingers = c->mode == HCONN_H1 && !c->upgraded && !http1_is_complete(&c->h1);
+    c->dead = !c->lingers;
+    if (c->dead)
+        return;
+    c->since_us = loop_now_us(c->d->loop);
+    buf_free(&c->in);
+    link_end_write(c->link);
+}
+
 /* It owes a head: that has less time than an idle connection. */
 static bool owes_head(const struct hconn *c)
 {
@@ -134,7 +149,9 @@ static bool owes_head(const struct hconn *c)
 static void rearm(struct hconn *c)
 {
     int64_t at = 0;
-    if (c->stalled)
+    if (c->lingers)
+        at = c->since_us + LINGER_US;
+    else if (c->stalled)
         at = c->since_us + STALL_US;
     else if (c->stuck_us)
         at = c->stuck_us + STALL_US;
@@ -164,7 +181,7 @@ static void turn(struct loop *loop, struct defer *defer)
     if (!c->dead)
         look_at_exchanges(c);
     if ((c->close_after || (c->mode == HCONN_H2 && h2_is_done(c->h2))) && is_said(c))
-        c->dead = true;
+        part(c);
     if (c->dead && !c->turn.queued) {             /* what ended since then has queued another */
         hconn_free(c);
         return;
@@ -214,6 +231,8 @@ static void ready(struct link *l, void *ctx)
         if (n == 0)
             break;
         take(c, (struct str){ chunk, (size_t)n });
+        c->lingered += c->lingers ? (size_t)n : 0;
+        c->dead |= c->lingered > LIMIT_HTTP_LINGER;
         if ((size_t)n < sizeof chunk && !c->d->tls)
             break;                                /* the socket was emptied */
     }

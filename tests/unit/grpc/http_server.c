@@ -216,6 +216,37 @@ TEST(a_request_is_given_up_while_more_of_it_is_there)
     served_end(&x);
 }
 
+/* Writes `all` bytes, unless the connection breaks before; how many were taken. */
+static size_t pour(struct served *x, size_t all)
+{
+    static char body[65536];
+    size_t at = 0;
+    for (ptrdiff_t n = 0; n >= 0 && at < all; at += n > 0 ? (size_t)n : 0) {
+        n = link_write(x->l, body, all - at < sizeof body ? all - at : sizeof body);
+        here_run(&x->h, n ? 0 : 1000);
+    }
+    return at;
+}
+
+/* Who sends a body that is not wanted is not told that his connection was reset, but the answer; within limits of time and bytes. */
+TEST(an_early_answer_is_heard_by_who_still_sends)
+{
+    static const struct { size_t more; int64_t later_us; bool cut; } rows[] = { { 1 << 20, 4000000, false }, { 1 << 20, 5000001, true }, { 2 * (size_t)LIMIT_HTTP_LINGER, 0, true } };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct served x;
+        served_begin(&x, NULL, true);
+        served_say(&x, "POST /begin/respond HTTP/1.1\r\nhost: h\r\ncontent-length: 1000000000\r\n\r\n");
+        CHECK_INT(pour(&x, LIMIT_HTTP_LINGER / 4 * 3), LIMIT_HTTP_LINGER / 4 * 3);
+        here_until(&x.h, &x.over);
+        CHECK(x.gone == 1 && str_find(buf_view(&x.in), S("HTTP/1.1 200")) == 0 && str_find(buf_view(&x.in), S("\r\n\r\nearly")) > 0);
+        here_skip(&x.h, rows[i].later_us);
+        here_run(&x.h, 20000);
+        if (!CHECK_INT(pour(&x, rows[i].more) < rows[i].more, rows[i].cut))
+            printf("    row %zu\n", i);
+        served_end(&x);
+    }
+}
+
 /* ---- HTTP/2: what waits for its peer ------------------------------------------------------------------------------------------ */
 
 static void data(struct served *x, const char *text, bool end)
