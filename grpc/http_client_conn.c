@@ -14,14 +14,14 @@ static bool may_send_again(const struct cconn *c, const struct hcall *k)
     return c->used && !k->head_seen && k->tries == 0 && !k->more && (str_is(k->method, "GET") || str_is(k->method, "HEAD"));
 }
 
-/* Could not be reached at all; or as good as that: a server that hangs up before it is asked anything would be connected to again
- * and again, as fast as it does so. Where another connection does well, it is that one's calls that wait. */
+/* Could not be reached at all; or as good as that: a server that hangs up before it is asked anything, while calls wait that it
+ * would be asked, would be connected to again and again, as fast as it does so. */
 static bool is_unreachable(const struct cconn *c)
 {
-    const struct cconn *other = c->h->conns;
-    while (other && (other == c || !other->open || other->dead || other->retiring || other->for_upgrade != c->for_upgrade))
-        other = other->next;
-    return !c->open || (!c->carried && !c->h->on_hold && !other);
+    const struct hcall *waits = c->h->on_hold ? NULL : c->h->queue;
+    while (waits && waits->upgrade != c->for_upgrade)
+        waits = waits->next;
+    return !c->open || (!c->carried && waits);
 }
 
 void cconn_lost(struct cconn *c, const struct kr_err *why)

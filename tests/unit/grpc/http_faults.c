@@ -129,6 +129,9 @@ static void one_ready(struct link *l, void *ctx)
             link_write(l, c->act->say, c->act->n);
             if (c->act->hang_up)
                 link_close(TAKE(c->link));
+        } else if (c->act->hang_up && c->seen++) {
+            link_write(l, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe", 40);
+            link_close(TAKE(c->link));
         } else if (!c->act->say) {
             c->r->requests++;
             link_write(l, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", 43);
@@ -261,6 +264,39 @@ TEST(a_get_on_a_connection_that_was_dead_already_is_sent_again_and_a_post_is_not
     raw_end(&x, &r);
 }
 
+TEST(an_answer_that_breaks_off_is_not_asked_for_again)
+{
+    static const struct act act = { .hang_up = true };
+    struct fixture x;
+    struct raw r;
+    struct call q = { 0 };
+    raw_begin(&x, &r, &act, 1, HTTP_11);
+    start(&x, &q, S("GET"), S("/"));
+    here_until(&x.h, &q.over);
+    CHECK(!q.failed && q.got == 5);
+    start(&x, &q, S("GET"), S("/"));
+    here_until(&x.h, &q.over);
+    CHECK(q.failed && q.got == 2 && r.n == 1);
+    raw_end(&x, &r);
+}
+
+TEST(who_calls_behind_one_that_was_cancelled_gets_another_connection)
+{
+    struct fixture x = { 0 };
+    struct call q = { 0 }, next = { 0 };
+    here_loop(&x.h);
+    serve(&x, 0);
+    connect_to(&x, httpd_port(x.d), HTTP_11);
+    start(&x, &q, S("GET"), S("/hold"));
+    while (!x.held)
+        here_run(&x.h, 1000);
+    hcall_cancel(q.c);
+    start(&x, &next, S("GET"), S("/"));
+    here_until(&x.h, &next.over);
+    CHECK(!next.failed && next.got == 5);
+    end(&x);
+}
+
 static void hangs_up(void *ctx, int fd)
 {
     (*(int *)ctx)++;
@@ -301,6 +337,94 @@ TEST(a_server_that_parts_before_it_is_asked_is_as_good_as_none)
             if (parting_fd[k])
                 close(parting_fd[k]);
     }
+}
+
+/* A server where the first `stays` connections stay, and the others are hung up at once. */
+struct door { struct fixture x; struct listener *l; int stays, n, fd[8]; };
+
+static void through_the_door(void *ctx, int fd)
+{
+    struct door *d = ctx;
+    if (d->n < d->stays)
+        d->fd[d->n] = fd;
+    else
+        close(fd);
+    d->n++;
+}
+
+static void door_begin(struct door *d, int stays)
+{
+    struct kr_err e = { 0 };
+    *d = (struct door){ .stays = stays };
+    here_loop(&d->x.h);
+    d->l = listen_tcp(d->x.h.loop, S("127.0.0.1"), 0, through_the_door, d, &e);
+    if (!CHECK(d->l))
+        abort();
+    connect_to(&d->x, listener_port(d->l), HTTP_11);
+}
+
+static void door_end(struct door *d)
+{
+    listener_close(d->l);
+    end(&d->x);
+    for (int i = 0; i < d->stays; i++)
+        if (d->fd[i])
+            close(d->fd[i]);
+}
+
+static void here_some(struct here *h, const bool *flag)
+{
+    for (int turns = 0; turns < 100 && !*flag; turns++)
+        here_run(h, 1000);
+}
+
+TEST(a_server_that_takes_one_connection_is_not_connected_to_without_end)
+{
+    struct door d;
+    struct call first = { 0 }, second = { 0 };
+    door_begin(&d, 1);
+    start(&d.x, &first, S("GET"), S("/"));
+    here_until_is(&d.x.h, &d.n, 1);
+    start(&d.x, &second, S("GET"), S("/"));
+    here_some(&d.x.h, &second.over);
+    CHECK(second.failed && !first.over && d.n <= 4);
+    door_end(&d);
+}
+
+TEST(calls_that_are_held_hear_nothing_of_connections_that_part)
+{
+    struct door d;
+    struct call q = { 0 };
+    door_begin(&d, 0);
+    start(&d.x, &q, S("GET"), S("/"));
+    here_turn(&d.x.h);                            /* it connects */
+    httpc_hold(d.x.c, true);
+    here_run(&d.x.h, 20000);
+    CHECK(d.n == 1 && !q.over);
+    httpc_hold(d.x.c, false);
+    here_some(&d.x.h, &q.over);
+    CHECK(d.n == 2 && q.failed);
+    door_end(&d);
+}
+
+TEST(an_idle_connection_that_parts_is_not_what_an_upgrade_waits_for)
+{
+    struct door d;
+    struct call q = { 0 }, up = { 0 };
+    door_begin(&d, 2);
+    start(&d.x, &q, S("GET"), S("/"));
+    here_turn(&d.x.h);
+    hcall_cancel(q.c);                            /* its connection opens all the same */
+    here_until_is(&d.x.h, &d.n, 1);
+    here_run(&d.x.h, 5000);
+    close(d.fd[0]);
+    d.fd[0] = 0;
+    up.c = httpc_call(d.x.c, &(struct httpc_request){ .method = S("GET"), .path = S("/"), .authority = S("t"), .more = true, .upgrade = true },
+                      (struct hcall_user){ .head = c_head, .data = c_data, .end = c_end, .failed = c_failed, .ctx = &up });
+    here_until_is(&d.x.h, &d.n, 2);
+    here_run(&d.x.h, 5000);
+    CHECK(!up.over);
+    door_end(&d);
 }
 
 TEST(a_connection_that_slept_is_asked_with_the_next_call)
