@@ -76,7 +76,7 @@ static void start(struct fixture *x, struct call *q, struct str method, struct s
 
 /* ---- a server of one connection after the other, by a script ------------------------------------------------------------ */
 
-struct act { const char *say; size_t n; bool hang_up, h2; int goaway_at; };
+struct act { const char *say; size_t n; bool hang_up, cut, h2; int goaway_at; };
 struct raw {
     struct here *h; struct listener *l;
     const struct act *acts; int nacts, n;
@@ -130,7 +130,8 @@ static void one_ready(struct link *l, void *ctx)
             if (c->act->hang_up)
                 link_close(TAKE(c->link));
         } else if (c->act->hang_up && c->seen++) {
-            link_write(l, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe", 40);
+            if (c->act->cut)
+                link_write(l, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe", 40);
             link_close(TAKE(c->link));
         } else if (!c->act->say) {
             c->r->requests++;
@@ -266,7 +267,7 @@ TEST(a_get_on_a_connection_that_was_dead_already_is_sent_again_and_a_post_is_not
 
 TEST(an_answer_that_breaks_off_is_not_asked_for_again)
 {
-    static const struct act act = { .hang_up = true };
+    static const struct act act = { .hang_up = true, .cut = true };
     struct fixture x;
     struct raw r;
     struct call q = { 0 };
@@ -280,6 +281,25 @@ TEST(an_answer_that_breaks_off_is_not_asked_for_again)
     raw_end(&x, &r);
 }
 
+/* Two connections that were idle for too long: the third try would be on a new one, but a request that ends two may end all. */
+TEST(a_get_is_sent_again_once)
+{
+    static const struct act act = { .hang_up = true };
+    struct fixture x;
+    struct raw r;
+    struct call q = { 0 }, other = { 0 };
+    raw_begin(&x, &r, &act, 1, HTTP_11);
+    start(&x, &q, S("GET"), S("/"));
+    start(&x, &other, S("GET"), S("/"));
+    here_until(&x.h, &q.over);
+    here_until(&x.h, &other.over);
+    CHECK(!q.failed && !other.failed && r.n == 2);
+    start(&x, &q, S("GET"), S("/"));
+    here_until(&x.h, &q.over);
+    CHECK(q.failed && q.code == KR_UNAVAILABLE && r.n == 2);
+    raw_end(&x, &r);
+}
+
 TEST(who_calls_behind_one_that_was_cancelled_gets_another_connection)
 {
     struct fixture x = { 0 };
@@ -290,8 +310,8 @@ TEST(who_calls_behind_one_that_was_cancelled_gets_another_connection)
     start(&x, &q, S("GET"), S("/hold"));
     while (!x.held)
         here_run(&x.h, 1000);
-    hcall_cancel(q.c);
     start(&x, &next, S("GET"), S("/"));
+    hcall_cancel(q.c);
     here_until(&x.h, &next.over);
     CHECK(!next.failed && next.got == 5);
     end(&x);
