@@ -8,11 +8,7 @@ from local import *
 s = Suite()
 
 
-def until(what, seconds=30):
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
-        time.sleep(0.02)
-    return what()
+until = within(30)
 
 
 def visible(store):

@@ -30,14 +30,7 @@ OFTEN = ('execute', 'watch', 'forget', 'journal', 'write-end', 'spare', 'patch-r
 DIAMOND = {'controller.create-runs': (2, 8, 14, 19, 20), 'controller.patch-workflows/status': (2,)}
 
 
-def until(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = what()
-        if value:
-            return value
-        time.sleep(0.01)      # the API tells all of it, but of many objects at once: looking is simplest
-    return what()
+until = within(30)
 
 
 def chosen():

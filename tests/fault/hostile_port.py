@@ -13,13 +13,6 @@ s = Suite()
 work = tempfile.mkdtemp(prefix='kr-port-')
 
 
-def until(what, seconds=DEADLINE):
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
-        time.sleep(0.01)      # nothing tells when but looking
-    return what()
-
-
 def code_of(call):
     """Of a call that ends, or None: its first answer came."""
     try:

@@ -13,11 +13,7 @@ SLEEP = 'sleep %d' % (70000000 + os.getpid())      # a command line that nobody 
 s = Suite()
 
 
-def until(what, seconds=30):
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
-        time.sleep(0.01)      # nothing tells when but looking
-    return what()
+until = within(30)
 
 
 def sleeping():

@@ -158,18 +158,14 @@ with instance() as i:
     daemon = subprocess.Popen(argv, stderr=open(log, 'a'))
     i.api.call('POST', RUNS, run_object('last', ['well'], runtime='theirs'))
     s.equal('row 21: a List beyond 64 MiB is given up, and Runs are served', i.wait({'last'}).get('last', {}).get('status', {}).get('phase'), 'Succeeded')
-    told, until = lambda: 'what the Runtime Server lists is too large' in open(log).read(), time.monotonic() + DEADLINE
-    while not told() and time.monotonic() < until:
-        time.sleep(0.05)                   # question and answer are under way beside the Run
+    told = until(lambda: 'what the Runtime Server lists is too large' in open(log).read())      # question and answer are under way beside the Run
     s.check('row 21: it was asked for', theirs.seen.get(('list', ''), 0) > asked, str(theirs.seen))
-    s.check('row 21: and is told', told(), open(log).read()[-600:])
+    s.check('row 21: and is told', told, open(log).read()[-600:])
     daemon.terminate()
     s.equal('it ends when told', daemon.wait(DEADLINE), 0)
     theirs.vast, theirs.many, asked = False, 60000, theirs.seen.get(('list', ''), 0)
     daemon = subprocess.Popen(argv, stderr=open(log, 'a'))
-    until = time.monotonic() + DEADLINE
-    while theirs.seen.get(('list', ''), 0) < asked + 2 and time.monotonic() < until:
-        time.sleep(0.05)                   # nothing tells when but looking
+    until(lambda: theirs.seen.get(('list', ''), 0) >= asked + 2)
     ended = lambda: sum(kind == 'cancel' and id.startswith('nobody-') for kind, id in list(theirs.seen))
     s.check('row 21: of very many executions of no Run some are ended at a time, and it is asked for the others', theirs.seen.get(('list', ''), 0) > asked + 1 and 0 < ended() <= 1024, str(ended()))
     stop.set()

@@ -152,13 +152,6 @@ class Beside(handmade.Pod):
         s.equal('%s: runtimed ends when told' % self.name, super().stop(), 0)
 
 
-def until(what, seconds=60):
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
-        time.sleep(0.01)      # nothing tells when but looking
-    return what()
-
-
 def without_watch(i, theirs, pod):
     pod.submit('good', 'echo hi; echo k=v > $KRUNTIME_OUTPUTS')
     pod.submit('bad', 'exit 4')

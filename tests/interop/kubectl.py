@@ -34,11 +34,7 @@ spec: {isolation: Sandbox, server: Image, template: {spec: {containers: [{name: 
 '''
 
 
-def until(what, seconds=20):
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
-        time.sleep(0.03)
-    return what()
+until = within(20)
 
 
 def echo_server(ip):

@@ -12,11 +12,7 @@ if got.returncode == 77:
     s.end()
 
 
-def until(what, seconds=30):
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
-        time.sleep(0.02)
-    return what()
+until = within(30)
 
 
 with instance() as i:

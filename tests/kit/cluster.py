@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one-node Kubernetes of tests/cluster, as its suites see it: they run inside its namespaces (tests/cluster/in)."""
 import collections, contextlib, json, os, re, signal, subprocess, sys, threading, time
-from local import Api, BINARY, Suite, TERMINAL, TOP, run_object
+from local import Api, BINARY, Suite, TERMINAL, TOP, run_object, until
 
 CLUSTER = os.environ.get('KR_CLUSTER', '')
 SYSTEM = 'kruntimes-system'
@@ -20,16 +20,6 @@ def kubectl(*args, stdin=None, check=True, timeout=120):
 
 def cli(*args, timeout=120):
     return subprocess.run([BINARY, *args], capture_output=True, encoding='utf-8', errors='backslashreplace', timeout=timeout)
-
-
-def until(what, seconds=60, pause=0.1):
-    """The first true value of what(), or its last one. Polling on purpose: what is waited for tells nobody else."""
-    end = time.monotonic() + seconds
-    value = what()
-    while not value and time.monotonic() < end:
-        time.sleep(pause)
-        value = what()
-    return value
 
 
 class Space:

@@ -7,6 +7,21 @@ BINARY = os.environ.get('KR_BINARY', os.path.join(TOP, 'build', 'kruntimes'))
 DEADLINE = 60
 
 
+def until(what, seconds=DEADLINE, pause=0.02):
+    """The first true value of what(), or its last one. Polling on purpose: what is waited for tells nobody else."""
+    end = time.monotonic() + seconds
+    value = what()
+    while not value and time.monotonic() < end:
+        time.sleep(pause)
+        value = what()
+    return value
+
+
+def within(seconds):
+    """An until that has so long where it isn't told otherwise."""
+    return lambda what, seconds=seconds: until(what, seconds)
+
+
 class Suite:
     """Named checks and the last line that tests/run wants."""
     def __init__(self):

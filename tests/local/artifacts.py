@@ -9,11 +9,7 @@ s = Suite()
 FINALIZER = 'kruntimes.io/artifact-cleanup'
 
 
-def until(what, seconds=30):
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
-        time.sleep(0.02)
-    return what()
+until = within(30)
 
 
 def refs(run):

@@ -15,13 +15,6 @@ def claim(name, **spec):
             'spec': dict({'accessModes': ['ReadWriteOnce'], 'resources': {'requests': {'storage': '1Gi'}}}, **spec)}
 
 
-def until(what):
-    end = time.monotonic() + DEADLINE
-    while not what() and time.monotonic() < end:
-        time.sleep(0.03)
-    return what()
-
-
 with instance() as i:
     get = lambda name: i.api.call('GET', CLAIMS + '/' + name)
     phase = lambda name: get(name)[1].get('status', {}).get('phase')

@@ -17,13 +17,6 @@ def event(name, kind, about, reason='Lost', type='Warning', at='2026-01-02T03:04
             'involvedObject': {'kind': kind, 'name': about, 'namespace': 'default', 'apiVersion': api or ('v1' if kind == 'Pod' else 'kruntimes.io/v1alpha1')}, 'lastTimestamp': at % n}
 
 
-def until(what):
-    end = time.monotonic() + DEADLINE
-    while not what() and time.monotonic() < end:
-        time.sleep(0.03)      # polling on purpose: Runs and pods have no common watch
-    return what()
-
-
 with instance() as i:
     rows = lambda *words: [line.split() for line in i.cli(*words).stdout.splitlines()]
     for o in (event('e1', 'Run', 'a', n=5), event('e2', 'Pod', 'runtime-bash-1-2', n=4), event('e3', 'Pod', 'foreign'), event('e4', 'Runtime', 'bash', n=6, type='Normal'),

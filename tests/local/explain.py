@@ -8,13 +8,6 @@ from local import *
 s = Suite()
 
 
-def until(what):
-    end = time.monotonic() + DEADLINE
-    while not what() and time.monotonic() < end:
-        time.sleep(0.03)      # polling on purpose: conditions of several objects have no common watch
-    return what()
-
-
 def make_runtime(i, name, replicas, **resources):
     i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': name},
                'spec': {'replicas': replicas, 'server': 'Injected', 'interpreter': ['bash'], 'capacity': {'resources': resources},

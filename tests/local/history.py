@@ -11,13 +11,6 @@ state, config = top + '/state', top + '/state/kubeconfig'
 of = lambda ns: '/apis/kruntimes.io/v1alpha1/namespaces/%s/runs' % ns
 
 
-def until(what, seconds=DEADLINE):
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
-        time.sleep(0.02)      # polling on purpose: nothing else tells of a deletion and of none
-    return what()
-
-
 def finished(name, phase, minute, ns='default', **meta):
     """A Run that ended that minute, as runtimed would leave it."""
     o = run_object(name, ['true'])

@@ -11,13 +11,6 @@ FLOWS = '/apis/kruntimes.io/v1alpha1/namespaces/default/workflows'
 LEAVE = 'cd $KRUNTIME_ARTIFACTS_DIR; echo hello > x.txt; mkdir -p d/sub; echo one > d/a; echo two > d/sub/b; chmod +x d/a; printf "#!/bin/sh\\necho tool \\$1" > tool'
 
 
-def until(what, seconds=DEADLINE):
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
-        time.sleep(0.02)      # polling on purpose: a pod, a process, a phase
-    return what()
-
-
 with instance() as i:
     store = os.path.join(i.state, 'volumes', 'default', 'artifacts')
 

@@ -9,14 +9,7 @@ PODS = '/api/v1/namespaces/default/pods'
 s = Suite()
 
 
-def until(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = what()
-        if value:
-            return value
-        time.sleep(0.03)
-    return what()
+until = within(30)
 
 
 def status(i, name):

@@ -16,13 +16,6 @@ def memory(i):
             for a in ('apiserver', 'controller', 'scheduler', 'runtimed')}
 
 
-def until(what, seconds):
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
-        time.sleep(0.1)      # the watcher tells; this only waits for it
-    return what()
-
-
 class Counter(threading.Thread):
     """Ends and deletions as a watcher sees them."""
     def __init__(self, i):

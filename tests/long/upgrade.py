@@ -24,13 +24,6 @@ BASH = {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'
     'template': {'spec': {'terminationGracePeriodSeconds': 60, 'containers': [{'name': 'runtime', 'image': 'local'}]}}}}
 
 
-def until(what, seconds=DEADLINE):
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
-        time.sleep(0.05)      # polling on purpose: what is waited for has no one event
-    return what()
-
-
 class Parts:
     """An API server of one build; controller, scheduler and node of any."""
     def __init__(self, server):
