@@ -76,6 +76,7 @@ void cconn_free(struct cconn *);
 void cconn_turn(struct cconn *);
 void cconn_carry(struct cconn *, struct hcall *);            /* the call is sent, or fails: it can't be written */
 void cconn_lost(struct cconn *, const struct kr_err *why);   /* dead from now on; freed in its turn */
+void cconn_broken(struct cconn *, struct kr_err *why);       /* the same, with whom it was to in front of why */
 /* ---- http_client_h2.c, http_client_h1.c */
 void h2_call_begin(struct cconn *);
 void h2_call_read(struct cconn *, struct str in);

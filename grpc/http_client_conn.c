@@ -59,17 +59,28 @@ void cconn_free(struct cconn *c)
     free(c);
 }
 
+void cconn_broken(struct cconn *c, struct kr_err *why)
+{
+    kr_wrap(why, "%.*s:%u", SFMT(c->h->config.target.host), c->h->config.target.port);
+    cconn_lost(c, why);
+}
+
+static void closed(struct cconn *c)
+{
+    struct kr_err e = { 0 };
+    kr_fail(&e, KR_UNAVAILABLE, "the connection was closed");
+    cconn_broken(c, &e);
+}
+
 static void lost_link(struct cconn *c)
 {
     const struct kr_err *le = link_error(c->link);
-    struct kr_err e = { 0 };
     if (c->h1_mode && !le->code)
         h1_call_eof(c);
     if (le->code)
-        e = *le;
+        cconn_lost(c, le);
     else
-        kr_fail(&e, KR_UNAVAILABLE, "%.*s:%u: the connection was closed", SFMT(c->h->config.target.host), c->h->config.target.port);
-    cconn_lost(c, &e);
+        closed(c);
 }
 
 static void flush(struct cconn *c)
@@ -121,11 +132,8 @@ static void one_turn(struct cconn *c)
         tell_writable(c);
     if ((c->h2 && h2_is_done(c->h2)) || (c->retiring && !c->ncalls))
         c->dead = true;
-    if (c->dead && c->calls) {
-        struct kr_err e = { 0 };
-        kr_fail(&e, KR_UNAVAILABLE, "%.*s:%u: the connection was closed", SFMT(c->h->config.target.host), c->h->config.target.port);
-        cconn_lost(c, &e);
-    }
+    if (c->dead && c->calls)
+        closed(c);
     if (c->dead && !c->turn.queued && !c->h->closing) {
         struct httpc *h = c->h;
         bool was_open = c->open;
@@ -157,9 +165,9 @@ static void opened(struct cconn *c)
     bool h2 = !c->for_upgrade && (h->config.target.tls ? str_is(link_alpn(c->link), "h2") : h->version != HTTP_11);
     if (h->config.target.tls && h->config.version == HTTP_2 && !h2 && !c->for_upgrade) {
         struct kr_err e = { 0 };
-        kr_fail(&e, KR_PROTOCOL, "%.*s:%u: the server does not offer HTTP/2", SFMT(h->config.target.host), h->config.target.port);
+        kr_fail(&e, KR_PROTOCOL, "the server does not offer HTTP/2");
         c->open = false;
-        cconn_lost(c, &e);
+        cconn_broken(c, &e);
         return;
     }
     if (!c->for_upgrade)
@@ -240,9 +248,8 @@ static void time_is_up(struct cconn *c)
     int64_t silent = loop_now_us(h->loop) - c->heard_us, k = h->config.keepalive_us;
     if (!c->open) {
         const struct kr_err *le = link_error(c->link);
-        kr_fail(&e, KR_UNAVAILABLE, "%.*s:%u: no connection in time%s%s", SFMT(h->config.target.host), h->config.target.port, le->code ? ": " : "",
-                le->code ? le->msg : "");
-        cconn_lost(c, &e);
+        kr_fail(&e, KR_UNAVAILABLE, "no connection in time%s%s", le->code ? ": " : "", le->code ? le->msg : "");
+        cconn_broken(c, &e);
     } else if (!c->ncalls) {
         return;                                   /* asleep until it carries something */
     } else if (silent < k) {
@@ -250,8 +257,8 @@ static void time_is_up(struct cconn *c)
     } else if (!c->pinged) {
         ask(c);
     } else {
-        kr_fail(&e, KR_UNAVAILABLE, "%.*s:%u: the server has gone silent", SFMT(h->config.target.host), h->config.target.port);
-        cconn_lost(c, &e);
+        kr_fail(&e, KR_UNAVAILABLE, "the server has gone silent");
+        cconn_broken(c, &e);
     }
 }
 

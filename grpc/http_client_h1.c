@@ -24,8 +24,8 @@ static void on_end(struct cconn *c, struct hcall *k, struct http_fields trailers
 static void broken(struct cconn *c, const char *how)
 {
     struct kr_err e = { 0 };
-    kr_fail(&e, KR_PROTOCOL, "%.*s:%u: %s", SFMT(c->h->config.target.host), c->h->config.target.port, how);
-    cconn_lost(c, &e);
+    kr_fail(&e, KR_PROTOCOL, "%s", how);
+    cconn_broken(c, &e);
 }
 
 static void on_event(struct cconn *c, const struct http1_event *ev)
@@ -39,9 +39,8 @@ static void on_event(struct cconn *c, const struct http1_event *ev)
     if (ev->type == HTTP1_HEAD && ev->head->status < 200 && ev->head->status != 101) {
         if (c->informed++ < LIMIT_HTTP_INFORMATIONAL)
             return;
-        kr_fail(&e, KR_PROTOCOL, "%.*s:%u: more than %d answers of 1xx before the one that counts", SFMT(c->h->config.target.host),
-                c->h->config.target.port, LIMIT_HTTP_INFORMATIONAL);
-        cconn_lost(c, &e);
+        kr_fail(&e, KR_PROTOCOL, "more than %d answers of 1xx before the one that counts", LIMIT_HTTP_INFORMATIONAL);
+        cconn_broken(c, &e);
         return;
     }
     if (ev->type == HTTP1_HEAD && ev->head->status == 101 && !k->upgrade) {

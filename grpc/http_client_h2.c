@@ -88,12 +88,12 @@ static void on_event(struct cconn *c, const struct h2_event *ev)
         c->retiring = true;
         if (c->carried)
             break;
-        kr_fail(&e, KR_UNAVAILABLE, "%.*s:%u: the server takes no requests (GOAWAY, code %d)", SFMT(c->h->config.target.host), c->h->config.target.port, (int)ev->code);
-        cconn_lost(c, &e);
+        kr_fail(&e, KR_UNAVAILABLE, "the server takes no requests (GOAWAY, code %d)", (int)ev->code);
+        cconn_broken(c, &e);
         break;
     case H2_DEAD:
-        kr_fail(&e, KR_PROTOCOL, "%.*s:%u: %s", SFMT(c->h->config.target.host), c->h->config.target.port, ev->text);
-        cconn_lost(c, &e);
+        kr_fail(&e, KR_PROTOCOL, "%s", ev->text);
+        cconn_broken(c, &e);
         break;
     default:
         break;

@@ -28,6 +28,22 @@ static void begin(struct hreq *r, void *ctx)
 }
 static void gone(struct hreq *r) { ((struct room *)hreq_user(r))->gone++; }
 
+static void open_room(struct room *x, size_t connections)
+{
+    struct kr_err e = { 0 };
+    *x = (struct room){ 0 };
+    here_loop(&x->h);
+    x->d = httpd_new(x->h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .connections = connections, .user = { .begin = begin, .gone = gone, .ctx = x } }, &e);
+    if (!CHECK(x->d))
+        abort();
+}
+
+static void close_room(struct room *x)
+{
+    httpd_free(x->d);
+    loop_free(x->h.loop);
+}
+
 static void ready(struct link *l, void *ctx)
 {
     struct upload *u = ctx;
@@ -68,10 +84,8 @@ static void upload(struct room *x, struct upload *u)
 /* Twice on one server: what was given up counts no more. */
 TEST(of_too_many_bodies_the_oldest_is_given_up)
 {
-    struct room x = { 0 };
-    struct kr_err e = { 0 };
-    here_loop(&x.h);
-    x.d = httpd_new(x.h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .user = { .begin = begin, .gone = gone, .ctx = &x } }, &e);
+    struct room x;
+    open_room(&x, 0);
     for (int round = 1; round <= 2; round++) {
         x.given_up = x.whole = 0;
         for (int i = 0; i <= MANY; i++) {
@@ -96,8 +110,7 @@ TEST(of_too_many_bodies_the_oldest_is_given_up)
         CHECK_INT(x.d->kept, 0);
         CHECK(!x.d->coming);
     }
-    httpd_free(x.d);
-    loop_free(x.h.loop);
+    close_room(&x);
 }
 
 /* Who keeps it himself, as gRPC does, hears of it by a reset, and so does who has begun to answer; who collects says it in his words. */
@@ -159,11 +172,9 @@ static void finish_upload(struct room *x, struct upload *u)
 
 TEST(of_too_many_connections_the_one_idle_for_longest_leaves)
 {
-    struct room x = { 0 };
-    struct kr_err e = { 0 };
+    struct room x;
     struct upload *up = x.up;
-    here_loop(&x.h);
-    x.d = httpd_new(x.h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .connections = 3, .user = { .begin = begin, .gone = gone, .ctx = &x } }, &e);
+    open_room(&x, 3);
     upload(&x, &up[0]);                           /* busy, and the oldest */
     join(&x, &up[1]);
     join(&x, &up[2]);
@@ -178,17 +189,14 @@ TEST(of_too_many_connections_the_one_idle_for_longest_leaves)
     here_until(&x.h, &up[2].over);
     CHECK(!up[0].over && !up[3].over && !up[4].over);
     leave_all(&x, 5);
-    httpd_free(x.d);
-    loop_free(x.h.loop);
+    close_room(&x);
 }
 
 /* Several that come in one turn: each takes the place of another. */
 TEST(connections_that_come_together_each_take_a_place)
 {
-    struct room x = { 0 };
-    struct kr_err e = { 0 };
-    here_loop(&x.h);
-    x.d = httpd_new(x.h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .connections = 2, .user = { .begin = begin, .gone = gone, .ctx = &x } }, &e);
+    struct room x;
+    open_room(&x, 2);
     join(&x, &x.up[0]);
     join(&x, &x.up[1]);
     call_up(&x, &x.up[2]);
@@ -198,18 +206,15 @@ TEST(connections_that_come_together_each_take_a_place)
     CHECK(!x.up[2].over && !x.up[3].over);
     CHECK_INT(x.d->nconns, 2);
     leave_all(&x, 4);
-    httpd_free(x.d);
-    loop_free(x.h.loop);
+    close_room(&x);
 }
 
 /* With a request, an answer that is not out yet, or an exchange whose end is to be told. */
 TEST(a_connection_beyond_those_that_are_busy_is_not_taken)
 {
-    struct room x = { 0 };
-    struct kr_err e = { 0 };
+    struct room x;
     struct hreq ends;
-    here_loop(&x.h);
-    x.d = httpd_new(x.h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .connections = 3, .user = { .begin = begin, .gone = gone, .ctx = &x } }, &e);
+    open_room(&x, 3);
     join(&x, &x.up[0]);
     x.d->conns->queued = 1;
     join(&x, &x.up[1]);
@@ -222,8 +227,7 @@ TEST(a_connection_beyond_those_that_are_busy_is_not_taken)
     x.d->conns->next->ending = NULL;
     x.d->conns->next->next->queued = 0;
     leave_all(&x, 4);
-    httpd_free(x.d);
-    loop_free(x.h.loop);
+    close_room(&x);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
