@@ -45,7 +45,9 @@ int artifacts_answer(const struct helper_end *, struct kr_err *);
  * or with a gRPC status that says why not; attempt 0: the last. */
 struct stored_log;
 struct log_reader;
-/* NULL: as many as may read the store do. */
+/* Who reads the store for a call holds a process, until store_readers is counted down. False: too many do, and the call has ended. */
+bool store_reader_begins(struct grpc_request *);
+/* Of one that has begun; stored_stop counts it down. */
 struct stored_log *stored_fetch(struct runtimed *, struct str run, struct str uid, int64_t attempt, struct str key,
                                 void (*got)(void *ctx, struct log_reader *, int64_t attempt, int status, struct str text), void *ctx);
 void stored_stop(struct stored_log *);            /* also from inside `got`; NULL is fine */

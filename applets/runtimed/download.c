@@ -133,11 +133,8 @@ static void download(struct grpc_request *r, struct str bytes)
 {
     struct runtimed *d = grpc_service_ctx(r);
     artifact_v1_DownloadRequest *q = grpc_decode(r, artifact_v1_DownloadRequest_fields, sizeof *q, bytes);
-    if (q && d->store_readers == LIMIT_STORE_READERS)
-        grpc_end(r, GRPC_RESOURCE_EXHAUSTED, S("too many read the store through this pod: try again"));
-    if (!q || d->store_readers == LIMIT_STORE_READERS)
+    if (!q || !store_reader_begins(r))
         return;
-    d->store_readers++;
     struct arena *a = grpc_arena(r);
     struct download *w = xcalloc(1, sizeof *w);
     *w = (struct download){ .r = r, .d = d, .arena = { .limit = 32 << 20, .first = 4096 }, .ns = d->ns, .run = pb_str(q->run_name), .name = pb_str(q->artifact_name),

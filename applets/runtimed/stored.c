@@ -111,12 +111,20 @@ static void found(void *ctx, const struct kube_result *r)
     }
 }
 
+bool store_reader_begins(struct grpc_request *r)
+{
+    struct runtimed *d = grpc_service_ctx(r);
+    if (d->store_readers == LIMIT_STORE_READERS) {
+        grpc_end(r, GRPC_RESOURCE_EXHAUSTED, S("too many read the store through this pod: try again"));
+        return false;
+    }
+    d->store_readers++;
+    return true;
+}
+
 struct stored_log *stored_fetch(struct runtimed *d, struct str run, struct str uid, int64_t attempt, struct str key,
                                 void (*got)(void *ctx, struct log_reader *, int64_t attempt, int status, struct str text), void *ctx)
 {
-    if (d->store_readers == LIMIT_STORE_READERS)
-        return NULL;
-    d->store_readers++;
     struct stored_log *s = xcalloc(1, sizeof *s);
     *s = (struct stored_log){ .d = d, .a = { .limit = 32 << 20, .first = 4096 }, .attempt = attempt, .fd = -1, .got = got, .ctx = ctx };
     s->uid = arena_str(&s->a, uid);

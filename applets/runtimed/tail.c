@@ -147,8 +147,8 @@ static bool from_store(struct grpc_request *r, const kruntimes_logs_v1_TailReque
     if (!artifacts_has_store(d) || !run.n || !uid.n)
         return false;
     struct tail *t = begin(r, q, q->attempt);
-    if (t && !(t->stored = stored_fetch(d, run, arena_str(grpc_arena(r), uid), q->attempt, key, stored_came, t)))
-        grpc_end(r, GRPC_RESOURCE_EXHAUSTED, S("too many read the store through this pod: try again"));
+    if (t && store_reader_begins(r))
+        t->stored = stored_fetch(d, run, arena_str(grpc_arena(r), uid), q->attempt, key, stored_came, t);
     return true;
 }
 
