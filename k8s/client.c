@@ -238,6 +238,15 @@ void kube_status_error(int status, struct str body, struct kr_err *e, bool *caus
         e->retry_after_s = wait_asked(json_find(details, "retryAfterSeconds"));
 }
 
+int kube_next_page(struct str list, struct str before, const struct kube_resource *r, struct arena *a, struct str *token, struct kr_err *e)
+{
+    static const char *const path[] = { "metadata", "continue" };
+    *token = json_str_of(json_find_path(list, path, 2), a);
+    if (token->n && str_eq(*token, before))
+        return kr_fail(e, KR_PROTOCOL, "the API server's list of %s has no end: a page leads to itself", r->plural);
+    return 0;
+}
+
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
 static void start(struct kube_call *q);

@@ -77,4 +77,7 @@ void kube_close_stream(struct kube_stream *);     /* no further callback; NULL i
 struct hcall *kube_upgrade(struct kube *, struct str path, struct http_fields, struct hcall_user);
 /* Error from a Status object's text, or from the HTTP status when it is none. */
 void kube_status_error(int status, struct str body, struct kr_err *, bool *causes);
+/* The token of the page behind this one of a list of r; empty: it was the last. KR_PROTOCOL for a page that leads to itself, as such a
+ * list has no end. before: the token it was asked for with; *token is the arena's. */
+int kube_next_page(struct str list, struct str before, const struct kube_resource *r, struct arena *, struct str *token, struct kr_err *);
 #endif

@@ -105,7 +105,6 @@ static void forget(struct showing *s)
 /* Page by page. Where the server has forgotten the version that the pages are of, all is asked for anew and at once. */
 static int gather_all(struct showing *s, struct kr_err *e)
 {
-    static const char *const path[] = { "metadata", "continue" };
     AUTO_ARENA struct arena a = { .limit = 64 << 20 };
     struct str token = S("");
     int64_t most = cli_list.chunk;
@@ -119,11 +118,10 @@ static int gather_all(struct showing *s, struct kr_err *e)
             token = S("");
             continue;
         }
-        struct str body = buf_view(&s->bodies[s->nbodies - 1]), before = token;
+        struct str body = buf_view(&s->bodies[s->nbodies - 1]);
         take(s, body);
-        token = json_str_of(json_find_path(body, path, 2), &a);
-        if (token.n && str_eq(token, before))
-            return kr_fail(e, KR_PROTOCOL, "the API server's list of %s has no end: a page leads to itself", s->view->resource->plural);
+        if (kube_next_page(body, token, s->view->resource, &a, &token, e) < 0)
+            return -1;
     } while (token.n || !s->nbodies);
     return 0;
 }

@@ -41,7 +41,6 @@ static int take(struct looking *l, const struct kube_resource *r, struct str jso
 static int list(struct looking *l, const struct kube_resource *r, const char *labels, const char *fields, struct kr_err *e)
 {
     AUTO_BUF struct buf page = { .max = LIMIT_HTTP1_START_LINE }, limit = { .max = 16 };
-    static const char *const next[] = { "metadata", "continue" };
     buf_fmt(&limit, "%d", PAGE);
     do {
         AUTO_BUF struct buf path = { .max = LIMIT_HTTP1_START_LINE }, body = { .max = LIMIT_KUBE_ANSWER };
@@ -61,9 +60,9 @@ static int list(struct looking *l, const struct kube_resource *r, const char *la
         if (items.p && json_kind(&cur) == JSON_ARRAY)
             for (json_enter(&cur); json_item(&cur);)
                 take(l, r, json_raw(&cur));
-        struct str token = json_str_of(json_find_path(buf_view(&body), next, 2), &a);
-        if (token.n && str_eq(token, buf_view(&page)))
-            return kr_fail(e, KR_PROTOCOL, "the API server's list of %s has no end: a page leads to itself", r->plural);
+        struct str token;
+        if (kube_next_page(buf_view(&body), buf_view(&page), r, &a, &token, e) < 0)
+            return -1;
         buf_clear(&page);
         buf_str(&page, token);
     } while (page.n);
