@@ -16,7 +16,7 @@ struct tls_session {
     size_t in_at, out_at;                         /* what was used of them */
     size_t fed;                                   /* bytes so far, until the handshake is done */
     bool eof, done;
-    bool asked, ended;                            /* since it was cleared it wanted more than there is; it was told of the end */
+    bool asked;                                   /* since it was cleared it wanted more than there is */
     bool goodbye, parted;                         /* the peer's close_notify came; ours went out */
 };
 
@@ -35,7 +35,6 @@ static int bio_recv(void *ctx, unsigned char *p, size_t n)
         return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
     if (!left) {
         s->asked = true;
-        s->ended = s->eof;
         return s->eof ? 0 : MBEDTLS_ERR_SSL_WANT_READ;
     }
     if (n > left)
@@ -145,7 +144,7 @@ ptrdiff_t tls_session_read(struct tls_session *s, void *p, size_t n, struct kr_e
     s->asked = false;
     do                                            /* a warning says "more, please", an empty record 0: neither means that there is no more */
         rc = mbedtls_ssl_read(&s->ssl, p, n);
-    while (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET || (rc == MBEDTLS_ERR_SSL_WANT_READ && !s->asked) || (rc == 0 && !s->ended));
+    while (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET || (rc == MBEDTLS_ERR_SSL_WANT_READ && !s->asked) || (rc == 0 && !(s->asked && s->eof)));
     if (rc > 0)
         return rc;
     if (waits(rc))

@@ -136,7 +136,7 @@ static bool by_first(const struct heap_node *a, const struct heap_node *b)
     return run_by_order(&container_of(a, struct group, turn)->first->node, &container_of(b, struct group, turn)->first->node);
 }
 
-static const struct crun *first_of(const struct group *g)
+static struct crun *first_of(const struct group *g)
 {
     struct heap_node *top = heap_top(&g->waiting);
     return top ? container_of(top, struct crun, node) : NULL;
@@ -154,9 +154,9 @@ static struct crun *first_waiting(struct heap *order)
 {
     for (struct heap_node *top; (top = heap_top(order));) {
         struct group *g = container_of(top, struct group, turn);
-        struct heap_node *run = heap_top(&g->waiting);
-        if (run && g->first == container_of(run, struct crun, node)) return container_of(run, struct crun, node);
-        if ((g->first = first_of(g))) heap_fix(order, top);
+        struct crun *now = first_of(g);
+        if (now && now == g->first) return now;
+        if ((g->first = now)) heap_fix(order, top);
         else heap_remove(order, top);
     }
     return NULL;
