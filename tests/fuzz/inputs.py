@@ -83,6 +83,16 @@ def prepare(target):
     return own, [d for d in ('tests/fuzz/regress/' + target, 'tests/fuzz/corpus/' + target) if os.path.isdir(d)]
 
 
+def environment(**more):
+    return dict(os.environ, ASAN_OPTIONS='hard_rss_limit_mb=4096:allocator_may_return_null=0', **more)
+
+
+def driver(target, seconds, seed):
+    """The command that runs build/fuzz/fuzz on all of a target's inputs."""
+    own, given = prepare(target)
+    return [PROGRAM, target, '--seconds', str(seconds), '--seed', str(seed), '--keep', own, *given, own]
+
+
 def found():
     by_target = {}
     if os.path.exists(FOUND):

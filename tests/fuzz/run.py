@@ -15,11 +15,9 @@ import inputs
 
 
 def run(target, seconds, seed):
-    own, folders = inputs.prepare(target)
-    command = [inputs.PROGRAM, target, '--seconds', str(seconds), '--seed', str(seed), '--keep', own, *folders, own]
-    env = dict(os.environ, ASAN_OPTIONS='hard_rss_limit_mb=4096:allocator_may_return_null=0')
+    command = inputs.driver(target, seconds, seed)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors='replace', env=env, timeout=seconds * 4 + 300)
+        done = subprocess.run(command, capture_output=True, text=True, errors='replace', env=inputs.environment(), timeout=seconds * 4 + 300)
         said, code = (done.stdout + done.stderr).strip(), done.returncode
     except subprocess.TimeoutExpired:
         said, code = 'it did not end', 1
