@@ -44,9 +44,15 @@ bool label_key_ok(struct str key)
 bool label_value_ok(struct str value) { return !value.n || name_ok(value); }
 
 /* ---- labels ---- */
-enum { MANY = 16 };      /* so many labels are sorted: each term of each watch's selector looks for one */
+enum { MANY = 16 };      /* so many labels, or values of a term, are sorted: each term of each watch's selector looks for one */
 
 static int by_key(const void *a, const void *b) { return str_cmp(((const struct selector_label *)a)->key, ((const struct selector_label *)b)->key); }
+
+struct selector_labels labels_from(struct selector_label *v, size_t n)
+{
+    if (n > MANY) qsort(v, n, sizeof *v, by_key);
+    return (struct selector_labels){ v, n, n > MANY };
+}
 
 struct selector_labels labels_of_json(const struct json *map, struct arena *a)
 {
@@ -54,8 +60,14 @@ struct selector_labels labels_of_json(const struct json *map, struct arena *a)
     size_t n = 0;
     for (const struct json *m = v ? json_first(map) : NULL; m; m = json_next(m))
         if (json_is(m, JSON_STRING)) v[n++] = (struct selector_label){ json_key(m), json_string(m) };
-    if (n > MANY) qsort(v, n, sizeof *v, by_key);
-    return (struct selector_labels){ v, n, n > MANY };
+    return labels_from(v, n);
+}
+
+bool labels_eq(const struct selector_labels *a, const struct selector_labels *b)
+{
+    size_t i = 0;
+    while (i < a->n && i < b->n && str_eq(a->v[i].key, b->v[i].key) && str_eq(a->v[i].value, b->v[i].value)) i++;
+    return i == a->n && i == b->n;
 }
 
 static struct str put(char **to, struct str s)
@@ -127,6 +139,12 @@ static int add_value(struct selector *s, struct term *t, struct str value, struc
     return 0;
 }
 
+static int by_value(const void *a, const void *b) { return str_cmp(*(const struct str *)a, *(const struct str *)b); }
+static void all_values(struct term *t)
+{
+    if (t->n > MANY) qsort(t->values, t->n, sizeof *t->values, by_value);
+}
+
 /* ---- the text form ---- */
 struct reader { struct str rest; struct kr_err *e; struct selector *s; };
 
@@ -157,6 +175,7 @@ static int value_set(struct reader *r, struct term *t)
     do {
         if (add_value(r->s, t, word(r), r->e) < 0) return -1;
     } while (take(r, ","));
+    all_values(t);
     return take(r, ")") ? 0 : kr_fail(r->e, KR_BAD_REQUEST, "\")\" is expected behind the values of \"%.*s\"", SFMT(t->key));
 }
 
@@ -224,7 +243,9 @@ static int add_expression(struct selector *s, const struct json *x, struct kr_er
     struct term *t = add_term(s, ops[i].op, json_string(json_get(x, "key")), e);
     for (const struct json *v = t ? json_first(values) : NULL; v; v = json_next(v))
         if (add_value(s, t, json_string(v), e) < 0) return -1;
-    return t ? 0 : -1;
+    if (!t) return -1;
+    all_values(t);
+    return 0;
 }
 
 static int add_object(struct selector *s, const struct json *j, struct kr_err *e)
@@ -256,6 +277,14 @@ static const struct selector_label *find_label(const struct selector_labels *l, 
     return NULL;
 }
 
+static bool has_value(const struct term *t, struct str value)
+{
+    if (t->n > MANY) return bsearch(&value, t->values, t->n, sizeof *t->values, by_value);
+    for (size_t i = 0; i < t->n; i++)
+        if (str_eq(value, t->values[i])) return true;
+    return false;
+}
+
 static bool holds(const struct term *t, const struct selector_labels *l)
 {
     const struct selector_label *found = find_label(l, t->key);
@@ -263,9 +292,7 @@ static bool holds(const struct term *t, const struct selector_labels *l)
     int64_t has, than = 0;
     if (t->op == OP_GREATER || t->op == OP_LESS)
         return found && str_i64(found->value, &has) && str_i64(t->values[0], &than) && (t->op == OP_GREATER ? has > than : has < than);
-    bool in = false;
-    for (size_t i = 0; found && i < t->n && !in; i++) in = str_eq(found->value, t->values[i]);
-    return in == (t->op == OP_IN);               /* an object without the label is in no set */
+    return (found && has_value(t, found->value)) == (t->op == OP_IN);      /* an object without the label is in no set */
 }
 
 bool selector_matches(const struct selector *s, const struct selector_labels *l)
@@ -273,6 +300,13 @@ bool selector_matches(const struct selector *s, const struct selector_labels *l)
     for (const struct term *t = s ? s->terms : NULL; t; t = t->next)
         if (!holds(t, l)) return false;
     return true;
+}
+
+size_t selector_cost(const struct selector *s)
+{
+    size_t n = 1;
+    for (const struct term *t = s ? s->terms : NULL; t; t = t->next) n += 1 + (t->n < MANY ? t->n : MANY);
+    return n;
 }
 
 static void print_set(struct buf *b, const struct term *t)

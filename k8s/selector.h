@@ -15,6 +15,8 @@ struct selector_labels { const struct selector_label *v; size_t n; bool sorted; 
 struct selector_labels labels_of_json(const struct json *map, struct arena *);     /* {"k":"v"}; items that are no strings are left out; many are sorted */
 struct selector_labels labels_copy(struct selector_labels);                        /* owned: one allocation, labels_free */
 void labels_free(struct selector_labels *);
+struct selector_labels labels_from(struct selector_label *, size_t n);               /* of v: many are sorted, in place */
+bool labels_eq(const struct selector_labels *, const struct selector_labels *);    /* in the same order, too */
 
 struct selector;
 /* KR_BAD_REQUEST with what is wrong. Bounded by LIMIT_SELECTOR_TEXT and LIMIT_SELECTOR_TERMS. */
@@ -22,6 +24,7 @@ struct selector *selector_parse(struct str text, struct kr_err *e);
 struct selector *selector_of_json(const struct json *label_selector, struct kr_err *e);
 void selector_free(struct selector *);
 bool selector_matches(const struct selector *, const struct selector_labels *);    /* NULL selects everything */
+size_t selector_cost(const struct selector *);                                     /* so many comparisons at most, about */
 void selector_print(struct buf *, const struct selector *);                        /* in the text form */
 /* The rules of the API for keys ("prefix/name") and values. */
 bool label_key_ok(struct str key);

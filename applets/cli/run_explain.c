@@ -170,6 +170,7 @@ static int decide(struct explaining *x, struct sched *s, const struct run *r, in
 {
     static struct sched_decision out[BATCH];
     size_t n = BATCH;
+    sched_unhurried(s);
     bool asked = false;
     *ours = (struct sched_decision){ .verdict = SCHED_WAIT };
     while (n == BATCH || asked) {
@@ -232,7 +233,7 @@ static int by_name(const void *a, const void *b)
     return str_cmp(((const struct sched_look_pod *)a)->name, ((const struct sched_look_pod *)b)->name);
 }
 
-static void put_pods(struct explaining *x, const struct sched *s, const struct sched_look *look, struct arena *a, struct buf *b)
+static void put_pods(struct explaining *x, struct sched *s, const struct sched_look *look, struct arena *a, struct buf *b)
 {
     struct sched_look_pod *pods = arena_alloc(a, (look->npods + 1) * sizeof *pods);
     size_t n = 0, name = 3, node = 4, amounts = 4;

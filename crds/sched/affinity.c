@@ -1,68 +1,153 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * affinity: near which Runs a Run may, must or would rather be.
- *
- * A term speaks of Runs of the same namespace that count against a pod at this moment, and of the same pod or the same
- * node. A required anti-affinity term holds in both directions: it also keeps others away from the Run that has it. A
- * Run whose required affinity matches nobody yet but itself may be the first. Costs grow with the Runs that are active,
- * and only Runs with terms, or with an anti-affine neighbour, pay. Tests: tests/golden/plans/scheduler
+ * Tests: tests/golden/plans/scheduler, tests/unit/applets/scheduler.c
  */
-#include "crds/sched/cache.h"
+#include "crds/sched/affinity.h"
 
-static bool same_place(enum sched_topology by, const struct cpod *a, const struct cpod *b)
-{
-    if (a == b) return true;
-    return by == SCHED_BY_NODE && a->node_name.n && str_eq(a->node_name, b->node_name);
-}
-
-/* Does a Run that `t` selects run where `pod` is? *anywhere: does one run at all? */
-static bool neighbour(const struct space *sp, const struct sched_term *t, const struct cpod *pod, bool *anywhere)
-{
-    for (size_t i = 0; i < sp->nactive; i++) {
-        const struct crun *other = sp->active[i];
-        if (!selector_matches(t->selector, &other->labels)) continue;
-        *anywhere = true;
-        if (same_place(t->topology, other->pod, pod)) return true;
-    }
-    return false;
-}
+enum {
+    COMPARED_PER_US = 10,              /* paid by each microsecond: about a tenth of a processor for a namespace */
+    COMPARED_AT_ONCE = 2000000,        /* before it has to wait, until all is paid */
+    COMPARED_BY_ANY = 32,              /* what judging costs where there is nobody to compare with */
+};
 
 bool affinity_matters(const struct crun *c) { return c->nterms || c->group->pool->space->with_anti; }
 
-static bool unwelcome(const struct space *sp, const struct crun *c, const struct cpod *pod)
+/* ---- judging ---- */
+static void mark(const struct sched *s, const struct sched_term *t, struct cpod *pod)
 {
+    pod->marked = s->mark;
+    if (t->topology == SCHED_BY_NODE && pod->on_node) pod->on_node->marked = s->mark;
+}
+
+static bool is_marked(const struct sched *s, const struct cpod *pod) { return pod->marked == s->mark || (pod->on_node && pod->on_node->marked == s->mark); }
+
+/* False when no pod is left: the other terms change nothing then. */
+static bool judge_term(struct sched *s, const struct crun *c, const struct sched_term *t)
+{
+    const struct pool *p = c->group->pool;
+    const struct space *sp = p->space;
+    bool anywhere = false, left = false;
+    s->mark++;
+    for (size_t i = 0; i < sp->nactive; i++) {
+        const struct crun *other = sp->active[i];
+        if (!selector_matches(t->selector, &other->labels)) continue;
+        anywhere = true;
+        mark(s, t, other->pod);
+    }
+    bool first = !t->anti && !anywhere && selector_matches(t->selector, &c->labels);
+    for (size_t i = 0; i < p->npods; i++) {
+        struct cpod *pod = p->pods[i];
+        bool near = is_marked(s, pod);
+        if (t->preferred) pod->score += !near ? 0 : t->anti ? -t->weight : t->weight;
+        else if (t->anti ? near : !near && !first) pod->apart = true;
+        left |= !pod->apart;
+    }
+    return left;
+}
+
+/* Who is somewhere and doesn't want c near. Returns what it cost. */
+static int64_t judge_others(struct sched *s, const struct crun *c)
+{
+    const struct pool *p = c->group->pool;
+    const struct space *sp = p->space;
+    int64_t cost = 0;
+    s->mark++;
     for (size_t i = 0; sp->with_anti && i < sp->nactive; i++) {
         const struct crun *other = sp->active[i];
         for (size_t k = 0; k < other->nterms; k++) {
             const struct sched_term *t = &other->terms[k];
-            if (t->anti && !t->preferred && same_place(t->topology, other->pod, pod) && selector_matches(t->selector, &c->labels)) return true;
+            if (!t->anti || t->preferred) continue;
+            cost += (int64_t)selector_cost(t->selector);
+            if (selector_matches(t->selector, &c->labels)) mark(s, t, other->pod);
         }
     }
-    return false;
+    for (size_t i = 0; i < p->npods; i++) p->pods[i]->apart |= is_marked(s, p->pods[i]);
+    return cost;
 }
 
-bool affinity_allows(const struct crun *c, const struct cpod *pod)
+void affinity_judge(struct sched *s, const struct crun *c)
 {
-    const struct space *sp = c->group->pool->space;
-    for (size_t i = 0; i < c->nterms; i++) {
+    const struct pool *p = c->group->pool;
+    struct space *sp = p->space;
+    double all = 0;
+    int64_t cost = COMPARED_BY_ANY + (int64_t)p->npods;
+    for (size_t i = 0; i < p->npods; i++) p->pods[i]->apart = false, p->pods[i]->score = 0;
+    bool left = true;
+    for (size_t i = 0; left && i < c->nterms; i++) {
         const struct sched_term *t = &c->terms[i];
-        bool anywhere = false;
-        if (t->preferred) continue;
-        bool near = neighbour(sp, t, pod, &anywhere);
-        if (t->anti ? near : !near && (anywhere || !selector_matches(t->selector, &c->labels))) return false;
+        left = judge_term(s, c, t);
+        if (t->preferred) all += t->weight;
+        cost += (int64_t)(selector_cost(t->selector) * (sp->nactive + 1) + p->npods);
     }
-    return !unwelcome(sp, c, pod);
+    if (left) cost += judge_others(s, c);
+    for (size_t i = 0; all > 0 && i < p->npods; i++) p->pods[i]->score /= all;
+    sp->compared += cost;
 }
 
-double affinity_score(const struct crun *c, const struct cpod *pod)
+void affinity_keep(struct pool *p, struct crun *c)
 {
-    double got = 0, all = 0;
-    for (size_t i = 0; i < c->nterms; i++) {
-        const struct sched_term *t = &c->terms[i];
-        bool anywhere = false;
-        if (!t->preferred) continue;
-        all += t->weight;
-        if (neighbour(c->group->pool->space, t, pod, &anywhere)) got += t->anti ? -t->weight : t->weight;
+    c->judged = p->round;
+    c->in = &p->apart;
+    heap_push(c->in, &c->node);
+    if (!p->kept.slot) heap_push(&p->space->kept, &p->kept);
+}
+
+/* ---- whose turn it is ---- */
+/* A clock that was set back pays everything: how long it was is not known. */
+static void pay(struct space *sp, int64_t now_us)
+{
+    int64_t since = now_us - sp->paid_us;
+    sp->paid_us = now_us;
+    if (since < 0 || since > sp->compared / COMPARED_PER_US) sp->compared = 0;
+    else sp->compared -= since * COMPARED_PER_US;
+}
+
+bool affinity_turn(struct sched *s, struct pool *p, int64_t now_us)
+{
+    struct space *sp = p->space;
+    struct heap_node *first = heap_top(&sp->judging);
+    if (s->unhurried) return true;
+    if (sp->rest.slot) return false;
+    pay(sp, now_us);
+    if (sp->compared >= COMPARED_AT_ONCE) {
+        sp->rest_us = now_us + sp->compared / COMPARED_PER_US + 1;
+        heap_push(&s->resting, &sp->rest);
+        return false;
     }
-    return all > 0 ? got / all : 0;
+    return !first || first == &p->judging;
+}
+
+void affinity_wait_turn(struct sched *s, struct pool *p)
+{
+    if (p->judging.slot) return;
+    p->turn = ++s->turns;
+    heap_push(&p->space->judging, &p->judging);
+}
+
+void affinity_turn_over(struct sched *s, struct pool *p)
+{
+    struct space *sp = p->space;
+    heap_remove(&sp->judging, &p->judging);
+    if (heap_top(&sp->judging) && !sp->rest.slot) sched_touch(s, container_of(heap_top(&sp->judging), struct pool, judging));
+}
+
+void affinity_rested(struct sched *s, int64_t now_us)
+{
+    for (struct heap_node *top; (top = heap_top(&s->resting));) {
+        struct space *sp = container_of(top, struct space, rest);
+        if (sp->rest_us > now_us && sp->paid_us <= now_us) return;
+        heap_remove(&s->resting, top);
+        if ((top = heap_top(&sp->judging))) sched_touch(s, container_of(top, struct pool, judging));
+    }
+}
+
+/* ---- what changes a judgement ---- */
+void affinity_changed(struct sched *s, struct space *sp)
+{
+    for (size_t i = 0; i < sp->kept.n; i++) {
+        struct pool *p = container_of(sp->kept.nodes[i], struct pool, kept);
+        p->changed = true;
+        sched_touch(s, p);
+    }
 }

@@ -5,7 +5,8 @@
  * A Run's news is taken only when it is newer than what is known, our own writes included (each of them was conditional
  * on the version we knew, so nothing can lie in between). Pods are in pods.c. Tests: tests/unit/applets/scheduler.c
  */
-#include "crds/sched/cache.h"
+#include "crds/sched/affinity.h"
+#include "crds/sched/pods.h"
 #include <stdio.h>
 
 bool run_by_order(const struct heap_node *a, const struct heap_node *b)
@@ -32,6 +33,19 @@ static bool by_load(const struct heap_node *a, const struct heap_node *b)
     return x->load != y->load ? x->load < y->load : str_cmp(x->name, y->name) < 0;
 }
 
+static bool by_rest(const struct heap_node *a, const struct heap_node *b)
+{
+    return container_of(a, struct space, rest)->rest_us < container_of(b, struct space, rest)->rest_us;
+}
+
+static bool by_turn(const struct heap_node *a, const struct heap_node *b)
+{
+    return container_of(a, struct pool, judging)->turn < container_of(b, struct pool, judging)->turn;
+}
+
+static bool in_no_order(const struct heap_node *a, const struct heap_node *b) { return (void)a, (void)b, false; }
+
+void sched_unhurried(struct sched *s) { s->unhurried = true; }
 void sched_assign_ahead(struct sched *s, bool on) { s->ahead = on; }
 
 /* ---- names of resources: a number each, as long as anybody asks for it or offers it; users think of ever new ones ---- */
@@ -69,6 +83,7 @@ struct sched *sched_new(void)
     struct sched *s = xcalloc(1, sizeof *s);
     s->delayed.less = by_moment;
     s->notices.less = by_notice;
+    s->resting.less = by_rest;
     resource_use(s, S("runs"));                          /* id 0, for good */
     return s;
 }
@@ -105,6 +120,8 @@ int64_t vec_get(const struct vec *v, uint64_t resource)
 }
 
 struct str vec_bytes(const struct vec *v) { return (struct str){ (const char *)v->v, v->n * sizeof v->v[0] }; }
+struct str vec_key(const struct vec *v) { return (struct str){ (const char *)&v->terms, sizeof v->terms + v->n * sizeof v->v[0] }; }
+_Static_assert(offsetof(struct vec, v) == offsetof(struct vec, terms) + sizeof(uint32_t), "a key is one piece");
 
 /* ---- spaces and pools: made when first mentioned. Pools go again, as a Run may name any Runtime; there are as many spaces as namespaces ---- */
 static struct space *space_of(struct sched *s, struct str ns)
@@ -113,6 +130,8 @@ static struct space *space_of(struct sched *s, struct str ns)
     if (sp) return sp;
     sp = xcalloc(1, sizeof *sp);
     sp->name = (struct str){ xstrndup(ns.p, ns.n), ns.n };
+    sp->kept.less = in_no_order;
+    sp->judging.less = by_turn;
     map_put(&s->spaces, sp->name, sp);
     return sp;
 }
@@ -138,6 +157,8 @@ struct pool *sched_pool(struct sched *s, struct str ns, struct str runtime)
     p->key = (struct str){ xstrndup(key.p, key.n), key.n };
     p->name = str_from(p->key, ns.n + 1);
     p->ready.less = by_load;
+    p->apart.less = run_by_order;
+    p->round = 1;
     map_put(&s->pools, p->key, p);
     return p;
 }
@@ -145,6 +166,7 @@ struct pool *sched_pool(struct sched *s, struct str ns, struct str runtime)
 static void pool_free(struct sched *s, struct pool *p)
 {
     heap_free(&p->ready);
+    heap_free(&p->apart);
     map_free(&p->groups);
     free(p->pods);
     vec_free(s, p->capacity);
@@ -154,7 +176,7 @@ static void pool_free(struct sched *s, struct pool *p)
 
 void pool_leave(struct sched *s, struct pool *p)
 {
-    if (p->exists || p->groups.n || p->mentions) return;
+    if (p->dirty || p->exists || p->groups.n || p->mentions) return;
     map_del(&s->pools, p->key);
     pool_free(s, p);
 }
@@ -167,9 +189,16 @@ void sched_touch(struct sched *s, struct pool *p)
     s->dirty = p;
 }
 
-static struct group *group_of(struct sched *s, struct pool *p, struct vec *requests)
+void pool_changed(struct sched *s, struct pool *p)
 {
-    struct group *g = map_get(&p->groups, vec_bytes(requests));
+    p->changed = true;
+    sched_touch(s, p);
+}
+
+static struct group *group_of(struct sched *s, struct pool *p, struct vec *requests, bool terms)
+{
+    requests->terms = terms;
+    struct group *g = map_get(&p->groups, vec_key(requests));
     if (g) {
         vec_free(s, requests);
         g->runs++;
@@ -177,14 +206,14 @@ static struct group *group_of(struct sched *s, struct pool *p, struct vec *reque
     }
     g = xcalloc(1, sizeof *g);
     *g = (struct group){ .pool = p, .waiting.less = run_by_order, .requests = requests, .runs = 1 };
-    map_put(&p->groups, vec_bytes(requests), g);
+    map_put(&p->groups, vec_key(requests), g);
     return g;
 }
 
 static void group_leave(struct sched *s, struct group *g)
 {
     if (--g->runs) return;
-    map_del(&g->pool->groups, vec_bytes(g->requests));
+    map_del(&g->pool->groups, vec_key(g->requests));
     sched_touch(s, g->pool);
     heap_free(&g->waiting);
     vec_free(s, g->requests);
@@ -203,7 +232,7 @@ void sched_set_runtime(struct sched *s, const struct sched_runtime *r)
     p->deleting = r->deleting;
     keep(p->degraded, sizeof p->degraded, r->degraded);
     keep(p->why, sizeof p->why, r->why);
-    sched_touch(s, p);
+    pool_changed(s, p);
 }
 
 void sched_del_runtime(struct sched *s, struct str ns, struct str name)
@@ -244,9 +273,9 @@ static struct crun *run_new(struct sched *s, const struct sched_run *r, int64_t 
     char *text = (char *)(c + 1);
     c->key = sched_key(text, r->ns.n + r->name.n + 2, r->ns, r->name);
     c->name = str_from(c->key, r->ns.n + 1);
-    memcpy(text + c->key.n + 1, r->uid.p, r->uid.n);
+    if (r->uid.n) memcpy(text + c->key.n + 1, r->uid.p, r->uid.n);
     c->uid = (struct str){ text + c->key.n + 1, r->uid.n };
-    c->group = group_of(s, sched_pool(s, r->ns, r->runtime), vec_new(s, r->requests, 1));
+    c->group = group_of(s, sched_pool(s, r->ns, r->runtime), vec_new(s, r->requests, 1), r->nterms > 0);
     c->first_version = r->version;
     c->since_us = now_us;
     c->nterms = (uint8_t)(r->nterms < 255 ? r->nterms : 255);
@@ -302,6 +331,10 @@ void sched_set_run(struct sched *s, const struct sched_run *r, int64_t now_us)
     c->retry_us = 0;
     c->not_before_us = r->not_before_us;
     c->order = r->created_us - (int64_t)r->priority * SCHED_POINT_US;
+    if (!labels_eq(&c->labels, &r->labels)) {
+        c->judged = 0;
+        if (c->pod) affinity_changed(s, c->group->pool->space);
+    }
     labels_free(&c->labels);
     c->labels = labels_copy(r->labels);
     place(s, c, r, now_us);
@@ -344,17 +377,18 @@ void sched_free(struct sched *s)
     for (size_t i = 0; (c = map_next(&s->runs, &i));) run_free(s, c);
     workspaces_free(s);
     for (size_t i = 0; (pod = map_next(&s->pods, &i));) pod_forget(s, pod);
-    for (size_t i = 0; (p = map_next(&s->pools, &i));) pool_free(s, p);
+    heap_free(&s->resting);                              /* heaps first, then those that are in them */
     for (size_t i = 0; (sp = map_next(&s->spaces, &i));) {
         free(sp->active);
+        heap_free(&sp->kept), heap_free(&sp->judging);
         free((char *)sp->name.p);
         free(sp);
     }
+    for (size_t i = 0; (p = map_next(&s->pools, &i));) pool_free(s, p);
     for (size_t i = 0; i < s->nresources; i++) free((char *)s->resources[i].name.p);
-    map_free(&s->runs), map_free(&s->pods), map_free(&s->pools), map_free(&s->spaces), map_free(&s->resource_ids);
+    map_free(&s->runs), map_free(&s->pods), map_free(&s->pools), map_free(&s->spaces), map_free(&s->resource_ids), map_free(&s->nodes);
     heap_free(&s->delayed), heap_free(&s->notices);
     free(s->resources);
-    free(s->aside);
     free(s);
 }
 

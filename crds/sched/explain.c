@@ -4,7 +4,8 @@
  * so that "has it changed" is a comparison of pointers. What each pod is to a Run is said in one place, room_of, to the
  * scheduler's conditions and to people alike. Tests: tests/golden/plans/scheduler, tests/local/explain.py
  */
-#include "crds/sched/cache.h"
+#include "crds/sched/affinity.h"
+#include "crds/sched/pods.h"
 #include <stdio.h>
 
 static const char NOT_FOUND[] = "RuntimeNotFound", NO_PODS[] = "NoPods", NOT_READY[] = "NoReadyPods", FULL[] = "InsufficientCapacity",
@@ -34,13 +35,14 @@ static void count_full(struct count *n, const struct cpod *pod, const struct vec
     }
 }
 
+/* Without affinity. */
 static enum sched_room room_of(const struct cpod *pod, const struct crun *c)
 {
     if (pod->deleting) return SCHED_DRAINING;
     if (!pod->ready) return SCHED_NOT_READY;
     if (!pod_fits(pod, c->group->requests)) return SCHED_FULL;
     if (pod->held_pass && pod->held_pass == pod->pool->hold_pass) return SCHED_HELD;
-    return affinity_allows(c, pod) ? SCHED_FREE : SCHED_APART;
+    return SCHED_FREE;
 }
 
 static void count_pod(struct count *n, const struct cpod *pod, const struct crun *c)
@@ -97,7 +99,7 @@ const char *explain_wait(struct sched *s, const struct crun *c, char *message, s
     snprintf(message, size, "%zu pod%s: ", p->npods, p->npods == 1 ? "" : "s");
     snprintf(full, sizeof full, "full (%.40s %lld/%lld)", s->resources[n.lacking].name.p, (long long)n.used, (long long)n.of);
     part(message, size, n.full, full, &sep);
-    part(message, size, n.apart, "ruled out by affinity", &sep);
+    part(message, size, n.apart, c->in == &p->apart ? "ruled out by affinity" : "yet to be judged by affinity", &sep);
     part(message, size, n.held, "kept free for a Run that waits longer", &sep);
     part(message, size, n.draining, "draining", &sep);
     part(message, size, n.not_ready, "not ready", &sep);
@@ -105,6 +107,8 @@ const char *explain_wait(struct sched *s, const struct crun *c, char *message, s
 }
 
 /* ---- for people ---- */
+static struct str node_of(const struct cpod *pod) { return pod->on_node ? pod->on_node->name : S(""); }
+
 static struct crun *run_named(const struct sched *s, struct str ns, struct str run)
 {
     char text[SCHED_KEY];
@@ -153,12 +157,16 @@ static void put_amounts(const struct sched *s, const struct cpod *pod, char *to,
     }
 }
 
-bool sched_look_pod(const struct sched *s, struct str ns, struct str run, size_t i, struct sched_look_pod *ret)
+bool sched_look_pod(struct sched *s, struct str ns, struct str run, size_t i, struct sched_look_pod *ret)
 {
     const struct crun *c = run_named(s, ns, run);
     if (!c || i >= c->group->pool->npods) return false;
     const struct cpod *pod = c->group->pool->pods[i];
-    *ret = (struct sched_look_pod){ .name = pod->name, .node = pod->node_name, .room = room_of(pod, c), .runs = pod->nruns };
+    *ret = (struct sched_look_pod){ .name = pod->name, .node = node_of(pod), .room = room_of(pod, c), .runs = pod->nruns };
+    if (ret->room == SCHED_FREE && affinity_matters(c)) {
+        affinity_judge(s, c);
+        if (pod->apart) ret->room = SCHED_APART;
+    }
     put_amounts(s, pod, ret->amounts, sizeof ret->amounts);
     return true;
 }
@@ -178,7 +186,7 @@ bool sched_next_pod(const struct sched *s, size_t *at, struct str *ns, struct st
     do pod = map_next(&s->pods, at);
     while (pod && !pod->known);
     if (!pod) return false;
-    *ret = (struct sched_look_pod){ .name = pod->name, .node = pod->node_name, .room = room_at_all(pod), .runs = pod->nruns };
+    *ret = (struct sched_look_pod){ .name = pod->name, .node = node_of(pod), .room = room_at_all(pod), .runs = pod->nruns };
     put_amounts(s, pod, ret->amounts, sizeof ret->amounts);
     *ns = pod->pool->space->name;
     *runtime = pod->pool->name;

@@ -103,9 +103,11 @@ int sched_take_run(struct sched *s, struct str json, int64_t now_us, struct kr_e
             if (str_is(r->status.conditions.v[i].type, "Scheduled"))
                 x.told = r->status.conditions.v[i].reason;
     struct selector_label *labels = arena_alloc(&a, (r->metadata.labels.n + 1) * sizeof *labels);
+    if (!labels)
+        return kr_fail(e, KR_TOO_LARGE, "its labels are too many");
     for (size_t i = 0; i < r->metadata.labels.n; i++)
         labels[i] = (struct selector_label){ r->metadata.labels.v[i].key, r->metadata.labels.v[i].value };
-    x.labels = (struct selector_labels){ labels, r->metadata.labels.n };
+    x.labels = labels_from(labels, r->metadata.labels.n);
     if (terms_of(&x, &r->spec, &a, e) < 0) {
         for (size_t i = 0; i < x.nterms; i++)
             selector_free(x.terms[i].selector);

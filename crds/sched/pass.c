@@ -3,12 +3,14 @@
  * pass: one look at everything that changed, and the decisions that follow.
  *
  * Pools are independent of each other. In a pool the first Run in order is taken, over and over, from whichever group
- * has it; a group whose first does not fit is left for the rest of the pass. Runs that affinity kept out are put aside
- * one by one and go back afterwards. Tests: tests/unit/applets/scheduler.c, tests/golden/plans/scheduler
+ * has it; a group whose first does not fit is left for the rest of the pass. Runs that affinity keeps out are put aside
+ * one by one, and go back when what they were judged by has changed. Tests: tests/unit/applets/scheduler.c, tests/golden/plans/scheduler
  */
-#include "crds/sched/cache.h"
+#include "crds/sched/affinity.h"
+#include "crds/sched/pods.h"
 #include <stdio.h>
 
+enum fit { FIT_OK, FIT_CAPACITY, FIT_AFFINITY, FIT_LATER };    /* later: to be judged when it is its pool's turn */
 struct round { struct sched *s; struct sched_decision *out; size_t n, max; int64_t now_us; };
 
 static struct sched_decision *decide(struct round *r, struct crun *c, enum sched_verdict verdict)
@@ -54,6 +56,14 @@ static bool better(const struct cpod *a, double score_a, const struct cpod *b, d
     return !b || score_a > score_b || (score_a == score_b && str_cmp(a->name, b->name) < 0);
 }
 
+static bool any_free(const struct round *r, const struct crun *c)
+{
+    const struct pool *p = c->group->pool;
+    size_t i = 0;
+    while (i < p->npods && !free_for(r, p->pods[i], c)) i++;
+    return i < p->npods;
+}
+
 /* The best pod for c, or NULL and why there is none. */
 static struct cpod *find(struct round *r, const struct crun *c, enum fit *why)
 {
@@ -65,28 +75,37 @@ static struct cpod *find(struct round *r, const struct crun *c, enum fit *why)
     struct cpod *best = NULL;
     double best_score = 0;
     *why = FIT_CAPACITY;
+    if (picky && !any_free(r, c)) return NULL;
+    *why = FIT_LATER;
+    if (picky && !affinity_turn(r->s, p, r->now_us)) return NULL;
+    if (picky) affinity_judge(r->s, c);
+    *why = FIT_CAPACITY;
     for (size_t i = 0; i < p->npods; i++) {
         struct cpod *pod = p->pods[i];
         if (!free_for(r, pod, c)) continue;
-        if (picky && !affinity_allows(c, pod)) {
+        if (picky && pod->apart) {
             *why = FIT_AFFINITY;
             continue;
         }
-        double score = 1 - pod->load + (picky ? affinity_score(c, pod) : 0);
+        double score = 1 - pod->load + (picky ? pod->score : 0);
         if (better(pod, score, best, best_score)) best = pod, best_score = score;
     }
     if (best) *why = FIT_OK;
     return best;
 }
 
-/* No pod has room: one where c may wait for the next slot, where that is wanted. */
-static struct cpod *find_ahead(struct round *r, const struct crun *c)
+/* No pod has room: one where c may wait for the next slot, where that is wanted. *why may become FIT_LATER. */
+static struct cpod *find_ahead(struct round *r, const struct crun *c, enum fit *why)
 {
     struct pool *p = c->group->pool;
+    bool picky = affinity_matters(c);
     struct cpod *best = NULL;
-    for (size_t i = 0; r->s->ahead && i < p->npods; i++) {
+    if (!r->s->ahead) return NULL;
+    if (picky && !affinity_turn(r->s, p, r->now_us)) return *why = FIT_LATER, NULL;
+    if (picky) affinity_judge(r->s, c);
+    for (size_t i = 0; i < p->npods; i++) {
         struct cpod *pod = p->pods[i];
-        if (pod_open(pod) && pod->held_pass != r->s->pass && pod_takes_ahead(pod, c->group->requests) && affinity_allows(c, pod) &&
+        if (pod_open(pod) && pod->held_pass != r->s->pass && pod_takes_ahead(pod, c->group->requests) && !(picky && pod->apart) &&
             better(pod, -pod->load, best, best ? -best->load : 0))
             best = pod;
     }
@@ -162,28 +181,43 @@ static struct crun *first_waiting(struct heap *order)
     return NULL;
 }
 
-static void set_aside(struct sched *s, struct crun *c)
+/* ---- Runs that affinity keeps out ---- */
+static void bring_back(struct pool *p)
 {
-    if (s->naside == s->cap_aside) {
-        s->cap_aside = s->cap_aside ? s->cap_aside * 2 : 16;
-        s->aside = xrealloc(s->aside, s->cap_aside * sizeof(struct crun *));
+    struct heap_node *top;
+    p->changed = false;
+    p->round++;
+    while ((top = heap_top(&p->apart))) {
+        struct crun *c = container_of(top, struct crun, node);
+        heap_remove(c->in, top);
+        c->in = &c->group->waiting;
+        heap_push(c->in, top);
     }
-    heap_remove(&c->group->waiting, &c->node);
-    s->aside[s->naside++] = c;
 }
 
-/* True when the pool has nothing left to decide in this pass. */
-static bool pass_pool(struct round *r, struct pool *p)
+/* While some are yet to be judged those that were are not judged again, so that the round comes to its end. */
+static void end_round(struct sched *s, struct pool *p, bool judged_all)
+{
+    if (!p->apart.n) heap_remove(&p->space->kept, &p->kept);
+    if (!judged_all) affinity_wait_turn(s, p);
+    else if (p->judging.slot) affinity_turn_over(s, p);
+    if (judged_all && p->changed && p->apart.n) sched_touch(s, p);
+}
+
+/* What is decided in this pool until nothing is left or the list is full. */
+static void pass_pool(struct round *r, struct pool *p)
 {
     struct sched *s = r->s;
     struct heap order = { .less = by_first };
     struct crun *c;
+    bool judged_all = true;
+    if ((p->changed || p->hold_pass) && !p->judging.slot) bring_back(p);     /* what was held may be free now */
     p->hold_pass = 0;
     begin_order(&order, p);
     while (r->n < r->max && (c = first_waiting(&order))) {
         enum fit why;
         struct cpod *pod = p->exists && !p->deleting ? find(r, c, &why) : (why = FIT_CAPACITY, NULL);
-        struct cpod *later = !pod && why == FIT_CAPACITY && p->exists && !p->deleting ? find_ahead(r, c) : NULL;
+        struct cpod *later = !pod && why == FIT_CAPACITY && p->exists && !p->deleting ? find_ahead(r, c, &why) : NULL;
         if (pod) {
             bind_best(r, c, pod);
         } else if (later) {
@@ -191,7 +225,11 @@ static bool pass_pool(struct round *r, struct pool *p)
             snprintf(d->message, sizeof d->message, "waits there for the next free slot, now runs %lld/%lld", (long long)later->used[0],
                      (long long)vec_get(later->capacity, 0));
         } else if (why == FIT_AFFINITY) {
-            set_aside(s, c);
+            heap_remove(c->in, &c->node);
+            affinity_keep(p, c);
+        } else if (why == FIT_LATER) {
+            judged_all = false;
+            heap_remove(&order, &c->group->turn);
         } else if (hopeless(p, c->group->requests)) {
             fail_hopeless(r, c);
         } else {
@@ -200,11 +238,19 @@ static bool pass_pool(struct round *r, struct pool *p)
         }
     }
     heap_free(&order);
-    while (s->naside) {
-        c = s->aside[--s->naside];
-        if (!c->node.slot) heap_push(&c->group->waiting, &c->node);
+    end_round(s, p, judged_all);
+}
+
+static void pass_pools(struct round *r)
+{
+    struct pool *p;
+    while (r->n < r->max && (p = r->s->dirty)) {
+        r->s->dirty = p->dirty_next;
+        p->dirty = false;                                /* first, as what is decided may touch it, or others */
+        pass_pool(r, p);
+        if (r->n == r->max) sched_touch(r->s, p);        /* perhaps there is more */
+        pool_leave(r->s, p);
     }
-    return r->n < r->max;
 }
 
 /* ---- shared workspaces ---- */
@@ -306,12 +352,8 @@ size_t sched_pass(struct sched *s, int64_t now_us, struct sched_decision *out, s
     }
     end_urgent(&r);
     pass_workspaces(&r);
-    while (s->dirty && pass_pool(&r, s->dirty)) {
-        struct pool *p = s->dirty;
-        p->dirty = false;
-        s->dirty = p->dirty_next;
-        pool_leave(s, p);
-    }
+    affinity_rested(s, now_us);
+    pass_pools(&r);
     pass_workspaces(&r);                                 /* of those that a bind just put somewhere */
     if (!s->dirty && !s->dirty_workspaces) tell_waiting(&r);
     return r.n;
@@ -322,6 +364,7 @@ int64_t sched_next_us(const struct sched *s)
     int64_t next = INT64_MAX;
     struct heap_node *top = heap_top(&s->delayed);
     if (top) next = container_of(top, struct crun, node)->moment_us;
+    if ((top = heap_top(&s->resting)) && container_of(top, struct space, rest)->rest_us < next) next = container_of(top, struct space, rest)->rest_us;
     if ((top = heap_top(&s->notices))) {
         int64_t at = container_of(top, struct crun, notice)->notice_us;
         if (at < s->notices_from_us) at = s->notices_from_us;

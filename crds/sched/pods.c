@@ -6,7 +6,8 @@
  * exists. A Run may be seen before its pod, or outlive it: then the pod is a bare UID that offers nothing. Pods that may
  * take Runs are in their pool's heap, the least loaded on top. Tests: tests/unit/applets/scheduler.c
  */
-#include "crds/sched/cache.h"
+#include "crds/sched/affinity.h"
+#include "crds/sched/pods.h"
 
 bool pod_open(const struct cpod *p) { return p->known && p->ready && !p->deleting; }
 bool pod_is_lost(const struct cpod *p) { return p->capacity && (!p->known || p->over); }
@@ -67,6 +68,27 @@ static void list_add(struct crun ***list, size_t *n, size_t *cap, struct crun *c
     *slot = (uint32_t)*n;
 }
 
+static struct node *node_join(struct sched *s, struct str name)
+{
+    if (!name.n) return NULL;
+    struct node *n = map_get(&s->nodes, name);
+    if (!n) {
+        n = xcalloc(1, sizeof *n);
+        n->name = (struct str){ xstrndup(name.p, name.n), name.n };
+        map_put(&s->nodes, n->name, n);
+    }
+    n->pods++;
+    return n;
+}
+
+static void node_leave(struct sched *s, struct node *n)
+{
+    if (!n || --n->pods) return;
+    map_del(&s->nodes, n->name);
+    free((char *)n->name.p);
+    free(n);
+}
+
 static bool has_required_anti(const struct crun *c)
 {
     for (size_t i = 0; i < c->nterms; i++)
@@ -84,6 +106,7 @@ void pod_add_run(struct sched *s, struct cpod *p, struct crun *c)
     s->active++;
     if (c->workspace) c->workspace->on_pod++;
     use(p, c->group->requests, 1);
+    affinity_changed(s, sp);
 }
 
 void pod_remove_run(struct sched *s, struct crun *c)
@@ -103,6 +126,7 @@ void pod_remove_run(struct sched *s, struct crun *c)
     s->active--;
     if (c->workspace) c->workspace->on_pod--;
     use(p, c->group->requests, -1);
+    affinity_changed(s, sp);
     if (!p->known && !p->nruns) pod_forget(s, p);
 }
 
@@ -125,7 +149,6 @@ struct cpod *pod_of_uid(struct sched *s, struct pool *pool, struct str name, str
     p->key = (struct str){ xstrndup(key.p, key.n), key.n };
     p->uid = str_from(p->key, pool->space->name.n + 1);
     p->name = (struct str){ xstrndup(name.p, name.n), name.n };
-    p->node_name = (struct str){ xstrndup("", 0), 0 };
     map_put(&s->pods, p->key, p);
     return p;
 }
@@ -144,11 +167,11 @@ void pod_forget(struct sched *s, struct cpod *p)
     workspaces_of_lost_pod(s, p);
     leave_pool(p);
     p->pool->mentions--;
-    sched_touch(s, p->pool);
+    pool_changed(s, p->pool);
     map_del(&s->pods, p->key);
     free((char *)p->key.p);
     free((char *)p->name.p);
-    free((char *)p->node_name.p);
+    node_leave(s, p->on_node);
     vec_free(s, p->capacity);
     free(p->used);
     free(p->runs);
@@ -160,7 +183,7 @@ static void enter_pool(struct sched *s, struct cpod *p, struct pool *pool)
     if (p->known && p->pool == pool) return;
     if (p->known) leave_pool(p);
     p->pool->mentions--;
-    sched_touch(s, p->pool);
+    pool_changed(s, p->pool);
     pool->mentions++;
     p->pool = pool;
     p->known = true;
@@ -191,16 +214,17 @@ void sched_set_pod(struct sched *s, const struct sched_pod *in)
     struct pool *pool = sched_pool(s, in->ns, in->runtime);
     struct cpod *p = pod_of_uid(s, pool, in->name, in->uid);
     enter_pool(s, p, pool);
-    if (!str_eq(p->node_name, in->node)) {
-        free((char *)p->node_name.p);
-        p->node_name = (struct str){ xstrndup(in->node.p, in->node.n), in->node.n };
-    }
+    struct node *node = node_join(s, in->node);
+    bool moved = node != p->on_node;
+    node_leave(s, p->on_node);
+    p->on_node = node;
+    if (moved) affinity_changed(s, pool->space);
     p->ready = in->ready;
     p->deleting = in->deleting;
     p->over = in->over;
     set_capacity(s, p, in->capacity);
     pod_reload(p);
-    sched_touch(s, pool);
+    pool_changed(s, pool);
     if (p->over) workspaces_of_lost_pod(s, p);
     workspaces_touch(s, p);
 }
@@ -209,7 +233,7 @@ void sched_del_pod(struct sched *s, struct str ns, struct str uid)
 {
     struct cpod *p = pod_known(s, ns, uid);
     if (!p) return;
-    sched_touch(s, p->pool);
+    pool_changed(s, p->pool);
     workspaces_of_lost_pod(s, p);
     leave_pool(p);
     if (!p->nruns) pod_forget(s, p);

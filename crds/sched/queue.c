@@ -3,7 +3,7 @@
  * queue: where a Run that needs a decision stands: urgent (to be ended), delayed (its moment has not come), or waiting in
  * its group's heap, or its shared workspace's. Exactly one of them; state says which. Tests: tests/unit/applets/scheduler.c
  */
-#include "crds/sched/cache.h"
+#include "crds/sched/affinity.h"
 
 void queue_add(struct sched *s, struct crun *c, int64_t now_us)
 {
@@ -24,7 +24,8 @@ void queue_add(struct sched *s, struct crun *c, int64_t now_us)
     s->waiting++;
     bool bound_to_it = c->workspace && c->workspace->state != WORKSPACE_FREE;
     c->in = bound_to_it ? &c->workspace->waiting : &c->group->waiting;
-    heap_push(c->in, &c->node);
+    if (!bound_to_it && c->judged == c->group->pool->round) affinity_keep(c->group->pool, c);      /* it was but told that it waits */
+    else heap_push(c->in, &c->node);
     c->notice_us = c->told_us ? c->told_us + SCHED_RENOTICE_US : c->since_us + SCHED_NOTICE_US;
     heap_push(&s->notices, &c->notice);
     if (bound_to_it)

@@ -10,6 +10,9 @@
  * Runs that ask for the same thing of the same Runtime wait in one group: when its first doesn't fit, none does, and a
  * pass costs what it places, not what waits.
  *
+ * Runs that affinity keeps out stand aside until a Run begins or ends somewhere in their namespace, or a pod changes. What
+ * may be compared for them is limited in each namespace: what is left is judged a little later, in turn.
+ *
  * Runs that share a workspace run on one pod. Where that is is known from what they say, or asked for once, and kept in
  * mind while Runs of the same owner come. Of a Run that says it is the first to name its workspace nothing is asked. On that pod they are bound at once, be it full or draining: runtimed serves them
  * first, so they wait for a slot at most, never for a queue. When the pod is lost, so is the workspace: they are ended; but where
@@ -80,6 +83,8 @@ struct sched *sched_new(void);
 void sched_free(struct sched *);
 /* A pod that is full takes one Run more, which waits there for the next free slot: no write stands between two Runs. */
 void sched_assign_ahead(struct sched *, bool);
+/* Nobody else waits: a pass judges all Runs with affinity, however long their terms are. */
+void sched_unhurried(struct sched *);
 void sched_set_runtime(struct sched *, const struct sched_runtime *);
 void sched_del_runtime(struct sched *, struct str ns, struct str name);
 void sched_set_pod(struct sched *, const struct sched_pod *);
@@ -124,7 +129,7 @@ struct sched_look {
 enum sched_room { SCHED_FREE, SCHED_FULL, SCHED_APART, SCHED_HELD, SCHED_DRAINING, SCHED_NOT_READY };
 struct sched_look_pod { struct str name, node; enum sched_room room; size_t runs; char amounts[256]; };    /* amounts: "runs=2/4,gpu=0/1" */
 bool sched_look(struct sched *, struct str ns, struct str run, struct sched_look *);               /* false: no such Run that isn't over */
-bool sched_look_pod(const struct sched *, struct str ns, struct str run, size_t i, struct sched_look_pod *);
+bool sched_look_pod(struct sched *, struct str ns, struct str run, size_t i, struct sched_look_pod *);
 
 /* For `top`: each pod that is there and each Runtime that anybody mentions, in no order; *at begins as 0. False at the end. */
 struct sched_look_pool { struct str ns, name; bool exists; size_t pods, ready, waiting, active; char amounts[256]; };

@@ -7,7 +7,7 @@
  * there. A Run of another owner, or of none, asks anew: the Runs before it may have been deleted, and the directory with
  * them. What is idle is bounded; what was forgotten is asked for again. Tests: tests/golden/plans/scheduler/workspace_*
  */
-#include "crds/sched/cache.h"
+#include "crds/sched/pods.h"
 #include <stdio.h>
 
 enum { KEY = SCHED_KEY + 64 };

@@ -15,7 +15,7 @@
  *   ahead                                    full pods take one Run more
  *   pass [max=N]                             decisions, as text
  */
-#include "crds/sched/sched.h"
+#include "crds/sched/objects.h"
 #include "tests/kit/test.h"
 #include <dirent.h>
 #include <stdio.h>
@@ -404,5 +404,227 @@ TEST(names_of_runtimes_go_with_their_runs)
     sched_del_runtime(s, S("n"), S("r7"));
     while (sched_pass(s, 1000, d, LEN(d))) {}
     CHECK_INT(sched_stats(s).names, 34);
+    sched_free(s);
+}
+
+/* ---- affinity ---- */
+static struct selector *selects(const char *text)
+{
+    struct kr_err e = { 0 };
+    struct selector *s = selector_parse(str_of(text), &e);
+    CHECK_STR(str_of(e.msg), S(""));
+    return s;
+}
+
+/* What is known of objects in the test below: enough to make a scheduler anew. */
+enum { SOME_PODS = 6, SOME_RUNS = 24 };
+struct picture {
+    struct { int node; bool ready; } pods[SOME_PODS];
+    struct { bool exists; int runtime, term, label, on; uint64_t version; } runs[SOME_RUNS];       /* term: which of the table below; on: −1 waits */
+};
+static const struct { const char *selector; bool anti, preferred; enum sched_topology by; } some_terms[] = {
+    { NULL }, { "app=x", .by = SCHED_BY_POD }, { "app=y", .by = SCHED_BY_NODE }, { "app", .anti = true, .by = SCHED_BY_POD }, { "app=y", .anti = true, .by = SCHED_BY_NODE },
+    { "app=x", .preferred = true, .by = SCHED_BY_NODE }, { "!app", .by = SCHED_BY_POD },
+};
+
+static void show_pod(struct sched *s, const struct picture *p, int i)
+{
+    char name[16], node[16];
+    snprintf(name, sizeof name, "p%d", i), snprintf(node, sizeof node, "n%d", p->pods[i].node);
+    sched_set_pod(s, &(struct sched_pod){ .ns = S("n"), .name = str_of(name), .uid = str_of(name), .runtime = i % 2 ? S("a") : S("b"), .ready = p->pods[i].ready,
+                                          .node = p->pods[i].node ? str_of(node) : S(""), .capacity = { (struct sched_amount[]){ { S("runs"), 3 } }, 1 } });
+}
+
+static void show_run(struct sched *s, const struct picture *p, int i)
+{
+    char name[16], pod[16] = "";
+    struct sched_term term = { .topology = some_terms[p->runs[i].term].by, .anti = some_terms[p->runs[i].term].anti, .preferred = some_terms[p->runs[i].term].preferred, .weight = 7 };
+    struct selector_label label = { S("app"), p->runs[i].label == 1 ? S("x") : S("y") };
+    snprintf(name, sizeof name, "r%d", i);
+    if (p->runs[i].on >= 0) snprintf(pod, sizeof pod, "p%d", p->runs[i].on);
+    if (p->runs[i].term) term.selector = selects(some_terms[p->runs[i].term].selector);
+    sched_set_run(s, &(struct sched_run){ .ns = S("n"), .name = str_of(name), .uid = str_of(name), .runtime = p->runs[i].runtime ? S("a") : S("b"),
+                                          .version = p->runs[i].version, .labels = { &label, p->runs[i].label > 0 }, .terms = &term, .nterms = p->runs[i].term > 0,
+                                          .phase = *pod ? SCHED_ACTIVE : SCHED_PENDING, .pod = str_of(pod), .pod_uid = str_of(pod) }, 1000);
+}
+
+static void show_runtimes(struct sched *s)
+{
+    sched_set_runtime(s, &(struct sched_runtime){ .ns = S("n"), .name = S("a") });
+    sched_set_runtime(s, &(struct sched_runtime){ .ns = S("n"), .name = S("b") });
+}
+
+/* One that saw each change on its own has placed whatever one that begins now, with the same objects, would place. */
+TEST(whoever_may_go_somewhere_has_gone)
+{
+    struct sched *s = sched_new();
+    struct picture p = { 0 };
+    struct sched_decision d[8];
+    uint64_t x = test_seed(), version = 0;
+    size_t bound = 0;
+    show_runtimes(s);
+    for (int step = 0; step < 6000; step++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        int i = (int)(x >> 40) % SOME_RUNS, pod = (int)(x >> 33) % SOME_PODS, any = (int)(x >> 20 & 1023);
+        char name[16];
+        snprintf(name, sizeof name, "r%d", i);
+        if (any < 60) {
+            p.pods[pod].ready = any % 5 > 0, p.pods[pod].node = any % 3;
+            show_pod(s, &p, pod);
+        } else if (!p.runs[i].exists) {
+            p.runs[i].exists = true, p.runs[i].runtime = any & 1, p.runs[i].term = any / 2 % (int)LEN(some_terms), p.runs[i].label = any / 16 % 3, p.runs[i].on = -1;
+            p.runs[i].version = ++version;
+            show_run(s, &p, i);
+        } else if (any < 600) {
+            p.runs[i].label = any % 3, p.runs[i].version = ++version;
+            show_run(s, &p, i);
+        } else {
+            p.runs[i].exists = false;
+            sched_del_run(s, S("n"), str_of(name));
+        }
+        for (size_t n; (n = sched_pass(s, 1000, d, 1 + x % LEN(d)));)
+            for (size_t k = 0; k < n; k++) {
+                int r = (int)strtol(d[k].run.p + 1, NULL, 10);
+                CHECK_OR(d[k].verdict == SCHED_BIND && p.runs[r].on < 0);
+                p.runs[r].on = (int)strtol(d[k].pod.p + 1, NULL, 10), p.runs[r].version = ++version, bound++;
+                sched_done(s, S("n"), d[k].run, d[k].uid, version, 1000);
+            }
+        struct sched *anew = sched_new();
+        show_runtimes(anew);
+        for (int k = 0; k < SOME_PODS; k++) show_pod(anew, &p, k);
+        for (int k = 0; k < SOME_RUNS; k++) if (p.runs[k].exists) show_run(anew, &p, k);
+        CHECK_INT(sched_pass(anew, 1000, d, LEN(d)), 0);
+        sched_free(anew);
+    }
+    CHECK(bound > 500);
+    sched_free(s);
+}
+
+/* app: its label; on: where it runs; near: what its last term wants to be near, those before it keep away from nobody. */
+static void add_run(struct sched *s, struct str ns, struct str runtime, const char *name, const char *app, uint64_t version, const char *on, const char *near, size_t nterms)
+{
+    struct sched_term terms[64] = { { NULL } };
+    struct selector_label label = { S("app"), str_of(app) };
+    for (size_t i = 0; i < nterms; i++) terms[i] = (struct sched_term){ .selector = selects(i == nterms - 1 ? near : "app=y,app=z"), .anti = i < nterms - 1, .topology = SCHED_BY_POD };
+    sched_set_run(s, &(struct sched_run){ .ns = ns, .name = str_of(name), .uid = str_of(name), .runtime = runtime, .version = version, .created_us = (int64_t)version, .labels = { &label, 1 },
+                                          .terms = terms, .nterms = nterms, .phase = on ? SCHED_ACTIVE : SCHED_PENDING, .pod = str_of(on ? on : ""), .pod_uid = str_of(on ? on : "") }, 1000);
+}
+
+static void add_many(struct sched *s, const char *runtime, int n, const char *name, const char *app, uint64_t version, const char *on, const char *near, size_t nterms)
+{
+    char full[64];
+    for (int i = 0; i < n; i++) snprintf(full, sizeof full, "%s-%d", name, i), add_run(s, S("n"), str_of(runtime), full, app, version + (uint64_t)i, on, near, nterms);
+}
+
+static void add_pod(struct sched *s, struct str ns, struct str runtime)
+{
+    sched_set_runtime(s, &(struct sched_runtime){ .ns = ns, .name = runtime });
+    sched_set_pod(s, &(struct sched_pod){ .ns = ns, .name = runtime, .uid = runtime, .runtime = runtime, .ready = true, .capacity = { (struct sched_amount[]){ { S("runs"), 1000 } }, 1 } });
+}
+
+/* Passes at the moments it asks for, a Run ending before each, until that one is bound: so many seconds later. −1: never. */
+static double seconds_until(struct sched *s, const char *name, int64_t *now_us)
+{
+    static int ended;
+    int64_t from = *now_us;
+    struct sched_decision d[64];
+    for (int n = 0; n < 300; n++) {
+        char end[32];
+        snprintf(end, sizeof end, "act-%d", ended++);
+        sched_del_run(s, S("n"), str_of(end));
+        bool found = false;
+        for (size_t i = sched_pass(s, *now_us, d, LEN(d)); i--;) {
+            found |= str_is(d[i].run, name) && d[i].verdict == SCHED_BIND;
+            sched_done(s, d[i].ns, d[i].run, d[i].uid, 10000000 + (uint64_t)ended, *now_us);
+        }
+        if (found) return (double)(*now_us - from) / 1e6;
+        *now_us = sched_next_us(s);
+    }
+    return -1;
+}
+
+/* Two hundred Runs of 64 terms among five hundred that run: no pass takes long for them, others don't wait for them, and who
+ * comes behind them has its turn though something ends all the time. */
+TEST(affinity_has_a_budget)
+{
+    struct sched *s = sched_new();
+    struct sched_decision d[64];
+    struct sched_look look;
+    int64_t now_us = 1000;
+    add_pod(s, S("n"), S("r"));
+    add_pod(s, S("n"), S("r2"));
+    add_pod(s, S("m"), S("r"));
+    add_many(s, "r", 500, "act", "x", 1, "r", NULL, 0);
+    add_many(s, "r", 200, "long", "", 1000, NULL, "app=nobody", 64);
+    add_run(s, S("n"), S("r"), "last", "", 2000, NULL, "app=x", 1);
+    add_run(s, S("n"), S("r"), "plain", "", 2001, NULL, NULL, 0);
+    CHECK_INT(sched_pass(s, now_us, d, LEN(d)), 1);
+    CHECK_STR(d[0].run, S("plain"));
+    CHECK_OR(sched_look(s, S("n"), S("last"), &look));
+    CHECK_STR(str_of(look.message), S("1 pod: 1 yet to be judged by affinity"));
+    add_run(s, S("m"), S("r"), "other", "m", 2002, NULL, "app=m", 1);
+    add_many(s, "r2", 100, "too", "", 3000, NULL, "app=nobody", 64);
+    add_run(s, S("n"), S("r2"), "elsewhere", "n", 4000, NULL, "app=n", 1);
+    CHECK_INT(sched_pass(s, now_us, d, LEN(d)), 1);
+    CHECK_STR(d[0].run, S("other"));                      /* another namespace has its own budget, another Runtime of this one has to wait for its turn */
+    CHECK_INT(sched_pass(s, now_us, d, LEN(d)), 0);
+    double elsewhere = seconds_until(s, "elsewhere", &now_us);
+    CHECK(elsewhere > 1 && elsewhere < 10);
+    CHECK(sched_look(s, S("n"), S("last"), &look) && look.state == SCHED_LOOK_ACTIVE);
+    add_run(s, S("n"), S("r"), "late", "", 5000, NULL, "app=x", 1);
+    now_us -= 3600000000;                                 /* the clock is set back */
+    double late = seconds_until(s, "late", &now_us);
+    CHECK(late >= 0 && late < 10);
+    sched_unhurried(s);
+    add_many(s, "r", 100, "more", "", 6000, NULL, "app=nobody", 64);
+    add_run(s, S("n"), S("r"), "at-once", "", 7000, NULL, "app=x", 1);
+    CHECK(seconds_until(s, "at-once", &now_us) == 0);
+    sched_free(s);
+}
+
+/* What happens while the others are yet to be judged counts when all were, though nothing happens any more. */
+TEST(affinity_looks_again_at_the_end_of_a_round)
+{
+    struct sched *s = sched_new();
+    struct sched_decision d[64];
+    struct sched_look look;
+    int64_t now_us = 1000;
+    add_pod(s, S("n"), S("r"));
+    add_many(s, "r", 500, "act", "x", 1, "r", NULL, 0);
+    add_many(s, "r", 5, "guest", "", 1000, NULL, "app=host", 64);
+    add_many(s, "r", 30, "long", "", 2000, NULL, "app=nobody", 64);
+    CHECK_INT(sched_pass(s, now_us, d, LEN(d)), 0);
+    add_run(s, S("n"), S("r"), "host", "host", 3000, "r", NULL, 0);
+    size_t bound = 0;
+    for (int i = 0; i < 8; i++) {
+        for (size_t n; (n = sched_pass(s, now_us, d, LEN(d)));)
+            for (size_t k = 0; k < n; k++) bound += d[k].verdict == SCHED_BIND;
+        now_us = sched_next_us(s);
+    }
+    CHECK_INT(bound, 5);
+    CHECK_OR(now_us < INT64_MAX);                         /* the others are to be told */
+    CHECK_INT(sched_pass(s, now_us += 10000000, d, 1), 1);
+    CHECK_INT(d[0].verdict, SCHED_WAIT);
+    sched_done(s, d[0].ns, d[0].run, d[0].uid, 4000, now_us);
+    CHECK_OR(sched_look(s, d[0].ns, d[0].run, &look));
+    CHECK_STR(str_of(look.message), S("1 pod: 1 ruled out by affinity"));        /* it was told, and is not judged again for that */
+    sched_free(s);
+}
+
+/* As many labels as an object has place for: it is read or passed over, and those behind it are read. */
+TEST(labels_have_no_end)
+{
+    struct sched *s = sched_new();
+    for (int n = 10000, passed_over = 0; n < 300000 && !passed_over; n += 10000) {
+        AUTO_BUF struct buf b = { .max = 16 << 20 };
+        struct kr_err e = { 0 };
+        buf_fmt(&b, "{\"metadata\":{\"name\":\"r%d\",\"namespace\":\"n\",\"uid\":\"u\",\"resourceVersion\":\"1\",\"labels\":{\"a\":\"b\"", n);
+        for (int i = 0; i < n; i++) buf_fmt(&b, ",\"%x\":\"\"", i);
+        buf_lit(&b, "}},\"spec\":{\"runtime\":\"r\"}}");
+        CHECK_OR(sched_take_run(s, buf_view(&b), 1000, &e) == 0 || e.code == KR_TOO_LARGE);
+        passed_over = e.code == KR_TOO_LARGE;
+    }
+    struct kr_err e = { 0 };
+    CHECK_INT(sched_take_run(s, S("{\"metadata\":{\"name\":\"r\",\"namespace\":\"n\",\"resourceVersion\":\"1\"},\"spec\":{\"runtime\":\"r\"}}"), 1000, &e), 0);
     sched_free(s);
 }

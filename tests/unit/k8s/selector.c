@@ -180,3 +180,36 @@ TEST(many_labels_are_asked_by_many_selectors)
     selector_free(s);
     selector_free(none);
 }
+
+/* Many values are sorted: found as surely as few. */
+TEST(many_values_of_a_term)
+{
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    AUTO_BUF struct buf text = { .max = 4096 };
+    struct kr_err e = { 0 };
+    buf_lit(&text, "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\",\"values\":[\"\"");
+    for (int i = 40; i > 0; i--) buf_fmt(&text, ",\"v%d\"", i * 7);
+    buf_lit(&text, "]},{\"key\":\"b\",\"operator\":\"NotIn\",\"values\":[\"y\",\"x\",\"x\"]}]}");
+    struct selector *s = selector_of_json(json_parse(&a, buf_view(&text), &e), &e);
+    CHECK_OR(s);
+    for (int i = 0; i < 300; i++) {
+        char value[16];
+        snprintf(value, sizeof value, "v%d", i);
+        struct selector_label v[] = { { S("a"), str_of(value) }, { S("b"), i % 2 ? S("x") : S("z") } };
+        struct selector_labels labels = labels_from(v, 2);
+        CHECK_INT(selector_matches(s, &labels), i % 7 == 0 && i > 0 && i <= 280 && i % 2 == 0);
+    }
+    struct selector_label empty = { S("a"), S("") };
+    CHECK(selector_matches(s, &(struct selector_labels){ &empty, 1 }));
+    struct selector *few = selector_parse(S("a=b"), &e);
+    CHECK(selector_cost(NULL) < selector_cost(few) && selector_cost(few) < selector_cost(s));
+    selector_free(s);
+    selector_free(few);
+}
+
+TEST(labels_that_are_equal)
+{
+    struct selector_label one[] = { { S("a"), S("b") }, { S("c"), S("d") } }, other[] = { { S("a"), S("b") }, { S("c"), S("e") } };
+    struct selector_labels a = labels_from(one, 2), b = labels_from(other, 2), short_a = { one, 1 };
+    CHECK(labels_eq(&a, &a) && !labels_eq(&a, &b) && !labels_eq(&a, &short_a) && !labels_eq(&short_a, &a));
+}
