@@ -155,7 +155,7 @@ static void executed(void *ctx, int status, struct str text)
         t->wait_us = 0;
         task_accepted(t);
     } else if (status == GRPC_UNAVAILABLE || status == GRPC_DEADLINE_EXCEEDED || status == GRPC_UNAUTHENTICATED || status == GRPC_CANCELLED) {
-        server_trouble(t->d);
+        server_trouble(t->d, "Execute", status, text);
         if (!t->stop) {
             wait_then(t, again_begin, WAIT_MAX_US);
             return;
@@ -305,7 +305,7 @@ static void watch_done(void *ctx, int status, struct str text)
         lose(t);
     } else {
         if (status == GRPC_UNAVAILABLE)
-            server_trouble(t->d);
+            server_trouble(t->d, "Watch", status, text);
         wait_then(t, again_follow, WAIT_MAX_US);
     }
 }
@@ -380,7 +380,6 @@ static void again_cancel(struct loop *loop, struct timer *timer)
 static void cancel_done(void *ctx, int status, struct str text)
 {
     struct task *t = ctx;
-    (void)text;
     KR_FAILPOINT("runtimed.cancel.after");
     t->call = NULL;
     t->unconfirmed = status != GRPC_OK && status != GRPC_NOT_FOUND;
@@ -389,7 +388,7 @@ static void cancel_done(void *ctx, int status, struct str text)
         return;
     }
     if (status == GRPC_UNAVAILABLE)
-        server_trouble(t->d);
+        server_trouble(t->d, "Cancel", status, text);
     wait_then(t, again_cancel, WAIT_MAX_US);
 }
 

@@ -93,24 +93,34 @@ static void listed(void *ctx, int status, struct str text)
 
 static void ask(struct runtimed *d);
 
+/* Told when it changes, with why; until it answers for the first time it is starting. */
+static void set_ok(struct runtimed *d, bool ok, const char *call, const char *why, struct str text)
+{
+    if (d->server_ok && !ok)
+        log_warn(&log_std, "the Runtime Server doesn't answer", LOG_Z("call", call), LOG_Z("status", why), LOG_STR("error", text));
+    else if (ok && !d->server_ok)
+        log_info(&log_std, "the Runtime Server answers");
+    d->server_ok = ok;
+}
+
 static void on_health(void *ctx, struct str bytes)
 {
     struct runtimed *d = ctx;
     AUTO_ARENA struct arena a = { .limit = 65536 };
     executor_v1_HealthResponse h = { 0 };
     struct kr_err e = { 0 };
-    d->server_ok = pb_from_bytes(executor_v1_HealthResponse_fields, &h, bytes, &a, &e) == 0 && h.healthy;
+    bool ok = pb_from_bytes(executor_v1_HealthResponse_fields, &h, bytes, &a, &e) == 0 && h.healthy;
+    set_ok(d, ok, "Health", e.code ? "OK" : "not healthy", e.code ? str_of(e.msg) : pb_str(h.message));
 }
 
 static void health_done(void *ctx, int status, struct str text)
 {
     struct runtimed *d = ctx;
     static int64_t wait;
-    (void)text;
     KR_FAILPOINT("runtimed.health.after");
     d->health = NULL;
     if (status != GRPC_OK) {
-        d->server_ok = false;
+        set_ok(d, false, "Health", grpc_status_name(status), text);
         offer_secret(d);
         wait = wait ? wait * 2 : FAST_US;
         loop_timer_in(d->loop, &d->health_timer, wait < MAX_US ? wait : MAX_US);
@@ -150,11 +160,9 @@ static void connection_lost(void *ctx)
         loop_timer_in(d->loop, &d->health_timer, FAST_US);
 }
 
-void server_trouble(struct runtimed *d)
+void server_trouble(struct runtimed *d, const char *call, int status, struct str text)
 {
-    if (d->server_ok)
-        log_warn(&log_std, "the Runtime Server doesn't answer");
-    d->server_ok = false;
+    set_ok(d, false, call, grpc_status_name(status), text);
     ask(d);
 }
 

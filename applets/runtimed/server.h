@@ -8,7 +8,7 @@ struct runtimed;
 /* server.c */
 int server_start(struct runtimed *, struct str host, uint16_t port, struct kr_err *);
 void server_stop(struct runtimed *);
-void server_trouble(struct runtimed *);           /* a call failed: look at its health now */
+void server_trouble(struct runtimed *, const char *call, int status, struct str text);      /* one failed so: look at its health now */
 struct http_fields server_metadata(const struct runtimed *, struct http_field store[1]);
 
 /* print.c: output of a task as it comes; and what is left of it at its end. */

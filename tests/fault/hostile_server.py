@@ -2,28 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Row 21: a Runtime Server that hangs, answers about others, dies in the middle of a stream, forgets, or never stops to speak, under our
 runtimed. Each Run ends as it should, beside others that are well, and runtimed's memory stays what it was."""
-import concurrent.futures, os, subprocess, sys
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
-if not os.environ.get('KR_VENV'):      # again, with the Python that has grpcio
-    venv = subprocess.run([os.path.join(TOP, 'tests', 'tools', 'venv')], capture_output=True, text=True)
-    if venv.returncode:
-        print('skip grpcio: %s' % (venv.stdout.strip() or venv.stderr.strip()))
-        print('0 passed, 0 failed, 1 skipped')
-        sys.exit(0)
-    os.execve(venv.stdout.strip(), [venv.stdout.strip(), __file__], dict(os.environ, KR_VENV='1'))
-sys.path.insert(0, os.path.join(HERE, '..', 'kit'))
+import concurrent.futures, os, socket, subprocess, sys, threading
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
+from pygrpc import grpc, w, wg, x, xg
 from local import *
-import socket, threading
-import grpc
 import wire
-from grpc_tools import protoc
-
-work = tempfile.mkdtemp(prefix='kr-server-')
-protos = os.path.join(TOP, 'grpc', 'proto')
-protoc.main(['protoc', '-I' + protos, '--python_out=' + work, '--grpc_python_out=' + work] + [os.path.join(protos, f) for f in ('executor.proto', 'runtime_watch.proto')])
-sys.path.insert(0, work)
-import executor_pb2 as x, executor_pb2_grpc as xg, runtime_watch_pb2 as w, runtime_watch_pb2_grpc as wg
 
 FLOOD = 400 << 20
 s = Suite()
@@ -99,6 +82,7 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
         return x.HealthResponse(healthy=True)
 
 
+work = tempfile.mkdtemp(prefix='kr-server-')
 theirs = Server()
 server = grpc.server(concurrent.futures.ThreadPoolExecutor(64))
 xg.add_RuntimeServicer_to_server(theirs, server)
