@@ -124,6 +124,7 @@ void *hcall_ctx(const struct hcall *);
 uint32_t hcall_stamp(const struct hcall *);              /* what `sign` left when it was sent last */
 void hcall_write(struct hcall *, struct str bytes);
 void hcall_finish(struct hcall *);
+void hcall_deadline(struct hcall *, int64_t deadline_us);    /* in place of the request's: there is more to come than was known */
 void hcall_pause(struct hcall *, bool on);               /* hold the response's body back */
 void hcall_cancel(struct hcall *);                       /* resets the stream; no further callback, the pointer is dead */
 #endif

@@ -364,6 +364,12 @@ struct hcall *httpc_call(struct httpc *h, const struct httpc_request *q, struct 
     return k;
 }
 
+void hcall_deadline(struct hcall *k, int64_t deadline_us)
+{
+    if (!k->out.failed)                     /* else the timer is to tell of that */
+        loop_timer_at(k->h->loop, &k->deadline, deadline_us);
+}
+
 void *hcall_ctx(const struct hcall *k) { return k->user.ctx; }
 uint32_t hcall_stamp(const struct hcall *k) { return k->stamp; }
 

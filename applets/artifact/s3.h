@@ -68,7 +68,8 @@ struct s3_call {
     struct s3 *s;
     struct hcall *h;
     struct timer again;
-    uint64_t sent, base;                                    /* base: range that out begins at */
+    uint64_t sent, base, came;                              /* base: range that out begins at; sent, came: by this try */
+    int64_t begun_us;                                       /* this try */
     char region[64], date[40];
     int tries;
     bool unwritable;

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { TRIES = 6, WAIT_US = 100000, WAIT_MAX_US = 5000000, CALL_US = 60000000, PIECE = 65536, ANSWER_MAX = 4 << 20 };
+enum { TRIES = 6, WAIT_US = 100000, WAIT_MAX_US = 5000000, CALL_US = 60000000, BYTE_US = 10, PIECE = 65536, ANSWER_MAX = 4 << 20 };
 
 void s3_put_key(struct buf *b, const struct s3 *s, struct str key)
 {
@@ -40,6 +40,9 @@ void s3_connect(struct s3 *s)
 /* ---- what came --------------------------------------------------------------------------------------------------- */
 
 static void start(struct s3_call *c);
+
+/* A try has a minute, and on top of it what its bytes take at 100 kB a second: a large artifact may take hours, a trickle ends. */
+static int64_t deadline_of(const struct s3_call *c) { return c->begun_us + CALL_US + (int64_t)(c->length + c->came) * BYTE_US; }
 
 static void finish(struct s3_call *c)
 {
@@ -158,6 +161,8 @@ static void on_head(struct hcall *h, int status, struct http_fields f)
 static void on_data(struct hcall *h, struct str bytes)
 {
     struct s3_call *c = hcall_ctx(h);
+    c->came += bytes.n;
+    hcall_deadline(h, deadline_of(c));
     if (!is_good(c) || c->out <= 0) {
         buf_str(&c->answer, bytes);
         return;
@@ -236,7 +241,8 @@ static void start(struct s3_call *c)
     if (s->reconnect)
         s3_connect(s);
     c->status = 0;
-    c->sent = 0;
+    c->sent = c->came = 0;
+    c->begun_us = loop_now_us(s->loop);
     buf_clear(&c->answer);
     c->answer.max = ANSWER_MAX;
     sigv4_date(date, loop_wall_us(s->loop) + s->skew_us);
@@ -257,7 +263,7 @@ static void start(struct s3_call *c)
                                          .payload = c->payload.n ? c->payload : str_of(digest), .region = s->region, .service = S("s3"), .keys = &s->keys, .date = date }, &auth);
     f[n++] = (struct http_field){ S("authorization"), buf_view(&auth) };
     struct httpc_request q = { .method = str_of(c->method), .path = buf_view(&target), .authority = s->host, .fields = { f, n }, .body = c->body,
-                               .more = file && c->length, .length = file ? c->length : 0, .deadline_us = loop_now_us(s->loop) + CALL_US + (int64_t)c->length * 10 };
+                               .more = file && c->length, .length = file ? c->length : 0, .deadline_us = deadline_of(c) };
     c->h = httpc_call(s->http, &q, (struct hcall_user){ on_head, on_data, on_writable, on_end, on_failed, c });
     if (q.more)
         on_writable(c->h);

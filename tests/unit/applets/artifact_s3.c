@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "applets/artifact/s3.h"
+#include "tests/kit/http_ends.h"
 #include "tests/kit/test.h"
+#include <sys/mman.h>
+#include <unistd.h>
 
 static const struct s3_keys keys = { S("AKIAIOSFODNN7EXAMPLE"), S("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), S("") };
 #define EMPTY S("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
@@ -58,4 +61,62 @@ TEST(xml_is_looked_up_and_never_expanded)
     CHECK_INT(xml_first(buf_view(&b), "M", &vast).n, 4 << 20);
     struct str odd = S("<K>&#0;&#xd800;&#x110000;&#99999999;&;&amp</K>");
     CHECK_STR(xml_first(odd, "K", &a), S("&#0;&#xd800;&#x110000;&#99999999;&;&amp"));
+}
+
+/* ---- what comes slowly --------------------------------------------------------------------------------------------------- */
+enum { SLOWLY = 24 << 20 };
+struct slow { struct peer p; struct s3 s; struct s3_call c; };
+
+static void slow_begin(struct slow *x)
+{
+    peer_begin(&x->p, HTTP_11);
+    x->p.say = "HTTP/1.1 200 OK\r\ncontent-length: 25165824\r\n\r\n";
+    x->s = (struct s3){ .loop = x->p.h.loop, .place = { S("127.0.0.1"), listener_port(x->p.l), false }, .host = S("t"), .base = S("/b"), .region = S("r"), .keys = keys, .concurrency = 1, .retries_left = 9 };
+    rnd_seed(&x->s.rnd, 1);
+    s3_connect(&x->s);
+    x->c = (struct s3_call){ .method = "GET", .key = S("k"), .out = memfd_create("out", MFD_CLOEXEC) };
+    s3_start(&x->s, &x->c);
+    CHECK(here_until_is(&x->p.h, &x->c.status, 200));
+}
+
+static bool slow_is_over(const struct slow *x) { return x->c.done || x->c.tries; }
+
+/* Another piece of so many bytes every 50 s, until all came or it is over. */
+static void slow_go(struct slow *x, size_t piece)
+{
+    static char bytes[65536];
+    for (uint64_t sent = 0, want = piece; sent < SLOWLY && !slow_is_over(x); want += piece) {
+        here_skip(&x->p.h, 50000000);
+        here_turn(&x->p.h);
+        while (x->c.got < want && !slow_is_over(x)) {
+            size_t n = want - sent < sizeof bytes ? (size_t)(want - sent) : sizeof bytes;
+            ptrdiff_t took = n ? link_write(x->p.ones[0].link, bytes, n) : 0;
+            sent += took > 0 ? (uint64_t)took : 0;
+            here_run(&x->p.h, took > 0 ? 0 : 1000);
+        }
+    }
+}
+
+static void slow_end(struct slow *x)
+{
+    s3_call_end(&x->c);
+    close(x->c.out);
+    httpc_free(x->s.http);
+    arena_reset(&x->s.arena);
+    peer_end(&x->p);
+}
+
+/* Four pieces of 6 MiB within 200 s are more than 100 kB a second: one try is enough. One byte in 50 s isn't. */
+TEST(a_download_may_take_as_long_as_it_comes)
+{
+    struct slow x;
+    slow_begin(&x);
+    slow_go(&x, SLOWLY / 4);
+    CHECK(here_until(&x.p.h, &x.c.done));
+    CHECK(!x.c.e.code && x.c.got == SLOWLY && x.c.tries == 0 && x.p.n == 1);
+    slow_end(&x);
+    slow_begin(&x);
+    slow_go(&x, 1);
+    CHECK(x.c.tries == 1 && x.c.got < 3 && x.c.e.code == KR_UNAVAILABLE);
+    slow_end(&x);
 }
