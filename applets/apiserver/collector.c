@@ -357,6 +357,46 @@ static int orphan_dependents(struct look *l, struct owner *w)
     return status;
 }
 
+/* Of what is in *text of ownerReferences: those that are deleted in the foreground and wait for this one are added to the circle. */
+static void add_waiting_owners(struct look *l, struct str text, struct map *circle, struct str **keys, size_t *n)
+{
+    struct kr_err e;
+    const struct json *refs = json_parse(&l->arena, text, &e);
+    for (const struct json *ref = json_first(refs); ref; ref = json_next(ref)) {
+        const struct resource *r = resource_by_kind(json_string(json_get(ref, "apiVersion")), json_string(json_get(ref, "kind")));
+        if (!r || !json_is(json_get(ref, "blockOwnerDeletion"), JSON_TRUE) || owner_state(l, ref) != OWNER_WAITS)
+            continue;
+        struct str key = resource_key(r, r->namespaced ? l->ns : S(""), json_string(json_get(ref, "name")), &l->arena);
+        if (map_get(circle, key))
+            continue;
+        map_put(circle, key, l);
+        if (!(*n & (*n - 1))) {                   /* full at each power of two */
+            struct str *more = arena_alloc(&l->arena, 2 * *n * sizeof *more);
+            if (!more)
+                return;
+            memcpy(more, *keys, *n * sizeof *more);
+            *keys = more;
+        }
+        (*keys)[(*n)++] = key;
+    }
+}
+
+/* Itself and all that wait for it, over however many others: were it to wait for one of them, none of them would ever go. */
+static void find_circle(struct look *l, struct map *circle)
+{
+    struct str *keys = &l->key;
+    map_put(circle, l->key, l);
+    for (size_t i = 0, n = 1; i < n; i++) {
+        struct store_value v;
+        struct kr_err e;
+        if (store_get(l->g->api->store, keys[i], &v, &e) <= 0)
+            continue;
+        struct str text = arena_str(&l->arena, owners_text(v.json));
+        if (text.n)
+            add_waiting_owners(l, text, circle, &keys, &n);
+    }
+}
+
 static int look_owner(struct look *l)
 {
     struct owner *w = map_get(&l->g->owners, json_string(json_get(l->meta, "uid")));
@@ -367,10 +407,13 @@ static int look_owner(struct look *l)
     if (!has_finalizer(l->meta, "foregroundDeletion"))
         return 0;
     bool blocked = false;
+    struct map circle = { 0 };
+    find_circle(l, &circle);
     for (struct edge *d = w ? w->edges : NULL; d; d = d->next) {
-        blocked |= d->blocks;
+        blocked |= d->blocks && !map_get(&circle, d->object->key);
         enqueue(l->g, 'd', d->object->key);
     }
+    map_free(&circle);
     return blocked ? 0 : lift_finalizer(l, "foregroundDeletion");
 }
 

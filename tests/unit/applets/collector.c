@@ -92,6 +92,38 @@ TEST(foreground_waits_for_what_blocks)
     kit_api_free(k);
 }
 
+static void belongs(struct kit_api *k, const char *name, const char *owners)
+{
+    char path[256], body[2048];
+    snprintf(path, sizeof path, CMS "/%s", name);
+    snprintf(body, sizeof body, "{\"metadata\":{\"ownerReferences\":[%s]}}", owners);
+    CHECK_INT(kit_call(k, "PATCH", path, "application/merge-patch+json", body), 200);
+}
+
+/* Who owns himself, or each other, would wait for ever for the other to go first. What hangs on them is waited for all the same. */
+TEST(foreground_in_a_circle)
+{
+    struct kit_api *k = kit_api_new();
+    make(k, "a", "");
+    belongs(k, "a", owner_block(k, "a", true));
+    CHECK_INT(del(k, "a", "{\"propagationPolicy\":\"Foreground\"}"), 200);
+    kit_collect(k);
+    CHECK_STR(names(k), S(""));
+    make(k, "a", "");
+    make(k, "b", owner_block(k, "a", true));
+    make(k, "c", owner_block(k, "b", true));
+    belongs(k, "a", owner_block(k, "c", true));
+    make(k, "d", owner_block(k, "c", true));
+    CHECK_INT(kit_call(k, "PATCH", CMS "/d", "application/merge-patch+json", "{\"metadata\":{\"finalizers\":[\"test.io/hold\"]}}"), 200);
+    CHECK_INT(del(k, "b", "{\"propagationPolicy\":\"Foreground\"}"), 200);
+    kit_collect(k);
+    CHECK_STR(names(k), S("c d"));               /* d is held, and is not in the circle: who has it waits */
+    CHECK_INT(kit_call(k, "PATCH", CMS "/d", "application/merge-patch+json", "{\"metadata\":{\"finalizers\":null}}"), 200);
+    kit_collect(k);
+    CHECK_STR(names(k), S(""));
+    kit_api_free(k);
+}
+
 TEST(orphan_cuts_the_reference)
 {
     struct kit_api *k = kit_api_new();
