@@ -44,6 +44,8 @@ static void start(struct s3_call *c);
 /* A try has a minute, and on top of it what its bytes take at 100 kB a second: a large artifact may take hours, a trickle ends. */
 static int64_t deadline_of(const struct s3_call *c) { return c->begun_us + CALL_US + (int64_t)(c->length + c->came) * BYTE_US; }
 
+static bool is_good(const struct s3_call *c) { return c->status >= 200 && c->status < 300; }
+
 static void finish(struct s3_call *c)
 {
     c->h = NULL;
@@ -61,6 +63,8 @@ static void trouble(struct s3_call *c, bool may_help)
 {
     struct s3 *s = c->s;
     c->h = NULL;
+    if (c->out > 0 && is_good(c) && c->came)
+        c->tries = 0;                             /* it goes on from there: a long download may break more often than a short one */
     if (!may_help || c->unwritable || ++c->tries >= TRIES || s->retries_left-- <= 0) {
         finish(c);
         return;
@@ -142,8 +146,6 @@ static void refused(struct s3_call *c)
     }
     trouble(c, may_help);
 }
-
-static bool is_good(const struct s3_call *c) { return c->status >= 200 && c->status < 300; }
 
 static void on_head(struct hcall *h, int status, struct http_fields f)
 {

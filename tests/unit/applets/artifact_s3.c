@@ -120,3 +120,37 @@ TEST(a_download_may_take_as_long_as_it_comes)
     CHECK(x.c.tries == 1 && x.c.got < 3 && x.c.e.code == KR_UNAVAILABLE);
     slow_end(&x);
 }
+
+static void slow_breaks(struct slow *x, int times)
+{
+    for (int i = 0; i < times && !x->c.done; i++) {
+        int n = x->p.n;
+        for (int k = 0; k < 10000 && x->p.n == n && !x->c.done; k++) {
+            here_skip(&x->p.h, 100000);
+            here_run(&x->p.h, 100);
+        }
+    }
+}
+
+/* One that breaks off a dozen times, each time a little further on, comes to its end; one that brings nothing is given up after six tries. */
+TEST(a_download_may_break_as_often_as_it_goes_on)
+{
+    struct slow x;
+    slow_begin(&x);
+    x.p.say = "HTTP/1.1 206 OK\r\ncontent-length: 100\r\n\r\nx";
+    x.p.hang_up = true;
+    link_close(TAKE(x.p.ones[0].link));
+    slow_breaks(&x, 8);
+    CHECK(!x.c.done && x.c.tries <= 1 && x.c.got >= 7);
+    x.p.say = "HTTP/1.1 206 OK\r\ncontent-length: 1\r\n\r\nx";
+    CHECK(here_until(&x.p.h, &x.c.done));
+    CHECK(!x.c.e.code && x.c.got >= 8);
+    slow_end(&x);
+    slow_begin(&x);
+    x.p.say = "HTTP/1.1 206 OK\r\ncontent-length: 100\r\n\r\n";
+    x.p.hang_up = true;
+    link_close(TAKE(x.p.ones[0].link));
+    slow_breaks(&x, 12);
+    CHECK(x.c.done && x.c.e.code == KR_UNAVAILABLE && x.p.n == 6);
+    slow_end(&x);
+}
