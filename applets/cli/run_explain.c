@@ -217,7 +217,7 @@ static const char *advice(const char *reason)
         { "NoPods", "look at the Runtime, which makes them: kruntimes runtime describe" },
         { "NoReadyPods", "look at why they aren't ready: kruntimes runtime describe, kubectl describe pod" },
         { "InsufficientCapacity", "wait for one that ends, or have more pods: kubectl scale runtime" },
-        { "AffinityNotMet", "wait for the Runs it keeps away from, or correct spec.affinity in a new Run" },
+        { "AffinityNotMet", "wait for one it wants to be near to begin, or one it keeps away from to end; or correct spec.affinity in a new Run" },
         { "CapacityHeld", "wait: a larger Run is in front" },
         { "SandboxUnavailable", "use nodes with Linux 6.12, or set isolation to Process in the Runtime" },
         { "WorkspaceNotReady", "wait for the pod that has the workspace" },

@@ -64,6 +64,12 @@ with instance() as i:
         {'labelSelector': {'matchExpressions': [{'key': 'x', 'operator': 'DoesNotExist'}]}, 'topologyKey': 'kubernetes.io/hostname'}]}})
     s.equal('each pod is ruled out', len(re.findall(r'^runtime-bash\S+ .*ruled out by affinity$', agrees('alone', 'AffinityNotMet'), re.M)), 2)
 
+    add('near', ['true'], affinity={'runAffinity': {'requiredDuringSchedulingIgnoredDuringExecution': [
+        {'labelSelector': {'matchLabels': {'app': 'db'}}, 'topologyKey': 'kubernetes.io/hostname'}]}})
+    agrees('near', 'AffinityNotMet')
+    i.api.call('PATCH', RUNS + '/a', {'metadata': {'labels': {'app': 'db'}}}, 'application/merge-patch+json')      # of another Runtime
+    s.equal('near: it goes when one that runs is called so', i.wait({'near'}).get('near', {}).get('status', {}).get('phase'), 'Succeeded')
+
     # no pods, none ready
     make_runtime(i, 'parked', 0, runs=1)
     add('nopods', ['true'], runtime='parked')
