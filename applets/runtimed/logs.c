@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 enum { MAGIC = 0x4b524c47, RECORD_MAX = 1 << 20, WINDOW = 65536, PATH_MAX_LOG = 4096 };
+enum { MARK, STDOUT, STDERR };                    /* streams; a mark has the totals of the two */
 struct head { uint32_t magic, n; int64_t unix_us; uint32_t stream, reserved; };
 
 struct log {
@@ -108,6 +109,9 @@ static void take_stock(struct log *l)
     while (take_record(&r, &h, NULL) && r.at <= st.st_size) {
         whole = r.at;
         l->total[h.stream] += h.n;
+        uint64_t mark[2];
+        if (h.stream == MARK && h.n == sizeof mark && pread(l->fd, mark, sizeof mark, whole - (off_t)sizeof mark) == sizeof mark)
+            memcpy(&l->total[STDOUT], mark, sizeof mark);
     }
     buf_free(&r.data);
     if (whole < st.st_size && ftruncate(l->fd, whole) < 0)
@@ -192,22 +196,6 @@ void log_close(struct log *l)
 
 uint64_t log_total(const struct log *l, int stream) { return l->total[stream]; }
 
-static void next_piece(struct log *l)
-{
-    char old[PATH_MAX_LOG + 16];
-    int fd = open_piece(l->base, l->piece + 1, O_RDWR | O_CREAT | O_TRUNC);
-    if (fd < 0)
-        return;
-    close(l->fd);
-    l->fd = fd;
-    l->piece++;
-    l->size = 0;
-    if (l->piece > 2) {                           /* the two before stay: this one and the last full one */
-        piece_path(old, l->base, l->piece - 2);
-        unlink(old);
-    }
-}
-
 static bool put_record(struct log *l, int stream, struct str bytes, int64_t unix_us)
 {
     struct head h = { MAGIC, (uint32_t)bytes.n, unix_us, (uint32_t)stream, 0 };
@@ -221,6 +209,25 @@ static bool put_record(struct log *l, int stream, struct str bytes, int64_t unix
     }
     l->size += b.n;
     return true;
+}
+
+static bool put_mark(struct log *l, int64_t unix_us) { return put_record(l, MARK, (struct str){ (const char *)&l->total[STDOUT], 2 * sizeof *l->total }, unix_us); }
+
+static void next_piece(struct log *l, int64_t unix_us)
+{
+    char old[PATH_MAX_LOG + 16];
+    int fd = open_piece(l->base, l->piece + 1, O_RDWR | O_CREAT | O_TRUNC);
+    if (fd < 0)
+        return;
+    close(l->fd);
+    l->fd = fd;
+    l->piece++;
+    l->size = 0;
+    l->refused |= !put_mark(l, unix_us);
+    if (l->piece > 2) {                           /* the two before stay: this one and the last full one */
+        piece_path(old, l->base, l->piece - 2);
+        unlink(old);
+    }
 }
 
 /* The Run's folder and the first file. */
@@ -245,8 +252,8 @@ void log_append(struct log *l, int stream, struct str bytes, int64_t unix_us)
         struct str part = { bytes.p, bytes.n < RECORD_MAX / 2 ? bytes.n : RECORD_MAX / 2 };
         bytes = str_from(bytes, part.n);
         if (l->size + part.n > (l->piece ? LIMIT_LOG_TAIL / 2 : LIMIT_LOG_HEAD))
-            next_piece(l);
-        if (l->refused && put_record(l, 2, S("\n[output was lost here: the disk was full]\n"), unix_us))
+            next_piece(l, unix_us);
+        if (l->refused && put_record(l, STDERR, S("\n[output was lost here: the disk was full]\n"), unix_us) && put_mark(l, unix_us))
             l->refused = false;
         l->total[stream] += part.n;
         if (!put_record(l, stream, part, unix_us))
@@ -321,12 +328,11 @@ bool log_next(struct log_reader *r, struct log_record *rec)
 {
     struct head h;
     struct str bytes;
-    do {
-        if (take_record(r, &h, &bytes)) {
+    for (bool found; (found = take_record(r, &h, &bytes)) || enter_next(r);)
+        if (found && h.stream != MARK) {
             *rec = (struct log_record){ h.unix_us, (int)h.stream, bytes };
             return true;
         }
-    } while (enter_next(r));
     buf_free(&r->data);                           /* who waits for more holds no memory for it */
     return false;
 }

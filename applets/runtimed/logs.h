@@ -6,7 +6,8 @@
  *   STATE/logs/UID/ATTEMPT.log.N    later pieces; of these the last two stay
  *
  * A file is a row of records: a head (time, length, stream) and the bytes. A piece that a crash cut is ended at its last
- * whole record.
+ * whole record. Where bytes that came are not there (those of pieces that went, those a full disk refused) a record of
+ * stream 0 says how many have come so far: who goes on after a new start asks for what comes behind them, and for nothing twice.
  */
 #ifndef APPLETS_RUNTIMED_LOGS_H
 #define APPLETS_RUNTIMED_LOGS_H

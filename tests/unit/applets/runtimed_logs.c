@@ -164,6 +164,9 @@ TEST(what_a_full_disk_lost_is_said_once_there_is_room)
     CHECK_INT(log_total(l, 1), 23);               /* what was lost counts */
     log_close(l);
     CHECK_STR(read_all(&b), S("1:before|2:\n[output was lost here: the disk was full]\n|1:after|1:more|"));
+    l = begin();
+    CHECK(log_total(l, 1) == 23 && log_total(l, 2) == 0);        /* also after a new start; and our own words don't */
+    log_close(l);
     logs_remove(test_tmpdir(), S("u"));
     CHECK_INT(close(open(file("u"), O_WRONLY | O_CREAT, 0600)), 0);            /* where the folder has to be */
     struct kr_err e = { 0 };
@@ -197,8 +200,11 @@ TEST(of_long_output_begin_and_end_stay_also_after_a_new_start)
     log_append(l, 1, S("third"), 3);
     CHECK(stat(file("u/1.log.3"), &st) == 0 && stat(file("u/1.log.1"), &st) < 0 && stat(file("u/1.log.2"), &st) == 0);
     log_append(l, 1, S("+"), 3);
+    uint64_t total = log_total(l, 1);
+    CHECK(total > 127 << 20);
     log_close(l);
-    l = begin();                                  /* 1.log.1 is not there any more: it goes on in the last all the same */
+    l = begin();                                  /* 1.log.1 is not there any more: it goes on in the last all the same, and with what was in all of them */
+    CHECK_INT(log_total(l, 1), total);
     log_append(l, 2, S("on"), 4);
     log_close(l);
     CHECK(stat(file("u/1.log.1"), &st) < 0);
