@@ -100,17 +100,26 @@ static struct str new_uid(struct api_call *c)
                      (unsigned)(0x8000 | (b >> 48 & 0x3fff)), (unsigned long long)(b & UINT64_C(0xffffffffffff)));
 }
 
+/* As a kube-apiserver has it: the name stays a DNS label, and one that is taken is drawn again. */
+enum { GENERATED_BASE = 58, GENERATED_TRIES = 8 };
 static void generate_name(struct api_call *c, struct json *meta)
 {
     static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
     struct str base = json_string(json_get(meta, "generateName"));
-    char tail[6];
-    for (int i = 0; i < 5; i++)
-        tail[i] = letters[rnd_below(c->api->rnd, sizeof letters - 1)];
-    tail[5] = '\0';
-    if (base.n > 248)
-        base.n = 248;
-    json_set(&c->arena, meta, S("name"), json_new_str(&c->arena, arena_fmt(&c->arena, "%.*s%s", SFMT(base), tail)));
+    char tail[6] = "";
+    struct store_value v;
+    struct kr_err e;
+    struct str name = S("");
+    if (base.n > GENERATED_BASE)
+        base.n = GENERATED_BASE;
+    for (int tries = 0; tries < GENERATED_TRIES; tries++) {
+        for (int i = 0; i < 5; i++)
+            tail[i] = letters[rnd_below(c->api->rnd, sizeof letters - 1)];
+        name = arena_fmt(&c->arena, "%.*s%s", SFMT(base), tail);
+        if (store_get(c->api->store, resource_key(c->path.r, c->path.ns, name, &c->arena), &v, &e) <= 0)
+            break;
+    }
+    json_set(&c->arena, meta, S("name"), json_new_str(&c->arena, name));
 }
 
 int meta_for_create(struct api_call *c, struct json *object)

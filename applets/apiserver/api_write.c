@@ -13,6 +13,8 @@
 #include "k8s/strategic.h"
 #include <stdio.h>
 
+enum { DELETION_BYTES = 4096 };              /* what a deletion adds: its time, the grace, a finalizer */
+
 static void note_twice(void *ctx, struct str path)
 {
     struct api_call *c = ctx;
@@ -65,7 +67,8 @@ int api_store_object(struct api_call *c, struct str name, struct json *object, c
         json_set(&c->arena, meta, S("resourceVersion"), json_new_str(&c->arena, arena_fmt(&c->arena, "%llu", (unsigned long long)revision)));
     AUTO_BUF struct buf text = { .max = LIMIT_API_BODY };
     json_print(&text, object);
-    if (text.failed || text.n > LIMIT_OBJECT_BYTES)
+    size_t most = LIMIT_OBJECT_BYTES + (json_get(meta, "deletionTimestamp") ? DELETION_BYTES : 0);      /* to be deleted is never too much */
+    if (text.failed || text.n > most)
         return kr_fail(&c->e, KR_TOO_LARGE, "Request entity too large: limit is %d", LIMIT_OBJECT_BYTES);
     *json = arena_str(&c->arena, buf_view(&text));
     if (c->dry_run)

@@ -22,8 +22,7 @@ struct collector {
     struct map objects, owners;          /* by store key (those with owners), by uid (those with dependents) */
     struct map queued;                   /* by key of a job */
     struct job *first, **last;
-    struct defer step;
-    struct timer later;
+    struct timer step;                   /* a turn of the loop each, so that others are served between them */
     struct watch_observer observer;
     bool rescan;
 };
@@ -43,7 +42,7 @@ static void enqueue(struct collector *g, char what, struct str key)
     map_put(&g->queued, j->key, j);
     *g->last = j;
     g->last = &j->next;
-    loop_defer(g->api->loop, &g->step);
+    loop_timer_in(g->api->loop, &g->step, 0);
 }
 
 static struct job *dequeue(struct collector *g)
@@ -445,21 +444,20 @@ static int look(struct collector *g, struct job *j, int *calls)
 
 static int scan(struct collector *g, struct kr_err *e);
 
-static void step(struct loop *loop, struct defer *d)
+static void step(struct loop *loop, struct timer *t)
 {
-    struct collector *g = container_of(d, struct collector, step);
+    struct collector *g = container_of(t, struct collector, step);
     struct kr_err e = { 0 };
     int calls = 0;
     if (g->rescan && scan(g, &e) < 0) {
-        loop_timer_in(loop, &g->later, RETRY_US);
+        loop_timer_in(loop, &g->step, RETRY_US);
         return;
     }
     for (struct job *j; calls < CALLS_PER_TURN && (j = dequeue(g));) {
         int status = look(g, j, &calls);
         if (status >= 500 || status == 429) {
             enqueue(g, j->key.p[0], str_from(j->key, 1));
-            loop_defer_cancel(loop, &g->step);
-            loop_timer_in(loop, &g->later, RETRY_US);
+            loop_timer_in(loop, &g->step, RETRY_US);
             free(j);
             return;
         }
@@ -468,12 +466,7 @@ static void step(struct loop *loop, struct defer *d)
         free(j);
     }
     if (g->first)
-        loop_defer(loop, &g->step);
-}
-
-static void later(struct loop *loop, struct timer *t)
-{
-    loop_defer(loop, &container_of(t, struct collector, later)->step);
+        loop_timer_in(loop, &g->step, 0);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -522,13 +515,13 @@ static void lost(void *ctx)
 {
     struct collector *g = ctx;
     g->rescan = true;
-    loop_timer_in(g->api->loop, &g->later, RETRY_US);
+    loop_timer_in(g->api->loop, &g->step, RETRY_US);
 }
 
 struct collector *collector_new(struct api *api, struct kr_err *e)
 {
     struct collector *g = xcalloc(1, sizeof *g);
-    *g = (struct collector){ .api = api, .last = &g->first, .step = { .run = step }, .later = { .fire = later },
+    *g = (struct collector){ .api = api, .last = &g->first, .step = { .fire = step },
                              .observer = { .committed = committed, .lost = lost, .ctx = g } };
     if (scan(g, e) < 0) {
         collector_free(g);
@@ -543,8 +536,7 @@ void collector_free(struct collector *g)
     if (!g)
         return;
     clear(g);
-    loop_defer_cancel(g->api->loop, &g->step);
-    loop_timer_stop(g->api->loop, &g->later);
+    loop_timer_stop(g->api->loop, &g->step);
     free(g);
 }
 

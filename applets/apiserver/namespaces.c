@@ -42,7 +42,7 @@ int namespace_furnish(struct api *api, struct str name)
 
 /* ---- emptying ---------------------------------------------------------------------------------------------------- */
 
-struct rest { size_t left, deleted, finalizers; };
+struct rest { size_t left, deleted, refused, finalizers; };
 
 /* Deletes what isn't being deleted yet, some at a time; counts what is left. */
 static int empty_kind(struct api *api, const struct resource *r, struct str ns, struct rest *rest)
@@ -65,10 +65,13 @@ static int empty_kind(struct api *api, const struct resource *r, struct str ns, 
             names[n++] = arena_str(&a, name);
     }
     store_scan_end(&s);
-    for (size_t i = 0; i < n && rc >= 0; i++)
-        if (collector_call(api, "DELETE", r, ns, names[i], NULL, "application/json", S("{\"propagationPolicy\":\"Background\"}"), NULL) >= 500)
+    for (size_t i = 0; i < n && rc >= 0; i++) {
+        int status = collector_call(api, "DELETE", r, ns, names[i], NULL, "application/json", S("{\"propagationPolicy\":\"Background\"}"), NULL);
+        rest->deleted += !status || status == 404;
+        rest->refused += status && status != 404;
+        if (status >= 500)
             rc = -1;
-    rest->deleted += n;
+    }
     return rc < 0 ? -1 : 0;
 }
 
@@ -128,5 +131,5 @@ int namespace_empty(struct api *api, struct str name)
     if (rest.deleted)
         return 1;
     int status = rest.left ? tell(api, ns, name, &rest, &a) : finalize(api, ns, name, &a);
-    return status >= 500 ? -1 : 0;
+    return status >= 500 || rest.refused ? -1 : 0;       /* what was refused is tried again, not at once */
 }

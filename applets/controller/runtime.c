@@ -193,9 +193,23 @@ static bool same_counts(const struct count_map *a, const struct count_map *b)
     return true;
 }
 
-static void put_counts(struct buf *b, const char *key, const struct count_map *m)
+static bool has_count(const struct count_map *m, struct str key)
+{
+    size_t i = 0;
+    while (i < m->n && !str_eq(m->v[i].key, key))
+        i++;
+    return i < m->n;
+}
+
+/* A merge patch: what is no longer there is taken away by name. */
+static void put_counts(struct buf *b, const char *key, const struct count_map *m, const struct count_map *old)
 {
     jw_kbegin(b, key, '{');
+    for (size_t i = 0; i < old->n; i++)
+        if (!has_count(m, old->v[i].key)) {
+            jw_key(b, old->v[i].key);
+            jw_null(b);
+        }
     for (size_t i = 0; i < m->n; i++) {
         jw_key(b, m->v[i].key);
         jw_int(b, m->v[i].value);
@@ -228,8 +242,8 @@ static void plan_status(struct look *k)
     bool sums = !same_counts(&s->capacity, &k->v->capacity) || !same_counts(&s->used, &k->v->used);
     int64_t due = k->v->status_written_us + SUMS_US;
     if (sums && (changed || k->now_us >= due)) {
-        put_counts(&b, "capacity", &k->v->capacity);
-        put_counts(&b, "used", &k->v->used);
+        put_counts(&b, "capacity", &k->v->capacity, &s->capacity);
+        put_counts(&b, "used", &k->v->used, &s->used);
         changed = true;
     } else if (sums) {
         k->p->look_again_us = due;

@@ -60,6 +60,7 @@ static void stepped(void *ctx, const struct kube_result *r)
 {
     struct claim *c = ctx;
     c->call = NULL;
+    node_wake(c->n);                              /* its event may have come first, and was passed over while the call was under way */
     if (!r->error || r->error->code == KR_NOT_FOUND || r->error->code == KR_CONFLICT || r->error->code == KR_INVALID)
         return;                                   /* the watch brings what it is now */
     log_warn(&log_std, "a claim could not be written", LOG_Z("claim", c->key), LOG_ERR(r->error));

@@ -74,7 +74,15 @@ void deploy_gone(void *ctx, struct str key, struct str json)
 
 /* ---- making pods ------------------------------------------------------------------------------------------------- */
 
-struct making { struct node *n; char key[400]; };
+struct making { struct node *n; char key[400]; };      /* a call for it; it may be gone when the answer comes */
+
+static struct making *making(struct deploy *d)
+{
+    struct making *m = xcalloc(1, sizeof *m);
+    m->n = d->n;
+    snprintf(m->key, sizeof m->key, "%s", d->key);
+    return m;
+}
 
 static void made(void *ctx, const struct kube_result *r)
 {
@@ -137,11 +145,8 @@ static void make_pod(struct deploy *d)
         return;
     }
     json_print(&body, pod);
-    struct making *m = xcalloc(1, sizeof *m);
-    m->n = d->n;
-    snprintf(m->key, sizeof m->key, "%s", d->key);
     d->creating++;
-    kube_create(d->n->kube, &kube_pods, d->ns, buf_view(&body), (struct kube_user){ made, m });
+    kube_create(d->n->kube, &kube_pods, d->ns, buf_view(&body), (struct kube_user){ made, making(d) });
 }
 
 /* ---- one look ---------------------------------------------------------------------------------------------------- */
@@ -180,9 +185,15 @@ static struct npod *surplus(struct deploy *d, bool old)
 
 static void status_written(void *ctx, const struct kube_result *r)
 {
-    (void)ctx;
-    if (r->error && r->error->code != KR_NOT_FOUND)
-        log_warn(&log_std, "a Deployment's status could not be written", LOG_ERR(r->error));
+    struct making *m = ctx;
+    struct deploy *d = map_get(&m->n->deploys, str_of(m->key));
+    if (r->error && r->error->code != KR_NOT_FOUND) {
+        log_warn(&log_std, "a Deployment's status could not be written", LOG_Z("deployment", m->key), LOG_ERR(r->error));
+        if (d)
+            d->told[0] = '\0';
+        loop_timer_in(m->n->loop, &m->n->again, 1000000);
+    }
+    free(m);
 }
 
 /* The condition is the one by which a cluster tells of pods that a quota refuses. */
@@ -201,7 +212,7 @@ static void tell(struct deploy *d, struct count c, int64_t want)
     if (!strcmp(body, d->told))
         return;
     memcpy(d->told, body, sizeof body);
-    kube_merge_patch(d->n->kube, &kube_deployments, d->ns, d->name, "status", str_of(body), (struct kube_user){ status_written, NULL });
+    kube_merge_patch(d->n->kube, &kube_deployments, d->ns, d->name, "status", str_of(body), (struct kube_user){ status_written, making(d) });
 }
 
 static void look(struct deploy *d)

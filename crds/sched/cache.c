@@ -361,6 +361,7 @@ void sched_done(struct sched *s, struct str ns, struct str run, struct str uid, 
         if (c->pod) sched_touch(s, c->pod->pool);
         pod_remove_run(s, c);
         if (c->workspace) workspace_unbound(s, c->workspace);
+        if (c->decided == SCHED_WAIT) c->told = NULL, c->told_us = 0;
         /* a newer object ends the wait sooner; without one the same write would fail the same way */
         c->retry_us = now_us + (SCHED_RETRY_US << (c->failures < 6 ? c->failures++ : 6));
     }

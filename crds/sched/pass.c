@@ -198,7 +198,10 @@ static void bring_back(struct pool *p)
 /* While some are yet to be judged those that were are not judged again, so that the round comes to its end. */
 static void end_round(struct sched *s, struct pool *p, bool judged_all)
 {
-    if (!p->apart.n) heap_remove(&p->space->kept, &p->kept);
+    if (!p->apart.n && p->kept.slot) {
+        heap_remove(&p->space->kept, &p->kept);
+        p->round++;                                      /* nothing tells this pool of changes now: who comes back from a notice is judged anew */
+    }
     if (!judged_all) affinity_wait_turn(s, p);
     else if (p->judging.slot) affinity_turn_over(s, p);
     if (judged_all && p->changed && p->apart.n) sched_touch(s, p);

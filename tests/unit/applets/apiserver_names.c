@@ -58,3 +58,20 @@ TEST(names_aside_an_object_too_large_leaves_the_old_one)
     CHECK_STR(kit_get(k, "{.data}"), S(""));
     kit_api_free(k);
 }
+
+/* Five letters are fourteen million names: one that is taken is drawn again, and a long prefix leaves room for them in a DNS label. */
+TEST(names_that_are_drawn)
+{
+    struct kit_api *k = kit_api_new();
+    static const char one[] = "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"generateName\":\"a-\"}}";
+    char names[2][64];
+    for (int i = 0; i < 2; i++) {
+        rnd_seed(&k->rnd, 7);                     /* the same draw */
+        CHECK_INT(kit_post(k, CMS, one), 201);
+        snprintf(names[i], sizeof names[i], "%.*s", SFMT(kit_get(k, "{.metadata.name}")));
+    }
+    CHECK(strlen(names[0]) == 7 && strlen(names[1]) == 7 && strcmp(names[0], names[1]));
+    CHECK_INT(kit_post(k, CMS, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"generateName\":\"a-long-name-that-goes-on-and-on-and-on-and-on-and-on-and-on-and-on-\"}}"), 201);
+    CHECK_INT(kit_get(k, "{.metadata.name}").n, 63);
+    kit_api_free(k);
+}

@@ -224,3 +224,30 @@ TEST(a_namespace_goes_with_what_is_in_it)
     CHECK_INT(kit_call(k, "DELETE", "/api/v1/namespaces", NULL, NULL), 405);
     kit_api_free(k);
 }
+
+/* Almost as large as an object may be: what its deletion adds finds room, and its namespace goes. */
+TEST(a_namespace_goes_with_a_large_object)
+{
+    struct kit_api *k = kit_api_new();
+    AUTO_BUF struct buf b = { .max = 2 * LIMIT_OBJECT_BYTES };
+    int status = 0;
+    CHECK_INT(kit_post(k, "/api/v1/namespaces", "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"n\"}}"), 201);
+    for (int less = 0; less < 1000 && status != 201; less += 10) {
+        buf_clear(&b);
+        buf_lit(&b, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"large\",\"finalizers\":[\"test.io/hold\"]},\"data\":{\"x\":\"");
+        for (int i = 0; i < LIMIT_OBJECT_BYTES - 100 - less; i++)
+            buf_byte(&b, 'x');
+        buf_lit(&b, "\"}}");
+        buf_byte(&b, '\0');
+        status = kit_post(k, "/api/v1/namespaces/n/configmaps", b.p);
+    }
+    CHECK_INT(status, 201);
+    CHECK_INT(kit_call(k, "DELETE", "/api/v1/namespaces/n", NULL, NULL), 200);
+    kit_collect(k);
+    CHECK_INT(kit_call(k, "GET", "/api/v1/namespaces/n/configmaps/large", NULL, NULL), 200);
+    CHECK(kit_get(k, "{.metadata.deletionTimestamp}").n > 0);
+    CHECK_INT(kit_call(k, "PATCH", "/api/v1/namespaces/n/configmaps/large", "application/merge-patch+json", "{\"metadata\":{\"finalizers\":null}}"), 200);
+    kit_collect(k);
+    CHECK_INT(kit_call(k, "GET", "/api/v1/namespaces/n", NULL, NULL), 404);
+    kit_api_free(k);
+}
