@@ -29,7 +29,8 @@ static void wait(struct lease *l, int64_t us) { loop_timer_in(l->loop, &l->again
 
 static void trouble(struct lease *l, const struct kr_err *e)
 {
-    wait(l, l->held ? l->c.renew_us * 2 / 5 : l->c.renew_us);      /* who holds it has not long */
+    bool waited = e->code == KR_DEADLINE;        /* for an answer, which is long enough */
+    wait(l, !l->held ? l->c.renew_us : waited ? 0 : l->c.renew_us * 2 / 5);      /* who holds it has not long */
     if (l->c.trouble)
         l->c.trouble(l->c.ctx, e);                /* last: it may free us */
 }

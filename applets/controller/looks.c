@@ -205,6 +205,8 @@ static int plan_cleaning(struct controller *c, struct str key, struct plan *p, s
             break;                                /* some large ones would not let any go; the rest is looked at when these are gone */
         list[n++] = x->json;
     }
+    if (!n)
+        free(map_del(&c->no_jobs, key));          /* a namespace of that name may be made again */
     struct cleanup_view v = { .ns = ns, .group = group, .job = job ? job->json : (struct str){ 0 }, .runs = list, .n = n,
                               .refused = map_get(&c->no_jobs, key) != NULL, .tell = tell_left, .ctx = c };
     return cleanup_plan(&v, &(struct runtime_config){ c->o->image.p }, p, e);

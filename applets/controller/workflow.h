@@ -71,6 +71,7 @@ struct flow_at { struct reconcile *r; size_t job, leg; };          /* ctx of str
 
 /* workflow_job.c: looks at the job and decides; true when its phase has changed. */
 bool job_look(struct reconcile *, size_t job);
+bool job_forgives(const struct reconcile *, size_t job);      /* its failure doesn't fail the Workflow */
 bool job_is_over(const struct reconcile *, size_t job);
 struct str_map job_outputs(void *at, size_t job);
 /* workflow_leg.c */

@@ -8,10 +8,10 @@
 static struct flow_job_memory *of(const struct reconcile *r, size_t job) { return &r->m->jobs[job]; }
 bool job_is_over(const struct reconcile *r, size_t job) { return of(r, job)->phase >= FLOW_SUCCEEDED; }
 
-static bool forgives(const struct reconcile *r, size_t job) { return r->f->jobs[job].spec->has_continue_on_error && r->f->jobs[job].spec->continue_on_error; }
+bool job_forgives(const struct reconcile *r, size_t job) { return r->f->jobs[job].spec->has_continue_on_error && r->f->jobs[job].spec->continue_on_error; }
 static bool is_fine(const struct reconcile *r, size_t job)
 {
-    return of(r, job)->phase == FLOW_SUCCEEDED || (of(r, job)->phase == FLOW_FAILED && forgives(r, job));
+    return of(r, job)->phase == FLOW_SUCCEEDED || (of(r, job)->phase == FLOW_FAILED && job_forgives(r, job));
 }
 
 struct str_map job_outputs(void *ctx, size_t job) { return of(((struct flow_at *)ctx)->r, job)->outputs; }
@@ -30,7 +30,7 @@ static int condition(struct reconcile *r, size_t job, bool stop, bool *out, stru
     struct flow_data d = { .env = r->w->spec.env, .step_outputs = nothing, .job_outputs = job_outputs, .ctx = &at, .success = !stop, .cancelled = stop };
     for (size_t i = 0; i < r->f->njobs; i++) {
         d.success &= !(j->needs >> i & 1) || is_fine(r, i);
-        d.failure |= (j->above >> i & 1) && of(r, i)->phase == FLOW_FAILED && !forgives(r, i);
+        d.failure |= (j->above >> i & 1) && of(r, i)->phase == FLOW_FAILED && !job_forgives(r, i);
     }
     return flow_if(&c, &d, j->spec->if_, r->a, out, e);
 }
@@ -66,7 +66,7 @@ static bool begin(struct reconcile *r, size_t job, bool stop)
         fine &= !(r->f->jobs[job].needs >> i & 1) || is_fine(r, i);
     if (condition(r, job, stop, &yes, &e) < 0) {
         m->phase = FLOW_FAILED;
-        if (!forgives(r, job))
+        if (!job_forgives(r, job))
             flow_blame(r, "ExpressionFailed", arena_fmt(r->a, "jobs.%.*s.if: %s", SFMT(r->f->jobs[job].name), e.msg));
     } else if (!yes) {
         m->phase = r->cancel || (stop && fine) ? FLOW_CANCELLED : FLOW_SKIPPED;
@@ -124,7 +124,7 @@ static void take_outputs(struct reconcile *r, size_t job)
         if (m->phase != FLOW_SUCCEEDED)
             continue;                             /* it has failed for another reason: what can be said is said */
         m->phase = FLOW_FAILED;
-        if (!forgives(r, job))
+        if (!job_forgives(r, job))
             flow_blame(r, e.code == KR_TOO_LARGE ? "OutputsTooLarge" : "OutputsInvalid",
                        arena_fmt(r->a, "jobs.%.*s.outputs.%.*s: %s", SFMT(r->f->jobs[job].name), SFMT(want->v[i].key), e.msg));
     }

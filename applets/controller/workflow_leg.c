@@ -60,7 +60,7 @@ static bool forgives(const struct look *k, size_t step) { return k->j->spec->ste
 static void fail(struct look *k, size_t step, const char *reason, struct str message)
 {
     k->m->letters[step] = 'F';
-    if (!forgives(k, step))
+    if (!forgives(k, step) && !job_forgives(k->r, k->job))
         blame(k, step, reason, message);
 }
 
@@ -171,6 +171,15 @@ static void stop_child(struct look *k, size_t step)
 
 /* ---- the leg ------------------------------------------------------------------------------------------------------------- */
 
+/* After a new start: the first child may be over, and isn't looked at for anything else. */
+static void find_begin(struct look *k)
+{
+    const struct run *run = NULL;
+    for (size_t i = 0; k->j->spec->has_timeout_seconds && !k->m->begun_us && i < k->j->spec->steps.n; i++)
+        if (!strchr("WK", k->m->letters[i]) && child_look(k->r, child_name(k->r, k->job, k->leg, i), &run) > CHILD_FOREIGN)
+            time_parse(run->metadata.creation_timestamp, &k->m->begun_us);
+}
+
 /* The limit of the job counts from its first child. */
 static void check_time(struct look *k)
 {
@@ -183,7 +192,8 @@ static void check_time(struct look *k)
         return;
     }
     k->m->timed_out = true;
-    flow_blame(k->r, "Timeout", arena_fmt(k->r->a, "jobs.%.*s: it took longer than timeoutSeconds: %lld", SFMT(k->j->name), (long long)k->j->spec->timeout_seconds));
+    if (!job_forgives(k->r, k->job))
+        flow_blame(k->r, "Timeout", arena_fmt(k->r->a, "jobs.%.*s: it took longer than timeoutSeconds: %lld", SFMT(k->j->name), (long long)k->j->spec->timeout_seconds));
 }
 
 void leg_look(struct reconcile *r, size_t job, size_t leg, bool stop)
@@ -191,6 +201,7 @@ void leg_look(struct reconcile *r, size_t job, size_t leg, bool stop)
     struct look k = { .r = r, .j = &r->f->jobs[job], .m = &r->m->jobs[job].legs[leg], .job = job, .leg = leg, .stop = stop };
     bool timed = false;
     r->acts[job][leg] = (struct flow_act){ 0 };
+    find_begin(&k);
     for (size_t i = 0; i < k.j->spec->steps.n; i++) {
         char *letter = &k.m->letters[i];
         if (*letter == 'W' || *letter == 'R') {

@@ -288,6 +288,13 @@ static void again_follow(struct loop *loop, struct timer *timer)
     exec_follow(container_of(timer, struct task, again));
 }
 
+/* While stopping, the timer is Cancel's: that one has to come through, and the last output is looked for after it. */
+static void follow_later(struct task *t, int64_t most_us)
+{
+    if (t->state != TASK_STOPPING)
+        wait_then(t, again_follow, most_us);
+}
+
 static void watch_done(void *ctx, int status, struct str text)
 {
     struct task *t = ctx;
@@ -306,7 +313,7 @@ static void watch_done(void *ctx, int status, struct str text)
     } else {
         if (status == GRPC_UNAVAILABLE)
             server_trouble(t->d, "Watch", status, text);
-        wait_then(t, again_follow, WAIT_MAX_US);
+        follow_later(t, WAIT_MAX_US);
     }
 }
 
@@ -346,7 +353,7 @@ static void status_done(void *ctx, int status, struct str text)
     else if ((t->mistaken && t->state != TASK_STOPPING) || is_untold(t, status, text))
         lose(t);
     else if (status == GRPC_OK || status != GRPC_NOT_FOUND)
-        wait_then(t, again_follow, status == GRPC_OK ? POLL_MAX_US : WAIT_MAX_US);
+        follow_later(t, status == GRPC_OK ? POLL_MAX_US : WAIT_MAX_US);
 }
 
 void exec_follow(struct task *t)

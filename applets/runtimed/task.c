@@ -335,6 +335,7 @@ void task_drop(struct task *t)
 {
     bool may_run = (t->state == TASK_RUNNING || t->state == TASK_STARTING) && !t->ended;
     kube_cancel(TAKE(t->write));
+    loop_timer_stop(t->d->loop, &t->rewrite);     /* nothing is left to write again */
     t->writing = t->wanted = WRITE_NONE;
     if (may_run && t->stop != STOP_GONE) {
         task_stop(t, STOP_GONE);

@@ -362,6 +362,24 @@ def large_and_deleted(i):
     s.check('and the large ones', until(lambda: i.api.call('GET', RUNS + '/large-0')[0] == 404 and i.api.call('GET', RUNS + '/large-79')[0] == 404, 60))
 
 
+def server_gone_while_cancelled(i, top):
+    """Cancel and Watch break off together: Cancel is asked for again, and the slot comes free."""
+    place, port = os.path.join(top, 'cancelled'), handmade.free_port()
+    handmade.make_runtime(i, 'cancelled')
+    server, pod = handmade.our_server(place, port), handmade.Pod(i, 'cancelled', 'cancelled', port, place)
+    submit(i, 'traps', "trap 'echo termed' TERM; while :; do sleep 0.1; done", runtime='cancelled')
+    s.check('traps: it runs', until(lambda: status(i, 'traps').get('phase') == 'Running'))
+    cancel(i, 'traps')
+    s.check('traps: it is told to end', until(lambda: any(b'termed' in open(os.path.join(base, f), 'rb').read() for base, _, files in os.walk(place + '/st/logs') for f in files)))
+    server.kill()
+    server.wait()
+    server = handmade.our_server(place, port)
+    s.check('traps: it is cancelled though the Runtime Server went away meanwhile', until(lambda: status(i, 'traps').get('phase') == 'Cancelled'), json.dumps(status(i, 'traps'))[:600])
+    s.equal('traps: runtimed ends when told', pod.stop(), 0)
+    server.terminate()
+    server.wait(20)
+
+
 with instance() as i, tempfile.TemporaryDirectory(prefix='kr-rows-') as top:
     try:
         i.api.call('PATCH', RUNTIMES + '/bash', {'spec': {'capacity': {'resources': {'runs': 8}}}}, MERGE)
@@ -374,6 +392,7 @@ with instance() as i, tempfile.TemporaryDirectory(prefix='kr-rows-') as top:
         row_61(i, top)
         row_63(i, top)
         row_62(i)
+        server_gone_while_cancelled(i, top)
     except Exception as e:      # the logs say more than where it was
         s.check('all rows were gone through', False, ''.join(traceback.format_exception(e)))
     if s.failed:

@@ -4,6 +4,8 @@
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 struct candidate { struct here *h; struct kube *k; struct lease *l; int won, lost, trouble; bool over; enum kr_code why; bool free_on_lost; };
 
@@ -106,6 +108,50 @@ TEST(a_lease_that_cannot_be_renewed_is_lost_before_its_duration_is_over)
     CHECK_INT(a.why, KR_DEADLINE);
     lease_release(a.l, over, &a);                 /* nothing to give up: over without an answer */
     here_until(&h, &a.over);
+    kube_free(k);
+    here_done(&h);
+}
+
+struct deaf { int connections, fd; };
+static void deaf(void *ctx, int fd)
+{
+    struct deaf *d = ctx;
+    d->connections++;
+    d->fd = fd;                                   /* nobody reads it */
+}
+static int unread(const struct deaf *d)
+{
+    int n = 0;
+    ioctl(d->fd, FIONREAD, &n);
+    return n;
+}
+
+/* One that isn't answered took three of its ten seconds: the next one comes at once, and may still renew it. */
+TEST(a_renewal_that_hangs_leaves_time_for_another)
+{
+    struct here h;
+    struct candidate a;
+    struct kr_err e = { 0 };
+    struct deaf d = { 0, -1 };
+    here_init(&h);
+    struct kube *k = here_client(&h, h.port);
+    stand(&a, &h, k, S("a"));
+    here_until_is(&h, &a.won, 1);
+    serve_free(TAKE(h.serve));
+    struct listener *l = listen_tcp(h.loop, S("127.0.0.1"), h.port, deaf, &d, &e);
+    CHECK_OR(l);
+    here_run(&h, 20000);                          /* the client sees that its connection is gone */
+    here_skip(&h, 5600000);
+    here_until_is(&h, &d.connections, 1);
+    while (unread(&d) < 100) here_run(&h, 1000);
+    int before = unread(&d);
+    here_skip(&h, 3100000);
+    here_until_is(&h, &a.trouble, 1);
+    for (int i = 0; i < 500 && unread(&d) < before + 40; i++) here_run(&h, 1000);
+    CHECK(unread(&d) >= before + 40 && !a.lost && lease_is_held(a.l));
+    lease_free(a.l);
+    listener_close(l);
+    close(d.fd);
     kube_free(k);
     here_done(&h);
 }
