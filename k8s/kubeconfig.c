@@ -106,7 +106,8 @@ static int set_proxy(struct kube_config *c, const char *from, struct kr_err *e)
 {
     AUTO_ARENA struct arena a = { .limit = 16384 };
     struct proxy p;
-    bool said = c->proxy.n > 0;
+    bool said = c->proxy.n > 0 && !c->env_proxy;
+    c->env_proxy = !said;
     if (!said)
         c->proxy = arena_str(&c->arena, proxy_from_env(c->tls, c->host, c->port));
     if (!c->proxy.n || proxy_parse(&p, c->proxy, &a, e) == 0)
@@ -226,8 +227,10 @@ static int apply_flags(struct kube_config *c, const struct kube_flags *f, struct
     }
     if (f->server_name.n)
         c->server_name = arena_str(r.a, f->server_name);
-    if (f->proxy.n)
+    if (f->proxy.n) {
         c->proxy = arena_str(r.a, f->proxy);
+        c->env_proxy = false;
+    }
     if ((f->proxy.n || f->server.n) && set_proxy(c, "--proxy-url", e) < 0)
         return -1;
     if (f->ca_file.n) {

@@ -105,6 +105,8 @@ int made_print(struct made *m, struct kr_err *e)
 int cli_change_one(struct cli *c, const struct kube_resource *r, struct str name, const char *method, struct str patch, const char *done, struct kr_err *e)
 {
     AUTO_BUF struct buf p = { .max = 4096 };
+    if (cli_named_at_all(name, e) < 0)
+        return -1;
     kube_path(&p, r, str_of(c->own_ns), name, NULL);
     put_dry(&p);
     struct kube_request q = { .method = o.dry == DRY_CLIENT ? "GET" : method, .path = buf_view(&p), .body = o.dry == DRY_CLIENT ? S("") : patch,
@@ -139,6 +141,10 @@ static int each_listed(struct cli *c, const struct kube_resource *r, int (*one)(
         if (!item_is_recent(&i, made_at, loop_wall_us(c->loop)))
             continue;
         rc = one(c, json_str_of(json_find_path(i.object, name_path, 2), &a), e);
+        if (rc < 0 && e->code == KR_NOT_FOUND) {  /* gone since it was listed */
+            *e = (struct kr_err){ 0 };
+            rc = 0;
+        }
         any = 1;
     }
     if (!any)

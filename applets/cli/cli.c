@@ -156,9 +156,13 @@ int cli_call(struct cli *c, const struct kube_request *q, struct buf *body, stru
     return -1;
 }
 
+int cli_named_at_all(struct str name, struct kr_err *e) { return name.n ? 0 : kr_fail(e, KR_USAGE, "a name is empty: is a variable unset?"); }
+
 int cli_get(struct cli *c, const struct kube_resource *r, struct str ns, struct str name, struct buf *body, struct kr_err *e)
 {
     AUTO_BUF struct buf p = { .max = 4096 };
+    if (cli_named_at_all(name, e) < 0)
+        return -1;
     kube_path(&p, r, ns, name, NULL);
     return cli_call(c, &(struct kube_request){ .method = "GET", .path = buf_view(&p) }, body, e);
 }

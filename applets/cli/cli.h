@@ -14,6 +14,7 @@ struct cli {
     struct rnd rnd;
     struct str ns;                                /* the one to work in; empty with --all-namespaces */
     char *own_ns, *context, *source;              /* context and file of the kubeconfig, for messages */
+    bool interrupted;                             /* while something was followed: what else was to be isn't */
 };
 extern const struct opt cli_opts[];               /* --kubeconfig, --context, --namespace */
 /* What get and list take: the same words mean the same everywhere. */
@@ -39,6 +40,7 @@ int cli_ask(struct cli *, const struct kube_request *, struct buf *body, int64_t
 /* What to do about a failure of a request, one line without a full stop; false when there is nothing to say. */
 bool cli_hint(const struct cli *, const struct kr_err *, struct buf *);
 void cli_advise(const struct cli *, struct kr_err *);                        /* puts it behind the message */
+int cli_named_at_all(struct str name, struct kr_err *);       /* KR_USAGE when it is empty: the path without a name is that of all of them */
 int cli_get(struct cli *, const struct kube_resource *, struct str ns, struct str name, struct buf *body, struct kr_err *);
 
 enum cli_form { FORM_TABLE, FORM_WIDE, FORM_NAME, FORM_JSON, FORM_YAML, FORM_JSONPATH, FORM_COLUMNS };

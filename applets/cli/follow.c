@@ -92,6 +92,7 @@ int cli_follow(struct cli *c, struct str ns, struct str name, bool output, const
                                                                     .output = on_output, .trouble = on_trouble, .done = on_done, .ctx = &w }, &c->rnd);
     loop_run_until(c->loop, is_over, &w, INT64_MAX);
     follow_stop(f);
+    c->interrupted |= w.interrupted;
     if (w.interrupted)
         fprintf(stderr, "%s: interrupted; the Run goes on: kruntimes run cancel %.*s ends it\n", prog, SFMT(name));
     return w.interrupted ? EXIT_OTHER : w.exit;

@@ -36,7 +36,7 @@ static int retry_all(struct cli *c, const struct applet_call *call, struct kr_er
         *e = late;
         rc = -1;
     }
-    for (size_t i = 0; i < call->nargs && rc == 0 && (o.wait || o.follow); i++) {
+    for (size_t i = 0; i < call->nargs && rc == 0 && !c->interrupted && (o.wait || o.follow); i++) {
         int one = cli_follow(c, cli_ns(c), next[i], o.follow, call->prog);
         status = status ? status : one;
     }

@@ -64,7 +64,7 @@ static int submit_all(struct cli *c, const struct submissions *list, const char 
     int status = 0;
     if (send_all(c, list, names, a, e) < 0)
         return -1;
-    for (size_t i = 0; i < list->n && (o.wait || o.follow); i++) {
+    for (size_t i = 0; i < list->n && !c->interrupted && (o.wait || o.follow); i++) {
         if (list->v[i].resource != &kube_runs)
             continue;
         int one = cli_follow(c, list->v[i].ns, names[i], o.follow, prog);

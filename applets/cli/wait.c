@@ -30,7 +30,7 @@ int cli_wait(struct applet_call *call, const struct kube_resource *r, cli_follow
     int64_t until = o.timeout_us ? loop_now_us(c.loop) + o.timeout_us : INT64_MAX;
     if (o.timeout_us)
         loop_timer_at(c.loop, &limit, until);
-    for (size_t i = 0; i < named.n && loop_now_us(c.loop) < until; i++) {
+    for (size_t i = 0; i < named.n && !c.interrupted && loop_now_us(c.loop) < until; i++) {
         int one = follow(&c, named.v[i], call->prog);
         status = status ? status : one;
     }

@@ -141,6 +141,9 @@ int cli_latest(struct cli *c, const struct kube_resource *r, struct str *names, 
     AUTO_ARENA struct arena a = { .limit = LIMIT_KUBE_ANSWER };
     AUTO_FREE struct listed *all = NULL;
     size_t first = 0, count, best = 0;
+    for (size_t i = 0; i < n; i++)
+        if (cli_named_at_all(names[i], e) < 0)
+            return -1;
     while (first < n && !str_is(names[first], LATEST))
         first++;
     if (first == n)

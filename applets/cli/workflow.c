@@ -78,7 +78,7 @@ static int submit_all(struct cli *c, const struct applet_call *call, struct kr_e
             return kr_fail(e, KR_INVALID, "%.*s: is no Workflow: kruntimes run submit takes it", SFMT(list.v[i].from));
     if (send_all(c, &list, names, &a, e) < 0)
         return -1;
-    for (size_t i = 0; i < list.n && (o.wait || o.follow); i++) {
+    for (size_t i = 0; i < list.n && !c->interrupted && (o.wait || o.follow); i++) {
         int rc = cli_follow_flow(c, list.v[i].ns, names[i], o.follow, true, S(""), call->prog);
         status = status ? status : rc;
     }

@@ -25,14 +25,13 @@ struct watching {
 
 /* ---- drawing --------------------------------------------------------------------------------------------------------------- */
 
-static int depth_of(const struct flow *f, size_t job)
+/* How many are before it, one after the other: of those it needs that is known, as they come first. */
+static int depth_of(const struct flow *f, size_t job, const int *depths)
 {
     int depth = 0;
     for (size_t i = 0; i < f->njobs; i++)
-        if (f->jobs[job].needs >> i & 1) {
-            int d = depth_of(f, i) + 1;
-            depth = d > depth ? d : depth;
-        }
+        if (f->jobs[job].needs >> i & 1 && depths[i] + 1 > depth)
+            depth = depths[i] + 1;
     return depth;
 }
 
@@ -56,13 +55,15 @@ static char sum_of(const char *letters, size_t n)
 
 void flow_draw(const struct flow *f, char *const *letters, bool colours, struct buf *b)
 {
+    int depths[64] = { 0 };
     for (size_t o = 0; o < f->njobs; o++) {
         const struct flow_job *j = &f->jobs[f->order[o]];
+        int depth = depths[f->order[o]] = depth_of(f, f->order[o], depths);
         const char *all = letters[f->order[o]];
         size_t n = j->spec->steps.n;
         const char *sep = " ← ";
         put_letter(b, sum_of(all, n * j->nlegs), colours);
-        buf_fmt(b, " %*s%.*s", 2 * depth_of(f, f->order[o]), "", SFMT(j->name));
+        buf_fmt(b, " %*s%.*s", 2 * depth, "", SFMT(j->name));
         for (size_t l = 0; l < j->nlegs && l < 16; l++) {
             buf_byte(b, ' ');
             if (j->legs[l].name.n)
@@ -233,6 +234,7 @@ static int follow_one(struct cli *c, struct watching *w, struct str ns, bool unt
     loop_run_until(c->loop, is_over, w, INT64_MAX);
     follow_flow_stop(f);
     arena_reset(&w->arena);
+    c->interrupted |= w->interrupted;
     if (w->interrupted)
         fprintf(stderr, "%s: interrupted; the Workflow goes on: kruntimes workflow cancel %.*s ends it\n", w->prog, SFMT(w->name));
     return w->interrupted ? EXIT_OTHER : w->exit;

@@ -58,6 +58,11 @@ def without_server(i):
     mistake(i, 'a misspelt applet', ('wrokflow', 'list'), 1, 'there is no applet "wrokflow"', 'did you mean workflow?')
     mistake(i, 'a misspelt option', ('run', 'list', '--namspace', 'x'), 1, 'unknown option "--namspace"', 'did you mean --namespace?')
     mistake(i, 'options in front', ('-n', 'x', 'run', 'list'), 1, 'options stand behind the applet and its verb', 'run list -n NAME')
+    i.api.call('POST', RUNS, run_object('kept', ['true'], runtime='nobody'))
+    for words in (('run', 'delete'), ('run', 'cancel'), ('run', 'get'), ('run', 'describe'), ('run', 'logs'), ('run', 'wait'), ('run', 'explain'), ('run', 'retry'), ('workflow', 'delete'),
+                  ('runtime', 'delete'), ('runtime', 'describe'), ('artifact', 'list')):
+        mistake(i, 'an empty name for ' + ' '.join(words), (*words, ''), 125 if words == ('run', 'wait') else 1, 'a name is empty', 'is a variable unset?')
+    s.equal('nothing is deleted for it', i.api.call('GET', RUNS + '/kept')[0], 200)
     mistake(i, 'an option without its value', ('run', 'list', '-n'), 1, '-n needs a value: NAME', 'kruntimes run list --help')
     mistake(i, 'a number without a unit', BASH + ('--timeout', '30', '--', 'true'), 1, '"30" is no duration', 'like 30s')
     mistake(i, 'a name is missing', ('run', 'logs'), 1, 'say which: names, or --selector', 'kruntimes run logs --help')

@@ -65,6 +65,10 @@ with instance() as i:
     s.check('list', 'nine' in i.cli('workflow', 'list').stdout)
     s.check('get', 'Failed' in i.cli('wf', 'get', 'nine').stdout)
     out = i.cli('workflow', 'describe', 'nine').stdout
+    jobs = {'j%02d' % k: {'runs-on': 'nobody', 'needs': ['j%02d' % b for b in range(k)], 'steps': [{'name': 's', 'run': 'true'}]} for k in range(40)}
+    s.equal('a dense one is taken', i.api.call('POST', FLOWS, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Workflow', 'metadata': {'name': 'dense'}, 'spec': {'jobs': jobs}})[0], 201)
+    s.check('and described', '%s j39' % (' ' * 78) in i.cli('workflow', 'describe', 'dense').stdout)
+    i.cli('workflow', 'delete', 'dense')
     s.check('describe', '✗   b  bsd:' in out.replace('linux', 'bsd') and 'rerun nine --failed' in out and 'StepFailed' in out, out)
     s.equal('logs', sorted(i.cli('workflow', 'logs', 'nine').stdout.splitlines())[0], 'a/one | from one')
     s.equal('logs --only', i.cli('workflow', 'logs', 'nine', '--only', 'a/one').stdout, 'a/one | from one\n')

@@ -253,6 +253,12 @@ TEST(the_command_line_goes_before_the_files)
     CHECK_OR(find(&c, &(struct kube_flags){ .kubeconfig = config }));
     CHECK_STR(c.proxy, S("http://env:1"));        /* where nobody names one */
     kube_config_free(&c);
+    CHECK_OR(find(&c, &(struct kube_flags){ .kubeconfig = config, .server = S("https://127.0.0.1:7") }));
+    CHECK_STR(c.proxy, S(""));                    /* the environment's is none for this one */
+    kube_config_free(&c);
+    CHECK_OR(find(&c, &(struct kube_flags){ .kubeconfig = str_of(put("proxied", CONFIG("{server: 'https://h:1', proxy-url: 'http://said:1'}", "{}"))), .server = S("https://127.0.0.1:7") }));
+    CHECK_STR(c.proxy, S("http://said:1"));       /* that of the file is */
+    kube_config_free(&c);
     CHECK_INT(kube_config_find(&c, &(struct kube_flags){ .kubeconfig = config, .user = S("nobody") }, &e), -1);
     CHECK_INT(e.code, KR_NOT_FOUND);
     unsetenv("KUBECONFIG");
