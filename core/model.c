@@ -14,6 +14,14 @@ struct str str_map_get(struct str_map m, struct str key)
     return (struct str){ NULL, 0 };
 }
 
+struct count_pair *count_map_find(const struct count_map *m, struct str key)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (str_eq(m->v[i].key, key))
+            return &m->v[i];
+    return NULL;
+}
+
 const struct model_schema *model_item(const struct model_schema *s)
 {
     static const struct model_schema any_text = { .shape = MODEL_TEXT };

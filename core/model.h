@@ -37,6 +37,7 @@ struct str_list_pair { struct str key; struct str_list value; };
 struct str_list_map { struct str_list_pair *v; size_t n; };
 struct str_map_list { struct str_map *v; size_t n; };
 struct str str_map_get(struct str_map, struct str key);                  /* p NULL when absent */
+struct count_pair *count_map_find(const struct count_map *, struct str key);     /* NULL: absent */
 
 /* ---- the tables (written by core/model_tables.h from .def files) ---- */
 enum model_shape {

@@ -101,18 +101,20 @@ static int set_server(struct kube_config *c, const char *from, struct kr_err *e)
     return 0;
 }
 
-/* What the files don't say the environment does. */
-static int set_proxy(struct kube_config *c, const char *from, struct kr_err *e)
+static int check_proxy(const struct kube_config *c, const char *from, struct kr_err *e)
 {
     AUTO_ARENA struct arena a = { .limit = 16384 };
     struct proxy p;
-    bool said = c->proxy.n > 0 && !c->env_proxy;
-    c->env_proxy = !said;
-    if (!said)
-        c->proxy = arena_str(&c->arena, proxy_from_env(c->tls, c->host, c->port));
-    if (!c->proxy.n || proxy_parse(&p, c->proxy, &a, e) == 0)
+    return !c->proxy.n || proxy_parse(&p, c->proxy, &a, e) == 0 ? 0 : kr_wrap(e, "%s", from);
+}
+
+/* What neither files nor flags say the environment does, for the server that is the one in the end. */
+static int ask_environment(struct kube_config *c, struct kr_err *e)
+{
+    if (c->proxy.n || !c->host.n)
         return 0;
-    return kr_wrap(e, "%s", said ? from : "the proxy of the environment");
+    c->proxy = arena_str(&c->arena, proxy_from_env(c->tls, c->host, c->port));
+    return check_proxy(c, "the proxy of the environment", e);
 }
 
 static int read_cluster(struct kube_reading *r, struct str cluster, struct kr_err *e)
@@ -124,7 +126,7 @@ static int read_cluster(struct kube_reading *r, struct str cluster, struct kr_er
     c->proxy = kube_text(cluster, "proxy-url", r->a);
     if (!c->server.n)
         return kr_fail(e, KR_INVALID, "%s: the cluster has no server", r->path);
-    return set_server(c, r->path, e) < 0 || set_proxy(c, r->path, e) < 0 ||
+    return set_server(c, r->path, e) < 0 || check_proxy(c, r->path, e) < 0 ||
                    kube_data_or_file(r, cluster, "certificate-authority", &c->ca, &c->ca_file, e) < 0
                ? -1
                : 0;
@@ -229,9 +231,10 @@ static int apply_flags(struct kube_config *c, const struct kube_flags *f, struct
         c->server_name = arena_str(r.a, f->server_name);
     if (f->proxy.n) {
         c->proxy = arena_str(r.a, f->proxy);
-        c->env_proxy = false;
+        if (check_proxy(c, "--proxy-url", e) < 0)
+            return -1;
     }
-    if ((f->proxy.n || f->server.n) && set_proxy(c, "--proxy-url", e) < 0)
+    if (ask_environment(c, e) < 0)
         return -1;
     if (f->ca_file.n) {
         if (fs_read(f->ca_file.p, &b, e) < 0)
@@ -330,7 +333,7 @@ int kube_config_in_cluster(struct kube_config *c, struct kr_err *e)
     c->ns = ns.n ? arena_str(&c->arena, str_trim(buf_view(&ns))) : S("default");
     c->source = S("in-cluster");
     c->context = S("in-cluster");
-    if (set_server(c, "in-cluster", e) == 0 && set_proxy(c, "in-cluster", e) == 0)
+    if (set_server(c, "in-cluster", e) == 0 && ask_environment(c, e) == 0)
         return 0;
     kube_config_free(c);
     return -1;

@@ -29,7 +29,6 @@ struct kube_config {
     struct str server_name;                       /* tls-server-name; empty: host */
     bool insecure;                                /* insecure-skip-tls-verify */
     struct str proxy;                             /* URL (core/proxy.h); empty: none */
-    bool env_proxy;                               /* it is the environment's, for this server */
     struct str ca, cert, key;                     /* PEM; ca empty: the system's bundle */
     struct str ca_file, cert_file, key_file;      /* where they came from, to be read again when they change; empty: they don't */
     struct str token, token_file;                 /* the file goes before, and is read again when it changes */

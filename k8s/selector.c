@@ -8,7 +8,7 @@
 
 enum op { OP_IN, OP_NOT_IN, OP_EXISTS, OP_NOT_EXISTS, OP_GREATER, OP_LESS };
 struct term { struct term *next; enum op op; struct str key, *values; size_t n; };
-struct selector { struct arena arena; struct term *terms, **last; size_t n; };
+struct selector { struct arena arena; struct term *terms, **last; size_t n, cost; };
 
 #define CUT(s) (int)((s).n < 80 ? (s).n : 80), (s).p
 
@@ -119,6 +119,7 @@ static struct term *add_term(struct selector *s, enum op op, struct str key, str
     struct term *t = s->n++ < LIMIT_SELECTOR_TERMS ? arena_new(&s->arena, struct term) : NULL;
     if (!t) return kr_fail(e, KR_BAD_REQUEST, "the selector has more than %d terms", LIMIT_SELECTOR_TERMS), NULL;
     if (!label_key_ok(key)) return kr_fail(e, KR_BAD_REQUEST, "\"%.*s\" is no label key", CUT(key)), NULL;
+    s->cost++;
     t->op = op;
     t->key = arena_str(&s->arena, key);
     *s->last = t;
@@ -135,6 +136,7 @@ static int add_value(struct selector *s, struct term *t, struct str value, struc
         if (t->n) memcpy(more, t->values, t->n * sizeof *more);
         t->values = more;
     }
+    s->cost += t->n < MANY;
     t->values[t->n++] = arena_str(&s->arena, value);
     return 0;
 }
@@ -302,12 +304,7 @@ bool selector_matches(const struct selector *s, const struct selector_labels *l)
     return true;
 }
 
-size_t selector_cost(const struct selector *s)
-{
-    size_t n = 1;
-    for (const struct term *t = s ? s->terms : NULL; t; t = t->next) n += 1 + (t->n < MANY ? t->n : MANY);
-    return n;
-}
+size_t selector_cost(const struct selector *s) { return 1 + (s ? s->cost : 0); }
 
 static void print_set(struct buf *b, const struct term *t)
 {

@@ -164,6 +164,15 @@ static void queue_dependents(struct collector *g, struct str uid)
         enqueue(g, 'd', d->object->key);
 }
 
+/* Where the owner of a reference lies; empty: of a kind nobody here knows, or one that can't own what is in no namespace. */
+static struct str owner_key(const struct json *ref, struct str ns, struct arena *a)
+{
+    const struct resource *r = resource_by_kind(json_string(json_get(ref, "apiVersion")), json_string(json_get(ref, "kind")));
+    if (!r || (r->namespaced && !ns.n))
+        return (struct str){ 0 };
+    return resource_key(r, r->namespaced ? ns : S(""), json_string(json_get(ref, "name")), a);
+}
+
 /* The owners that a text names may have waited for this. */
 static void queue_owners(struct collector *g, struct str json, struct str ns, struct arena *a)
 {
@@ -171,9 +180,9 @@ static void queue_owners(struct collector *g, struct str json, struct str ns, st
     struct str text = owners_text(json);
     struct json *refs = text.p ? json_parse(a, text, &e) : NULL;
     for (const struct json *ref = json_first(refs); ref; ref = json_next(ref)) {
-        const struct resource *r = resource_by_kind(json_string(json_get(ref, "apiVersion")), json_string(json_get(ref, "kind")));
-        if (r)
-            enqueue(g, 'o', resource_key(r, r->namespaced ? ns : S(""), json_string(json_get(ref, "name")), a));
+        struct str key = owner_key(ref, ns, a);
+        if (key.n)
+            enqueue(g, 'o', key);
     }
 }
 
@@ -288,10 +297,9 @@ static enum owner_state owner_state(struct look *l, const struct json *ref)
 {
     struct store_value v;
     struct kr_err e;
-    const struct resource *r = resource_by_kind(json_string(json_get(ref, "apiVersion")), json_string(json_get(ref, "kind")));
-    if (!r || (r->namespaced && !l->ns.n))
-        return OWNER_SOLID;                       /* a kind nobody here knows, or one that can't own this: nothing is deleted on a guess */
-    struct str key = resource_key(r, r->namespaced ? l->ns : S(""), json_string(json_get(ref, "name")), &l->arena);
+    struct str key = owner_key(ref, l->ns, &l->arena);
+    if (!key.n)
+        return OWNER_SOLID;                       /* nothing is deleted on a guess */
     int rc = store_get(l->g->api->store, key, &v, &e);
     if (rc < 0)
         return OWNER_SOLID;
@@ -356,44 +364,41 @@ static int orphan_dependents(struct look *l, struct owner *w)
     return status;
 }
 
-/* Of what is in *text of ownerReferences: those that are deleted in the foreground and wait for this one are added to the circle. */
-static void add_waiting_owners(struct look *l, struct str text, struct map *circle, struct str **keys, size_t *n)
+struct waiting { struct waiting *next; struct str key; };
+
+/* Itself and all that, deleted in the foreground too, wait for it, over however many others: were it to wait for one of
+ * them, none of them would ever go. */
+static void find_circle(struct look *l, struct map *circle)
 {
+    struct waiting self = { NULL, l->key }, *last = &self;
     struct kr_err e;
-    const struct json *refs = json_parse(&l->arena, text, &e);
-    for (const struct json *ref = json_first(refs); ref; ref = json_next(ref)) {
-        const struct resource *r = resource_by_kind(json_string(json_get(ref, "apiVersion")), json_string(json_get(ref, "kind")));
-        if (!r || !json_is(json_get(ref, "blockOwnerDeletion"), JSON_TRUE) || owner_state(l, ref) != OWNER_WAITS)
-            continue;
-        struct str key = resource_key(r, r->namespaced ? l->ns : S(""), json_string(json_get(ref, "name")), &l->arena);
-        if (map_get(circle, key))
-            continue;
-        map_put(circle, key, l);
-        if (!(*n & (*n - 1))) {                   /* full at each power of two */
-            struct str *more = arena_alloc(&l->arena, 2 * *n * sizeof *more);
-            if (!more)
+    map_put(circle, l->key, l);
+    for (struct waiting *w = &self; w; w = w->next) {
+        struct store_value v;
+        struct str text = store_get(l->g->api->store, w->key, &v, &e) > 0 ? arena_str(&l->arena, owners_text(v.json)) : (struct str){ 0 };
+        const struct json *refs = text.n ? json_parse(&l->arena, text, &e) : NULL;
+        for (const struct json *ref = json_first(refs); ref; ref = json_next(ref)) {
+            struct str key = owner_key(ref, l->ns, &l->arena);
+            if (!json_is(json_get(ref, "blockOwnerDeletion"), JSON_TRUE) || owner_state(l, ref) != OWNER_WAITS || map_get(circle, key))
+                continue;
+            if (!(last->next = arena_new(&l->arena, struct waiting)))
                 return;
-            memcpy(more, *keys, *n * sizeof *more);
-            *keys = more;
+            last = last->next;
+            last->key = key;
+            map_put(circle, key, l);
         }
-        (*keys)[(*n)++] = key;
     }
 }
 
-/* Itself and all that wait for it, over however many others: were it to wait for one of them, none of them would ever go. */
-static void find_circle(struct look *l, struct map *circle)
+static bool waits_outside(struct look *l, const struct owner *w)
 {
-    struct str *keys = &l->key;
-    map_put(circle, l->key, l);
-    for (size_t i = 0, n = 1; i < n; i++) {
-        struct store_value v;
-        struct kr_err e;
-        if (store_get(l->g->api->store, keys[i], &v, &e) <= 0)
-            continue;
-        struct str text = arena_str(&l->arena, owners_text(v.json));
-        if (text.n)
-            add_waiting_owners(l, text, circle, &keys, &n);
-    }
+    struct map circle = { 0 };
+    bool outside = false;
+    find_circle(l, &circle);
+    for (const struct edge *d = w->edges; d; d = d->next)
+        outside |= d->blocks && !map_get(&circle, d->object->key);
+    map_free(&circle);
+    return outside;
 }
 
 static int look_owner(struct look *l)
@@ -406,14 +411,11 @@ static int look_owner(struct look *l)
     if (!has_finalizer(l->meta, "foregroundDeletion"))
         return 0;
     bool blocked = false;
-    struct map circle = { 0 };
-    find_circle(l, &circle);
     for (struct edge *d = w ? w->edges : NULL; d; d = d->next) {
-        blocked |= d->blocks && !map_get(&circle, d->object->key);
+        blocked |= d->blocks;
         enqueue(l->g, 'd', d->object->key);
     }
-    map_free(&circle);
-    return blocked ? 0 : lift_finalizer(l, "foregroundDeletion");
+    return blocked && waits_outside(l, w) ? 0 : lift_finalizer(l, "foregroundDeletion");
 }
 
 /* 0, or the HTTP status of what failed. */

@@ -67,8 +67,9 @@ static int empty_kind(struct api *api, const struct resource *r, struct str ns, 
     store_scan_end(&s);
     for (size_t i = 0; i < n && rc >= 0; i++) {
         int status = collector_call(api, "DELETE", r, ns, names[i], NULL, "application/json", S("{\"propagationPolicy\":\"Background\"}"), NULL);
-        rest->deleted += !status || status == 404;
-        rest->refused += status && status != 404;
+        bool gone = !status || status == 404;
+        rest->deleted += gone;
+        rest->refused += !gone;
         if (status >= 500)
             rc = -1;
     }

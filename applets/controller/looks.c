@@ -13,12 +13,10 @@ enum { CLEAN_RUNS = 200, CLEAN_BYTES = 4 << 20 };      /* in one look; at least 
 
 static void add_count(struct count_map *m, struct str key, int64_t n, struct arena *a)
 {
-    for (size_t i = 0; i < m->n; i++)
-        if (str_eq(m->v[i].key, key)) {
-            m->v[i].value += n;
-            return;
-        }
-    if (m->n == 32)
+    struct count_pair *there = count_map_find(m, key);
+    if (there)
+        there->value += n;
+    if (there || m->n == 32)
         return;
     if (!m->v)
         m->v = arena_alloc(a, 32 * sizeof *m->v);

@@ -184,21 +184,11 @@ static bool same_counts(const struct count_map *a, const struct count_map *b)
     if (a->n != b->n)
         return false;
     for (size_t i = 0; i < a->n; i++) {
-        size_t j = 0;
-        while (j < b->n && !str_eq(a->v[i].key, b->v[j].key))
-            j++;
-        if (j == b->n || a->v[i].value != b->v[j].value)
+        const struct count_pair *other = count_map_find(b, a->v[i].key);
+        if (!other || other->value != a->v[i].value)
             return false;
     }
     return true;
-}
-
-static bool has_count(const struct count_map *m, struct str key)
-{
-    size_t i = 0;
-    while (i < m->n && !str_eq(m->v[i].key, key))
-        i++;
-    return i < m->n;
 }
 
 /* A merge patch: what is no longer there is taken away by name. */
@@ -206,7 +196,7 @@ static void put_counts(struct buf *b, const char *key, const struct count_map *m
 {
     jw_kbegin(b, key, '{');
     for (size_t i = 0; i < old->n; i++)
-        if (!has_count(m, old->v[i].key)) {
+        if (!count_map_find(m, old->v[i].key)) {
             jw_key(b, old->v[i].key);
             jw_null(b);
         }

@@ -72,21 +72,23 @@ void deploy_gone(void *ctx, struct str key, struct str json)
     deploy_free(d);
 }
 
-/* ---- making pods ------------------------------------------------------------------------------------------------- */
+/* ---- requests ----------------------------------------------------------------------------------------------------- */
 
-struct making { struct node *n; char key[400]; };      /* a call for it; it may be gone when the answer comes */
+struct request { struct node *n; char key[400]; };     /* for a Deployment, which may be gone when the answer comes */
 
-static struct making *making(struct deploy *d)
+static struct request *request_for(struct deploy *d)
 {
-    struct making *m = xcalloc(1, sizeof *m);
+    struct request *m = xcalloc(1, sizeof *m);
     m->n = d->n;
     snprintf(m->key, sizeof m->key, "%s", d->key);
     return m;
 }
 
+/* ---- making pods ------------------------------------------------------------------------------------------------- */
+
 static void made(void *ctx, const struct kube_result *r)
 {
-    struct making *m = ctx;
+    struct request *m = ctx;
     struct node *n = m->n;
     struct deploy *d = map_get(&n->deploys, str_of(m->key));
     if (d)
@@ -146,7 +148,7 @@ static void make_pod(struct deploy *d)
     }
     json_print(&body, pod);
     d->creating++;
-    kube_create(d->n->kube, &kube_pods, d->ns, buf_view(&body), (struct kube_user){ made, making(d) });
+    kube_create(d->n->kube, &kube_pods, d->ns, buf_view(&body), (struct kube_user){ made, request_for(d) });
 }
 
 /* ---- one look ---------------------------------------------------------------------------------------------------- */
@@ -185,7 +187,7 @@ static struct npod *surplus(struct deploy *d, bool old)
 
 static void status_written(void *ctx, const struct kube_result *r)
 {
-    struct making *m = ctx;
+    struct request *m = ctx;
     struct deploy *d = map_get(&m->n->deploys, str_of(m->key));
     if (r->error && r->error->code != KR_NOT_FOUND) {
         log_warn(&log_std, "a Deployment's status could not be written", LOG_Z("deployment", m->key), LOG_ERR(r->error));
@@ -212,7 +214,7 @@ static void tell(struct deploy *d, struct count c, int64_t want)
     if (!strcmp(body, d->told))
         return;
     memcpy(d->told, body, sizeof body);
-    kube_merge_patch(d->n->kube, &kube_deployments, d->ns, d->name, "status", str_of(body), (struct kube_user){ status_written, making(d) });
+    kube_merge_patch(d->n->kube, &kube_deployments, d->ns, d->name, "status", str_of(body), (struct kube_user){ status_written, request_for(d) });
 }
 
 static void look(struct deploy *d)

@@ -125,11 +125,16 @@ void affinity_wait_turn(struct sched *s, struct pool *p)
     heap_push(&p->space->judging, &p->judging);
 }
 
+static void call_next(struct sched *s, const struct space *sp)
+{
+    struct heap_node *first = heap_top(&sp->judging);
+    if (first && !sp->rest.slot) sched_touch(s, container_of(first, struct pool, judging));
+}
+
 void affinity_turn_over(struct sched *s, struct pool *p)
 {
-    struct space *sp = p->space;
-    heap_remove(&sp->judging, &p->judging);
-    if (heap_top(&sp->judging) && !sp->rest.slot) sched_touch(s, container_of(heap_top(&sp->judging), struct pool, judging));
+    heap_remove(&p->space->judging, &p->judging);
+    call_next(s, p->space);
 }
 
 void affinity_rested(struct sched *s, int64_t now_us)
@@ -138,16 +143,12 @@ void affinity_rested(struct sched *s, int64_t now_us)
         struct space *sp = container_of(top, struct space, rest);
         if (sp->rest_us > now_us && sp->paid_us <= now_us) return;
         heap_remove(&s->resting, top);
-        if ((top = heap_top(&sp->judging))) sched_touch(s, container_of(top, struct pool, judging));
+        call_next(s, sp);
     }
 }
 
 /* ---- what changes a judgement ---- */
 void affinity_changed(struct sched *s, struct space *sp)
 {
-    for (size_t i = 0; i < sp->kept.n; i++) {
-        struct pool *p = container_of(sp->kept.nodes[i], struct pool, kept);
-        p->changed = true;
-        sched_touch(s, p);
-    }
+    for (size_t i = 0; i < sp->kept.n; i++) pool_changed(s, container_of(sp->kept.nodes[i], struct pool, kept));
 }

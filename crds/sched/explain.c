@@ -163,10 +163,8 @@ bool sched_look_pod(struct sched *s, struct str ns, struct str run, size_t i, st
     if (!c || i >= c->group->pool->npods) return false;
     const struct cpod *pod = c->group->pool->pods[i];
     *ret = (struct sched_look_pod){ .name = pod->name, .node = node_of(pod), .room = room_of(pod, c), .runs = pod->nruns };
-    if (ret->room == SCHED_FREE && affinity_matters(c)) {
-        affinity_judge(s, c);
-        if (pod->apart) ret->room = SCHED_APART;
-    }
+    if (!i && affinity_matters(c)) affinity_judge(s, c);         /* of all at once */
+    if (ret->room == SCHED_FREE && affinity_matters(c) && pod->apart) ret->room = SCHED_APART;
     put_amounts(s, pod, ret->amounts, sizeof ret->amounts);
     return true;
 }

@@ -64,6 +64,15 @@ static bool any_free(const struct round *r, const struct crun *c)
     return i < p->npods;
 }
 
+/* What affinity says of each pod is known: true at once when it says nothing of this Run. */
+static bool judged(const struct round *r, const struct crun *c)
+{
+    if (!affinity_matters(c)) return true;
+    if (!affinity_turn(r->s, c->group->pool, r->now_us)) return false;
+    affinity_judge(r->s, c);
+    return true;
+}
+
 /* The best pod for c, or NULL and why there is none. */
 static struct cpod *find(struct round *r, const struct crun *c, enum fit *why)
 {
@@ -76,10 +85,7 @@ static struct cpod *find(struct round *r, const struct crun *c, enum fit *why)
     double best_score = 0;
     *why = FIT_CAPACITY;
     if (picky && !any_free(r, c)) return NULL;
-    *why = FIT_LATER;
-    if (picky && !affinity_turn(r->s, p, r->now_us)) return NULL;
-    if (picky) affinity_judge(r->s, c);
-    *why = FIT_CAPACITY;
+    if (!judged(r, c)) return *why = FIT_LATER, NULL;
     for (size_t i = 0; i < p->npods; i++) {
         struct cpod *pod = p->pods[i];
         if (!free_for(r, pod, c)) continue;
@@ -101,8 +107,7 @@ static struct cpod *find_ahead(struct round *r, const struct crun *c, enum fit *
     bool picky = affinity_matters(c);
     struct cpod *best = NULL;
     if (!r->s->ahead) return NULL;
-    if (picky && !affinity_turn(r->s, p, r->now_us)) return *why = FIT_LATER, NULL;
-    if (picky) affinity_judge(r->s, c);
+    if (!judged(r, c)) return *why = FIT_LATER, NULL;
     for (size_t i = 0; i < p->npods; i++) {
         struct cpod *pod = p->pods[i];
         if (pod_open(pod) && pod->held_pass != r->s->pass && pod_takes_ahead(pod, c->group->requests) && !(picky && pod->apart) &&

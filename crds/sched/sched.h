@@ -129,7 +129,7 @@ struct sched_look {
 enum sched_room { SCHED_FREE, SCHED_FULL, SCHED_APART, SCHED_HELD, SCHED_DRAINING, SCHED_NOT_READY };
 struct sched_look_pod { struct str name, node; enum sched_room room; size_t runs; char amounts[256]; };    /* amounts: "runs=2/4,gpu=0/1" */
 bool sched_look(struct sched *, struct str ns, struct str run, struct sched_look *);               /* false: no such Run that isn't over */
-bool sched_look_pod(struct sched *, struct str ns, struct str run, size_t i, struct sched_look_pod *);
+bool sched_look_pod(struct sched *, struct str ns, struct str run, size_t i, struct sched_look_pod *);      /* in order, from 0 on */
 
 /* For `top`: each pod that is there and each Runtime that anybody mentions, in no order; *at begins as 0. False at the end. */
 struct sched_look_pool { struct str ns, name; bool exists; size_t pods, ready, waiting, active; char amounts[256]; };

@@ -367,7 +367,7 @@ def server_gone_while_cancelled(i, top):
     place, port = os.path.join(top, 'cancelled'), handmade.free_port()
     handmade.make_runtime(i, 'cancelled')
     server, pod = handmade.our_server(place, port), handmade.Pod(i, 'cancelled', 'cancelled', port, place)
-    submit(i, 'traps', "trap 'echo termed' TERM; while :; do sleep 0.1; done", runtime='cancelled')
+    submit(i, 'traps', "trap 'echo termed' TERM; while :; do %s & wait; done" % SLEEP, runtime='cancelled')
     s.check('traps: it runs', until(lambda: status(i, 'traps').get('phase') == 'Running'))
     cancel(i, 'traps')
     s.check('traps: it is told to end', until(lambda: any(b'termed' in open(os.path.join(base, f), 'rb').read() for base, _, files in os.walk(place + '/st/logs') for f in files)))
