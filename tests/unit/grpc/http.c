@@ -391,6 +391,7 @@ static void vast_request(enum http_version v)
     hcall_write(piece.c, vast());
     CHECK(!piece.over);
     hcall_finish(piece.c);
+    hcall_deadline(piece.c, loop_now_us(x.h.loop) + 3600000000);       /* more time doesn't put the end off */
     here_until(&x.h, &piece.over);
     CHECK(whole.failed && piece.failed);
     CHECK_INT(whole.code, KR_TOO_LARGE);
