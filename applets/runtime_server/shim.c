@@ -2,8 +2,8 @@
 /*
  * shim: see shim.h.
  *
- * While a command runs the shim waits for signals only: SIGCHLD (somebody ended), SIGTERM (end it all), a deadline while
- * ending; between two it waits for an order. It must not allocate: it is a fork of a server with open buffers, and small.
+ * While a command runs the shim waits for SIGCHLD (somebody ended), for its socket (end it all, or the server is gone), and while
+ * ending for a deadline; between two it waits for an order. It must not allocate: it is a fork of a server with open buffers, and small.
  * What is below it is found through /proc/self/task/<tid>/children (a kernel without it: by a scan of /proc), again and
  * again until nobody is left, because a process may fork while it is looked for. With namespaces one signal reaches them all.
  * Tests: tests/unit/applets/runtime_server.c
@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -25,9 +26,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FILES_MAX = 65536, SWEEP_MS = 20, ORDER_MAX = 65536, WORDS_MAX = 4096, NFDS = 4 };
+enum { FILES_MAX = 65536, SWEEP_MS = 20, ORDER_MAX = 65536, END_SIZE = 1, WORDS_MAX = 4096, NFDS = 4 };
 
-/* An order: this head, then path, the working directory's path, argv and envp, each with its NUL. Both sides are one program. */
+/* An order: this head, then path, the working directory's path, argv and envp, each with its NUL. Both sides are one program.
+ * A packet of one byte ends the execution that was ordered last. */
 struct order_head { int64_t memory; uint32_t argc, envc; int32_t grace_ms; bool harden; };
 
 /* ---- the command ---------------------------------------------------------------------------------------------- */
@@ -221,30 +223,23 @@ static void begin_ending(struct shim *s)
     end_all(s, SIGTERM);
 }
 
-/* Waits for the next signal, or for the moment at which KILL is due. */
-static int next_signal(struct shim *s, const sigset_t *set)
+/* Waits until somebody has ended or KILL is due; true when the server wants the end, or is gone. While a command runs nothing else
+ * comes by the socket: what was sent before its order was read before it. */
+static bool is_told_to_end(const struct shim *s, const sigset_t *waiting)
 {
-    if (!s->ending) return sigwaitinfo(set, NULL);
     int64_t ms = s->killing ? SWEEP_MS : s->kill_at_ms - now_ms();
     if (ms < 0) ms = 0;
     struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-    return sigtimedwait(set, NULL, &t);
-}
-
-/* The server is gone: its end of the socket is closed. */
-static bool is_orphan(int socket)
-{
-    char byte;
-    return recv(socket, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0;
+    struct pollfd p = { .fd = s->ending ? -1 : s->socket, .events = POLLIN };
+    return ppoll(&p, 1, s->ending ? &t : NULL, waiting) > 0;
 }
 
 /* Until nobody is left. */
-static void live(struct shim *s, const sigset_t *set)
+static void live(struct shim *s, const sigset_t *waiting)
 {
     while (reap(s)) {
         if (s->leader_ended) begin_ending(s);
-        int sig = next_signal(s, set);
-        if (sig == SIGTERM || is_orphan(s->socket)) begin_ending(s);
+        if (is_told_to_end(s, waiting)) begin_ending(s);
         if (s->ending && now_ms() >= s->kill_at_ms) {
             s->killing = true;
             end_all(s, SIGKILL);
@@ -252,7 +247,7 @@ static void live(struct shim *s, const sigset_t *set)
     }
 }
 
-static void execute(const struct shim_spec *spec, int socket, const sigset_t *set, int unsettled)
+static void execute(const struct shim_spec *spec, int socket, const sigset_t *waiting, int unsettled)
 {
     struct shim s = { .spec = spec, .socket = socket };
     volatile int failed = unsettled;
@@ -263,7 +258,7 @@ static void execute(const struct shim_spec *spec, int socket, const sigset_t *se
     close(spec->err);
     close(spec->dir);
     if (spec->sandbox) close(spec->rules);
-    live(&s, set);
+    live(&s, waiting);
     s.report.spent = spec->sandbox && sandbox_is_used(spec->sandbox);
     send(socket, &s.report, sizeof s.report, MSG_NOSIGNAL);
 }
@@ -289,12 +284,14 @@ static bool next_order(int socket, struct shim_spec *spec)
     static char *words[WORDS_MAX + 4];
     union { struct cmsghdr head; char room[CMSG_SPACE(NFDS * sizeof(int))]; } control;
     struct iovec io = { text, sizeof text };
-    struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control };
     struct order_head h;
     int fds[NFDS];
     ssize_t n;
-    do n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    do {
+        m.msg_controllen = sizeof control;
+        n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
+    } while (n == END_SIZE || (n < 0 && errno == EINTR));        /* for the execution that was over */
     struct cmsghdr *c = n < (ssize_t)sizeof h ? NULL : CMSG_FIRSTHDR(&m);
     if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof fds)) return false;
     memcpy(fds, CMSG_DATA(c), sizeof fds);
@@ -342,6 +339,9 @@ bool shim_order(int socket, const struct shim_spec *spec)
     return sendmsg(socket, &m, MSG_NOSIGNAL) == (ssize_t)n;
 }
 
+/* When there is no room one is on its way. */
+void shim_order_end(int socket) { send(socket, "", END_SIZE, MSG_NOSIGNAL); }
+
 int shim_read(int socket, struct shim_report *report)
 {
     ssize_t n = recv(socket, report, sizeof *report, 0);
@@ -350,26 +350,25 @@ int shim_read(int socket, struct shim_report *report)
 }
 
 /* ---- the process ------------------------------------------------------------------------------------------------- */
+/* A signal that is ignored wakes nobody. */
+static void on_child(int sig) { (void)sig; }
+
 __attribute__((noreturn)) static void shim_main(const struct shim_spec *first, int socket, int unsettled)
 {
-    sigset_t set, term;
-    struct timespec none = { 0 };
+    sigset_t blocked, waiting;
     struct shim_spec spec = *first;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    term = set;
-    sigaddset(&set, SIGCHLD);
-    sigprocmask(SIG_SETMASK, &set, NULL);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);                        /* a stranger's: what it watches over would be left behind */
+    waiting = blocked;
+    sigaddset(&blocked, SIGCHLD);
+    sigprocmask(SIG_SETMASK, &blocked, NULL);
+    signal(SIGCHLD, on_child);
     prctl(PR_SET_NAME, "kr-shim", 0, 0, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-    if (is_orphan(socket)) kill(getpid(), SIGTERM);      /* it died before it could be watched */
     setsid();                                            /* a signal to the server's group is not for us */
-    do {
-        execute(&spec, socket, &set, unsettled);
-        if (!next_order(socket, &spec)) _exit(0);
-        while (sigtimedwait(&term, NULL, &none) > 0) {}  /* sent before the order: for the execution that was over */
-    } while (true);
+    do execute(&spec, socket, &waiting, unsettled);
+    while (next_order(socket, &spec));
+    _exit(0);
 }
 
 /* Of the server's descriptors the shim keeps those it was given. */

@@ -6,11 +6,13 @@
  * process group of its own. Whatever the command leaves behind, daemons that fork twice, change session and clear their
  * environment included, becomes the shim's child and is ended with it: TERM, and KILL after the grace. When nothing is left
  * it reports how the leader ended, and waits for the next execution: a fork costs as much as a small command does, so the
- * server keeps some shims (shims.h). If the server dies, the shim ends everything and follows. With namespaces (spaces.h) the
- * shim is process 1 of its own.
+ * server keeps some shims (shims.h). If the server dies, which closes its end of the socket, the shim ends everything and follows.
+ * With namespaces (spaces.h) the shim is process 1 of its own.
  *
  *   server ──fork──► shim (subreaper) ──► leader ──► …
- *      ◄── socket of packets: an order with three descriptors in, one struct shim_report out ──►
+ *      ◄── socket of packets: an order with its descriptors in, or that it shall end; one struct shim_report out ──►
+ *
+ * An end may cross the report. It stands in the socket before the next order then, and is never taken for one of that.
  */
 #ifndef APPLETS_RUNTIME_SERVER_SHIM_H
 #define APPLETS_RUNTIME_SERVER_SHIM_H
@@ -37,11 +39,13 @@ struct shim_report {
     bool spent;                  /* the shim takes no further order: the next execution would see something of this one */
 };
 /* A new shim, which begins with this execution. Its PID, or -1 and e; *socket is the server's end, not blocking. The
- * descriptors of the spec stay the caller's. SIGTERM to it ends the execution; SIGKILL never is needed. */
+ * descriptors of the spec stay the caller's. No signal to it is ever needed. */
 pid_t shim_fork(const struct shim_spec *, int *socket, struct kr_err *e);
 /* Gives a shim that has reported its next execution. False when the spec is larger than an order may be, or the shim is
  * gone: then it needs a new one. */
 bool shim_order(int socket, const struct shim_spec *);
+/* Ends the execution ordered last (TERM, then KILL after the grace), if it isn't over. */
+void shim_order_end(int socket);
 /* 1 and the report, 0 when there is none yet, -1 when the shim is gone. */
 int shim_read(int socket, struct shim_report *);
 #endif

@@ -5,7 +5,6 @@
  * what counts, since only then it is reaped. Tests: tests/unit/applets/runtime_server.c
  */
 #include "applets/runtime_server/shims.h"
-#include <signal.h>
 #include <unistd.h>
 
 enum { WAITING_MAX = 16, REST_US = 30000000 };
@@ -97,10 +96,8 @@ static struct shim *start_new(struct shims *all, const struct shim_spec *spec, s
     s->all = all;
     s->child = (struct child){ .pid = shim_fork(spec, &s->src.fd, e), .ended = died };
     if (s->child.pid < 0 || loop_child(all->loop, &s->child, e) < 0) {
-        if (s->child.pid > 0) {
-            kill(s->child.pid, SIGTERM);
+        if (s->child.pid > 0)
             close(s->src.fd);
-        }
         free(s);
         return NULL;
     }
@@ -129,12 +126,11 @@ struct shim *shims_start(struct shims *all, const struct shim_spec *spec, void (
     return s;
 }
 
-void shim_end(struct shim *s) { kill(s->child.pid, SIGTERM); }
+void shim_end(struct shim *s) { shim_order_end(s->src.fd); }
 
 static void drop(struct shim *s)
 {
-    if (s->ended) shim_end(s);                           /* it sees to the rest, and to our own end */
-    dismiss(s);
+    dismiss(s);                                          /* it sees to the rest, and to its own end */
     loop_child_forget(s->all->loop, &s->child);
     free(s);
 }

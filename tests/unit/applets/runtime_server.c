@@ -4,9 +4,12 @@
 #include "tests/kit/test.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- output ---- */
@@ -343,8 +346,7 @@ TEST(a_shim_serves_one_execution_after_another)
     snprintf(script, 70100, "echo $PPID %s", big);
     CHECK(printed(r, script) != shim);                   /* larger than an order may be: a shim of its own */
 
-    /* a TERM that comes when the shim has reported is not for the next one */
-    kill((pid_t)shim, SIGTERM);
+    kill((pid_t)shim, SIGTERM);                          /* of a stranger: neither the shim's end nor that of what it executes */
     for (int i = 0; i < 3; i++) CHECK(printed(r, "echo $PPID") > 0);
 
     /* one that was killed is replaced, and its execution ends */
@@ -356,6 +358,50 @@ TEST(a_shim_serves_one_execution_after_another)
     free(big);
     free(script);
     runner_free(r);
+}
+
+/* However late it looks at its order: it is stopped while Execute and Cancel come. An end that comes twice crosses its report, and
+ * is not for the next execution. */
+TEST(a_shim_is_told_to_end_what_it_has_not_begun)
+{
+    struct runner *r = runner(200);
+    long shim = printed(r, "echo $PPID");
+    kill((pid_t)shim, SIGSTOP);
+    struct execution *x = start(r, ARGS(with_sleep("SLEEP & SLEEP")), 0);
+    CHECK_OR(x);
+    exec_cancel(r->all, x, NULL, NULL);
+    exec_cancel(r->all, x, on_cancelled, r);
+    kill((pid_t)shim, SIGCONT);
+    CHECK_INT(loop_run_until(r->l, is_cancelled, r, loop_now_us(r->l) + 30000000), 0);
+    r->ended = false;
+    CHECK(!alive());
+    CHECK_INT(printed(r, "echo $PPID"), shim);
+    runner_free(r);
+}
+
+TEST(a_server_that_is_killed_takes_everything_along)
+{
+    int told[2];
+    long shim = 0;
+    CHECK_OR(!pipe(told));
+    pid_t server = fork();
+    if (server == 0) {
+        struct runner *r = runner(200);
+        shim = printed(r, "echo $PPID");
+        start(r, ARGS(with_sleep("setsid SLEEP & SLEEP")), 0);
+        (void)!write(told[1], &shim, sizeof shim);
+        kill(getpid(), SIGKILL);
+    }
+    CHECK(read(told[0], &shim, sizeof shim) == sizeof shim && shim > 0);
+    CHECK_INT(waitpid(server, NULL, 0), server);
+    struct pollfd gone = { .fd = (int)syscall(SYS_pidfd_open, shim, 0), .events = POLLIN };
+    if (gone.fd >= 0) {
+        CHECK_INT(poll(&gone, 1, 30000), 1);
+        close(gone.fd);
+    }
+    CHECK(!alive());
+    close(told[0]);
+    close(told[1]);
 }
 
 /* ---- kills by the kernel ---- */
