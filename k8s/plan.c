@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plan: operations as data, and their executor. A precondition that fails (409 Conflict, 422 without causes, 404) is told
- * from a refusal: the world has moved on and the next look decides. Tested in tests/unit/k8s/plan.c.
+ * from a refusal: the world has moved on and the next look decides. A refusal is one object's: what is marked `beside` goes on.
+ * Whatever else fails would fail again and ends the plan. Tested in tests/unit/k8s/plan.c.
  */
 #include "k8s/plan.h"
 #include "core/json.h"
 
-enum { BESIDE = 16 };                             /* operations of one plan under way at a time: more would stand at the server before what they are for */
+/* BESIDE: operations of one plan under way at a time, as more would stand at the server before what they are for. After so many creates
+ * that are forbidden, as by a quota, no more of them are tried. */
+enum { BESIDE = 16, FORBIDDEN = 16 };
 struct flight { struct plan_run *run; size_t at; };
 struct plan_run {
     struct kube *k;
     struct plan plan;
-    size_t at, in_flight;
+    size_t at, in_flight, forbidden;              /* forbidden: creates that were */
     struct defer next;
     struct kr_err e;
-    bool failed, stop;
+    bool failed, stop;                            /* stop: nothing more is sent */
     void (*done)(void *, const struct kr_err *);
     void *ctx;
 };
@@ -74,6 +77,22 @@ static bool is_fine(const struct plan_op *op, const struct kube_result *r, bool 
     return *stop;
 }
 
+bool plan_is_refusal(const struct kr_err *e)
+{
+    return e->code == KR_FORBIDDEN || e->code == KR_INVALID || e->code == KR_BAD_REQUEST || e->code == KR_TOO_LARGE;
+}
+
+static void failed(struct plan_run *run, const struct plan_op *op, const struct kr_err *e)
+{
+    run->stop |= !plan_is_refusal(e);
+    run->forbidden += op->verb == PLAN_CREATE && e->code == KR_FORBIDDEN;
+    if (run->failed)
+        return;
+    run->failed = true;
+    run->e = *e;
+    kr_wrap(&run->e, "%s %s \"%.*s\"", plan_verbs[op->verb], op->resource->plural, SFMT(op->name));
+}
+
 static void answered(void *ctx, const struct kube_result *r)
 {
     struct flight *f = ctx;
@@ -81,11 +100,8 @@ static void answered(void *ctx, const struct kube_result *r)
     const struct plan_op *op = &run->plan.ops[f->at];
     bool stop = false;
     run->in_flight--;
-    if (r->error && !is_fine(op, r, &stop) && !run->failed) {
-        run->e = *r->error;
-        kr_wrap(&run->e, "%s %s \"%.*s\"", plan_verbs[op->verb], op->resource->plural, SFMT(op->name));
-        run->failed = true;
-    }
+    if (r->error && !is_fine(op, r, &stop))
+        failed(run, op, r->error);
     run->stop |= stop;
     free(f);
     loop_defer(kube_loop(run->k), &run->next);
@@ -117,11 +133,14 @@ static void send_op(struct plan_run *run)
     }
 }
 
-static bool may_send(const struct plan_run *run)
+static bool may_send(struct plan_run *run)
 {
-    if (run->failed || run->stop || run->at == run->plan.n)
+    const struct plan_op *ops = run->plan.ops;
+    while (run->forbidden >= FORBIDDEN && run->at < run->plan.n && ops[run->at].beside && ops[run->at].verb == PLAN_CREATE)
+        run->at++;
+    if (run->stop || run->at == run->plan.n)
         return false;
-    return !run->in_flight || (run->plan.ops[run->at].beside && run->in_flight < BESIDE);
+    return ops[run->at].beside ? run->in_flight < BESIDE : !run->in_flight && !run->failed;
 }
 
 static void next(struct loop *loop, struct defer *d)
@@ -147,7 +166,7 @@ struct plan_run *plan_execute(struct kube *k, struct plan *p, void (*done)(void 
     *run = (struct plan_run){ .k = k, .plan = *p, .next = { .run = next }, .done = done, .ctx = ctx };
     *p = (struct plan){ 0 };
     if (run->plan.arena.over)                     /* some of its texts are missing */
-        run->failed = kr_fail(&run->e, KR_TOO_LARGE, "the operations need more than %zu bytes", run->plan.arena.limit) < 0;
+        run->failed = run->stop = kr_fail(&run->e, KR_TOO_LARGE, "the operations need more than %zu bytes", run->plan.arena.limit) < 0;
     loop_defer(kube_loop(k), &run->next);
     return run;
 }

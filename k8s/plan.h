@@ -19,7 +19,7 @@ struct plan_op {
     struct str uid;                               /* PLAN_DELETE: precondition */
     const char *manager;                          /* PLAN_APPLY: field manager; applies are forced */
     const char *why;                              /* constant, for people */
-    bool beside;                                  /* may be sent while the operation before it is under way */
+    bool beside;                                  /* sent while the operation before it is under way, and though that was refused */
     bool exists_is_fine, missing_is_fine;         /* 409 AlreadyExists of a create, 404 of the others count as done */
     bool stale_is_fine;                           /* a failed precondition ends the plan without failure: the watch brings a new look */
 };
@@ -33,7 +33,9 @@ void plan_free(struct plan *);
 /* One line an operation: "merge-patch runs/status ns/name {…}  # why", then "look again at …". */
 void plan_print(const struct plan *, struct buf *);
 
-/* Takes the plan over (moves it). done comes once, never from inside this call. error NULL: all done. */
+/* Takes the plan over (moves it). done comes once, never from inside this call. error NULL: all done; else the first one. */
 struct plan_run;
 struct plan_run *plan_execute(struct kube *, struct plan *, void (*done)(void *ctx, const struct kr_err *error), void *ctx);
+/* The server has read the operation and won't have it: what is wrong is the object or a rule about it, not the server or the way there. */
+bool plan_is_refusal(const struct kr_err *);
 #endif

@@ -69,11 +69,12 @@ static void sum_runs(struct controller *c, struct str runtime, struct runtime_vi
     }
 }
 
-static void emit_about_runtime(struct controller *c, struct str key, const char *reason, struct str message, struct arena *a)
+static void warn_about(struct controller *c, enum store_id id, const struct kube_resource *r, struct str key, const char *reason, struct str message)
 {
     static const char *const uid[] = { "metadata", "uid" };
+    AUTO_ARENA struct arena a = { .limit = 4096 };
     struct str name = key, ns = str_cut(&name, '/');
-    struct event_about about = { &kube_runtimes, ns, name, json_str_of(json_find_path(known_text(c, RUNTIMES, key), uid, 2), a) };
+    struct event_about about = { r, ns, name, json_str_of(json_find_path(known_text(c, id, key), uid, 2), &a) };
     event_emit(c->c->kube, &about, "Warning", reason, message, "kruntimes-controller");
 }
 
@@ -85,7 +86,7 @@ static void tell_trouble(struct controller *c, struct str key, struct str patch)
     struct kr_err e = { 0 };
     for (const struct json *q = json_first(json_parse(&a, json_find_path(patch, path, 2), &e)); q; q = json_next(q))
         if (str_is(json_string(json_get(q, "type")), "Degraded") && str_is(json_string(json_get(q, "status")), "True"))
-            emit_about_runtime(c, key, json_string(json_get(q, "reason")).p, json_string(json_get(q, "message")), &a);
+            warn_about(c, RUNTIMES, &kube_runtimes, key, json_string(json_get(q, "reason")).p, json_string(json_get(q, "message")));
 }
 
 static int plan_runtime(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
@@ -114,9 +115,7 @@ static int plan_runtime(struct controller *c, struct str key, struct plan *p, st
 
 static int plan_run(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
 {
-    AUTO_ARENA struct arena a = { .limit = 65536 };
     struct indexed *run = known_get(c, RUNS, key);
-    struct str name = key, ns = str_cut(&name, '/');
     if (!run || !known_is_active(c, run) || !known_may_judge(c))
         return 0;
     struct str pod = indexer_filed(c->stores[RUNS].objects, run, BY_POD);
@@ -126,10 +125,8 @@ static int plan_run(struct controller *c, struct str key, struct plan *p, struct
         v.node_unknown_since_us = known_note(c, NODES, node)->unknown_since_us;
     int rc = reaper_plan(&v, loop_wall_us(c->c->loop), p, e);
     if (rc == 0 && p->n) {
-        static const char *const uid[] = { "metadata", "uid" };
-        struct event_about about = { &kube_runs, ns, name, json_str_of(json_find_path(v.run, uid, 2), &a) };
         metric_add(METRIC_REAPED_RUNS, 0, 1);
-        event_emit(c->c->kube, &about, "Warning", "PodLost", str_of(p->ops[0].why), "kruntimes-controller");
+        warn_about(c, RUNS, &kube_runs, key, "PodLost", str_of(p->ops[0].why));
     }
     return rc;
 }
@@ -274,13 +271,15 @@ static int plan_workflow(struct controller *c, struct str key, struct plan *p, s
 
 /* ---- how it ended ------------------------------------------------------------------------------------------------ */
 
-/* Nothing of the plan counts as done: what it created shows by itself. */
-static void workflow_failed(struct controller *c, struct str key)
+/* Nothing of the plan counts as done: what it created shows by itself. A refusal is tried again too, and told: it may need a person. */
+static void workflow_failed(struct controller *c, struct str key, const struct kr_err *error)
 {
     struct indexed *x = known_get(c, WORKFLOWS, key);
     struct flow_note *n = x ? indexer_record(c->stores[WORKFLOWS].objects, x) : NULL;
     if (n && n->memory)
         flow_memory_failed(n->memory);
+    if (x && plan_is_refusal(error))
+        warn_about(c, WORKFLOWS, &kube_workflows, key, "Refused", str_of(error->msg));
 }
 
 /* What the API server refused is told by the Runtime's condition: kept for the next look, which comes by itself after a
@@ -303,7 +302,7 @@ void look_ended(struct controller *c, struct str what, struct str key, const str
     else if (error && str_is(what, "clean"))
         note_no_jobs(c, key, error);
     else if (error && str_is(what, "workflow"))
-        workflow_failed(c, key);
+        workflow_failed(c, key, error);
 }
 
 int look_at(struct controller *c, struct str what, struct str key, struct plan *p, struct kr_err *e)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Workflows on a local instance: pipelines from end to end, cancels, kills, lost pods, a full pod, strangers."""
-import os, random, sys, time
+import os, random, re, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 
@@ -117,6 +117,17 @@ with instance() as i:
     i.api.call('DELETE', RUNS + '/' + child('gone', 'a', 'one')['metadata']['name'])
     st = end('gone')
     s.equal('deleted child', (st['phase'], st['reason']), ('Failed', 'ExecutionLost'))
+
+    # a child that the API server refuses: the others of the Workflow go on, and it is told
+    make(flow('large', {'a': {'strategy': {'matrix': {'k': ['x' * 1024]}}, 'steps': [step('one', env={'E%d' % n: '${{ matrix.k }}' * 31 for n in range(60)})]},
+                        'b': {'steps': [step('one')]}}))
+    s.check('the job beside it succeeds', until(lambda: get('large').get('status', {}).get('jobs', {}).get('b', {}).get('phase') == 'Succeeded', 'end of b'))
+    told = until(lambda: [e for e in i.api.call('GET', '/api/v1/namespaces/default/events')[1]['items'] if e['involvedObject']['name'] == 'large'], 'an Event')
+    s.equal('who is told', {(e['type'], e['reason'], e['involvedObject']['kind'], e['involvedObject']['uid']) for e in told or []},
+            {('Warning', 'Refused', 'Workflow', get('large')['metadata']['uid'])})
+    s.check('what is told', told and re.match('create runs "large-a-one-[0-9a-f]+": .* too large', told[0]['message']), str(told))
+    patch('large', {'cancelRequested': True})
+    s.equal('what is refused can be cancelled', end('large')['phase'], 'Cancelled')
 
     # a wide matrix with a limit, on a pod that is full of others
     make_runtime('narrow', 1, 1)

@@ -65,7 +65,7 @@ TEST(a_plan_that_needs_too_much_memory_is_not_carried_out)
     void *zeros = mmap(NULL, LIMIT_PLAN_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     CHECK_OR(zeros != MAP_FAILED);
     here_init(&h);
-    create(&p, S("fits"), MAP("fits"));
+    create(&p, S("fits"), MAP("fits"))->beside = true;
     struct plan_op *op = plan_add(&p, PLAN_CREATE, &kube_configmaps, S("default"), S("large"));
     op->body = arena_str(&p.arena, (struct str){ zeros, LIMIT_PLAN_BYTES });
     CHECK_INT(op->body.n, 0);
@@ -127,6 +127,86 @@ TEST(operations_marked_beside_are_sent_together_and_the_others_wait)
     carry_out(&h, &p, &end);
     CHECK(end.failed && str_starts(str_of(end.msg), S("create configmaps \"m1\": ")));
     CHECK(is_there(&h, S("n1")) && !is_there(&h, S("n2")));
+    here_done(&h);
+}
+
+#define BAD_MAP(name) S("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"" name "\",\"labels\":{\"a b\":\"c\"}}}")
+
+TEST(a_refused_operation_does_not_stop_those_beside_it)
+{
+    struct here h;
+    struct plan p = { 0 };
+    struct end end;
+    here_init(&h);
+    for (int i = 0; i < 40; i++)                  /* all of them are answered before the last is sent */
+        create(&p, S("bad"), BAD_MAP("bad"))->beside = true;
+    create(&p, S("good"), MAP("good"))->beside = true;
+    create(&p, S("after"), MAP("after"));
+    create(&p, S("last"), MAP("last"))->beside = true;
+    carry_out(&h, &p, &end);
+    CHECK(end.failed && str_starts(str_of(end.msg), S("create configmaps \"bad\": ")));
+    CHECK(is_there(&h, S("good")) && !is_there(&h, S("after")) && !is_there(&h, S("last")));
+    here_done(&h);
+}
+
+/* The ConfigMap's finalizer keeps the namespace, which takes nothing new. */
+static void end_namespace(struct here *h)
+{
+    struct plan p = { 0 };
+    struct end end;
+    plan_add(&p, PLAN_CREATE, &kube_namespaces, S(""), S("ends"))->body = S("{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"ends\"}}");
+    plan_add(&p, PLAN_CREATE, &kube_configmaps, S("ends"), S("a"))->body =
+        S("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\",\"finalizers\":[\"example.com/stay\"]}}");
+    plan_add(&p, PLAN_DELETE, &kube_namespaces, S(""), S("ends"));
+    carry_out(h, &p, &end);
+    CHECK_Z(end.msg, "");
+}
+
+TEST(creates_end_when_many_are_forbidden_and_the_rest_of_the_plan_does_not)
+{
+    struct here h;
+    struct plan p = { 0 };
+    struct end end;
+    here_init(&h);
+    end_namespace(&h);
+    for (int i = 0; i < 40; i++) {
+        struct plan_op *op = plan_add(&p, PLAN_CREATE, &kube_configmaps, S("ends"), S("b"));
+        op->body = MAP("b");
+        op->beside = true;
+    }
+    create(&p, S("late"), MAP("late"))->beside = true;
+    struct plan_op *op = plan_add(&p, PLAN_MERGE_PATCH, &kube_namespaces, S(""), S("default"));
+    op->body = S("{\"metadata\":{\"labels\":{\"patched\":\"yes\"}}}");
+    op->beside = true;
+    carry_out(&h, &p, &end);
+    CHECK(end.failed && str_find(str_of(end.msg), S("being terminated")) >= 0);
+    CHECK(!is_there(&h, S("late")));
+    struct here_answer r = { 0 };
+    kube_get(h.kube, &kube_namespaces, S(""), S("default"), here_into(&r));
+    here_until(&h, &r.over);
+    CHECK(str_find(buf_view(&r.body), S("\"patched\":\"yes\"")) >= 0);
+    here_answer_free(&r);
+    here_done(&h);
+}
+
+static bool leads_no_more(void *asked)
+{
+    ++*(int *)asked;
+    return false;
+}
+
+TEST(what_is_no_refusal_ends_the_plan)
+{
+    struct here h;
+    struct plan p = { 0 };
+    struct end end;
+    int asked = 0;
+    here_init(&h);
+    kube_fence(h.kube, leads_no_more, &asked);
+    for (int i = 0; i < 400; i++)
+        create(&p, S("a"), MAP("a"))->beside = true;
+    carry_out(&h, &p, &end);
+    CHECK(end.failed && asked > 0 && asked < 100);        /* what was under way with the first */
     here_done(&h);
 }
 
