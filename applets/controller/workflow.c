@@ -8,7 +8,7 @@
 
 static void plan_act(struct reconcile *r, const struct flow_act *act, size_t job, size_t leg)
 {
-    AUTO_BUF struct buf b = { .max = LIMIT_API_BODY };
+    AUTO_BUF struct buf b = { .max = LIMIT_PLAN_BYTES };      /* whole: what is too large for the API server is its to say */
     struct plan_op *op;
     if (act->create) {
         json_print(&b, act->body);

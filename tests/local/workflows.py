@@ -119,7 +119,8 @@ with instance() as i:
     s.equal('deleted child', (st['phase'], st['reason']), ('Failed', 'ExecutionLost'))
 
     # a child that the API server refuses: the others of the Workflow go on, and it is told
-    make(flow('large', {'a': {'strategy': {'matrix': {'k': ['x' * 1024]}}, 'steps': [step('one', env={'E%d' % n: '${{ matrix.k }}' * 31 for n in range(60)})]},
+    env = {'E%d' % n: '${{ matrix.k }}' * 31 for n in range(60)}
+    make(flow('large', {'a': {'strategy': {'matrix': {'k': ['x' * 1024]}}, 'env': env, 'steps': [step('one', env={'S' + k: v for k, v in env.items()})]},
                         'b': {'steps': [step('one')]}}))
     s.check('the job beside it succeeds', until(lambda: get('large').get('status', {}).get('jobs', {}).get('b', {}).get('phase') == 'Succeeded', 'end of b'))
     told = until(lambda: [e for e in i.api.call('GET', '/api/v1/namespaces/default/events')[1]['items'] if e['involvedObject']['name'] == 'large'], 'an Event')
