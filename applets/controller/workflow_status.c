@@ -195,7 +195,10 @@ static void put_status(struct reconcile *r, struct buf *b, enum flow_phase phase
     bool over = phase >= FLOW_SUCCEEDED;
     jw_kstr(b, "phase", str_of(flow_phases[phase]));
     jw_kint(b, "observedGeneration", r->w->metadata.generation);
-    if (over && phase != FLOW_SUCCEEDED) {
+    if (phase == FLOW_SUCCEEDED) {                /* though a reason was written: what was to stop came to its end while no controller was there */
+        jw_kraw(b, "reason", S("null"));
+        jw_kraw(b, "message", S("null"));
+    } else if (over || r->m->reason.n) {          /* long before the end, as it is seen once */
         jw_kstr(b, "reason", r->m->reason.n ? r->m->reason : str_of(flow_phases[phase]));
         if (r->m->message.n)
             jw_kstr(b, "message", r->m->message);

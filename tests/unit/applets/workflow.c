@@ -17,6 +17,7 @@
  */
 #include "applets/controller/workflow.h"
 #include "core/yaml.h"
+#include "k8s/patch.h"
 #include "tests/kit/test.h"
 #include <dirent.h>
 #include <stdio.h>
@@ -158,7 +159,7 @@ static void status(struct story *t, const struct plan_op *op)
     struct kr_err e = { 0 };
     struct json *s = json_get(json_parse(&t->a, op->body, &e), "status");
     CHECK_OR(s);
-    json_set(&t->a, t->object, S("status"), json_clone(&t->a, s));
+    json_set(&t->a, t->object, S("status"), patch_merge(&t->a, json_get(t->object, "status"), s, &e));
     buf_fmt(&t->out, "  status %.*s", SFMT(json_string(json_get(s, "phase"))));
     for (struct json *j = json_first(json_get(s, "jobs")); j; j = json_next(j)) {
         buf_fmt(&t->out, " %.*s=%.*s", SFMT(json_key(j)), SFMT(json_string(json_get(j, "phase"))));
