@@ -21,6 +21,7 @@
 enum link_state { LINK_RESOLVING, LINK_CONNECTING, LINK_HANDSHAKE, LINK_OPEN, LINK_DEAD };
 enum { TLS_OUT_HIGH = 65536, FILLS = 16 };
 enum { PROBE_IDLE_S = 15, PROBE_EVERY_S = 10, PROBES = 3 };
+enum { ADDRESS_US = 2000000 };                    /* a lost first packet is sent again after one second */
 
 struct link {
     struct loop *loop;
@@ -32,6 +33,7 @@ struct link {
     struct tunnel *tunnel;
     struct resolve *resolve;
     struct resolved addrs; size_t next_addr;
+    struct timer unanswered;                      /* while it connects and another address is left */
     char *host;
     bool want_write, paused, peer_closed, busy, closed;
     struct kr_err e;
@@ -39,6 +41,7 @@ struct link {
 };
 
 static void on_event(struct loop *loop, struct fdsrc *src, unsigned got);
+static void unanswered(struct loop *loop, struct timer *t);
 
 static void call_ready(struct link *l)
 {
@@ -188,6 +191,8 @@ static void connect_next(struct link *l)
         l->src.fd = fd;
         l->state = LINK_CONNECTING;
         rewatch(l);
+        if (l->next_addr < l->addrs.n)
+            loop_timer_in(l->loop, &l->unanswered, ADDRESS_US);
         return;
     }
     l->state = LINK_DEAD;
@@ -196,17 +201,27 @@ static void connect_next(struct link *l)
     loop_defer(l->loop, &l->kick);
 }
 
+static void give_up_address(struct link *l, int why)
+{
+    kr_fail_sys(&l->e, KR_UNAVAILABLE, why, "%s: connect", l->peer);
+    die(l);
+    connect_next(l);
+}
+
+static void unanswered(struct loop *loop, struct timer *t)
+{
+    (void)loop;
+    give_up_address(container_of(t, struct link, unanswered), ETIMEDOUT);
+}
+
 static void connected(struct link *l)
 {
     int why = 0;
     socklen_t n = sizeof why;
+    loop_timer_stop(l->loop, &l->unanswered);
     getsockopt(l->src.fd, SOL_SOCKET, SO_ERROR, &why, &n);
     if (why) {
-        kr_fail_sys(&l->e, KR_UNAVAILABLE, why, "%s: connect", l->peer);
-        loop_unwatch(l->loop, &l->src);
-        close(l->src.fd);
-        l->src.fd = -1;
-        connect_next(l);
+        give_up_address(l, why);
         return;
     }
     l->e = (struct kr_err){ 0 };
@@ -245,7 +260,8 @@ static void tunnelled(void *ctx, int fd, const struct kr_err *e)
 static struct link *link_new(struct loop *loop, struct link_user user, const struct tls *tls, struct str name)
 {
     struct link *l = xcalloc(1, sizeof *l);
-    *l = (struct link){ .loop = loop, .src = { .fd = -1, .ready = on_event }, .user = user, .kick = { .run = kicked } };
+    *l = (struct link){ .loop = loop, .src = { .fd = -1, .ready = on_event }, .user = user, .kick = { .run = kicked },
+                        .unanswered = { .fire = unanswered } };
     if (tls && !(l->tls = tls_session_new(tls, name, &l->e))) {
         l->state = LINK_DEAD;
         loop_defer(loop, &l->kick);
@@ -475,6 +491,7 @@ void link_close(struct link *l)
     l->closed = true;
     resolve_cancel(l->resolve);
     loop_defer_cancel(l->loop, &l->kick);
+    loop_timer_stop(l->loop, &l->unanswered);
     die(l);
     tunnel_close(l->tunnel);
     tls_session_free(l->tls);

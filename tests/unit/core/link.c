@@ -214,6 +214,41 @@ TEST(a_listener_says_its_port_and_a_refused_connection_why)
     close_door(&d);
 }
 
+/* A queue that is full drops what else asks to come in. */
+static int silent_door(uint16_t port, int guests[2])
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 0) == 0);
+    for (int i = 0; i < 2; i++) {
+        guests[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        connect(guests[i], (struct sockaddr *)&a, sizeof a);
+    }
+    return fd;
+}
+
+TEST(an_address_that_never_answers_does_not_hide_the_next)
+{
+    struct door d = { 0 };
+    struct kr_err e = { 0 };
+    int guests[2];
+    here_loop(&d.h);
+    d.listener = listen_tcp(d.h.loop, S("::1"), 0, accepted, &d, &e);
+    if (!d.listener) {                            /* not every machine has IPv6 */
+        loop_free(d.h.loop);
+        return;
+    }
+    uint16_t port = listener_port(d.listener);
+    int silent = silent_door(port, guests);
+    d.e[1].l = link_connect(d.h.loop, &(struct link_target){ .host = S("localhost"), .port = port }, (struct link_user){ ready, &d.e[1] });
+    here_skip(&d.h, 2000000);
+    here_until(&d.h, &d.e[1].opened);
+    CHECK(str_starts(link_peer(d.e[1].l), S("[::1]:")));
+    CHECK_INT(link_error(d.e[1].l)->code, KR_OK);
+    close(guests[0]), close(guests[1]), close(silent);
+    close_door(&d);
+}
+
 /* Who vanished from a connection that is held back tells nobody: the kernel asks. */
 TEST(a_connection_that_was_accepted_is_probed)
 {
