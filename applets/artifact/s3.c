@@ -197,6 +197,16 @@ static int send_parts(struct upload *u, struct kr_err *e)
     return rc;
 }
 
+/* The key is this attempt's alone: what lies there in full are its parts. */
+static bool is_joined(struct upload *u)
+{
+    struct kr_err ignored = { 0 };
+    struct s3_call c = { .method = "HEAD", .key = u->key };
+    bool there = s3_wait(u->s, &c, &ignored) == 0 && c.size == (int64_t)u->item->size;
+    s3_call_end(&c);
+    return there;
+}
+
 static int complete(struct upload *u, struct kr_err *e)
 {
     AUTO_BUF struct buf b = { .max = 8 << 20 }, q = { .max = 4096 };
@@ -207,13 +217,13 @@ static int complete(struct upload *u, struct kr_err *e)
     buf_lit(&b, "</CompleteMultipartUpload>");
     buf_lit(&q, "uploadId=");
     uri_put_segment(&q, u->id);
-    struct s3_call c = { .method = "POST", .key = u->key, .query = buf_view(&q), .body = buf_view(&b) };
+    struct s3_call c = { .method = "POST", .key = u->key, .query = buf_view(&q), .body = buf_view(&b), .joins = true };
     int rc = s3_wait(u->s, &c, e);
-    struct str error = xml_first(buf_view(&c.answer), "Code", &a);      /* a 200 may carry one */
-    if (rc == 0 && error.n)
-        rc = kr_fail(e, KR_UNAVAILABLE, "the S3 store could not join the parts: %.*s", (int)(error.n < 64 ? error.n : 64), error.p);
+    bool gone = rc < 0 && str_is(xml_first(buf_view(&c.answer), "Code", &a), "NoSuchUpload");
     s3_call_end(&c);
-    return rc;
+    if (gone && c.tries && is_joined(u))          /* by a try whose answer was lost */
+        return 0;
+    return rc < 0 ? kr_wrap(e, "could not join the parts") : 0;
 }
 
 static int abort_upload(struct s3 *s, struct str key, struct str id, struct kr_err *e)

@@ -57,9 +57,12 @@ struct s3_call {
     int fd; uint64_t offset, length;                        /* fd > 0: so many bytes of this file */
     struct str payload;                                     /* x-amz-content-sha256; empty: the digest of body */
     int out;                                                /* > 0: what a 200 or 206 brings is written there */
+    bool joins;                                             /* behind its 200 the server works on, sends blanks meanwhile, and may fail yet */
     /* what came */
     bool done;
     int status;
+    int tries;                                              /* that failed and were followed by another */
+    int64_t size;                                           /* content-length */
     uint64_t got;                                           /* bytes written to out, over all tries */
     struct buf answer;
     char etag[160];
@@ -71,7 +74,6 @@ struct s3_call {
     uint64_t sent, base, came;                              /* base: range that out begins at; sent, came: by this try */
     int64_t begun_us;                                       /* this try */
     char region[64], date[40];
-    int tries;
     bool unwritable;
 };
 void s3_start(struct s3 *, struct s3_call *);               /* done is set from the loop */

@@ -41,10 +41,16 @@ void s3_connect(struct s3 *s)
 
 static void start(struct s3_call *c);
 
-/* A try has a minute, and on top of it what its bytes take at 100 kB a second: a large artifact may take hours, a trickle ends. */
-static int64_t deadline_of(const struct s3_call *c) { return c->begun_us + CALL_US + (int64_t)(c->length + c->came) * BYTE_US; }
-
 static bool is_good(const struct s3_call *c) { return c->status >= 200 && c->status < 300; }
+
+/* A try has a minute, and on top of it what its bytes take at 100 kB a second: a large artifact may take hours, a trickle ends.
+ * While parts are joined, each sign of life is worth a minute. */
+static int64_t deadline_of(const struct s3_call *c)
+{
+    if (c->joins && is_good(c))
+        return loop_now_us(c->s->loop) + CALL_US;
+    return c->begun_us + CALL_US + (int64_t)(c->length + c->came) * BYTE_US;
+}
 
 static void finish(struct s3_call *c)
 {
@@ -131,7 +137,8 @@ static void refused(struct s3_call *c)
     n = str_utf8_prefix((struct str){ clean, n });
     kr_fail(&c->e, c->status == 404 ? KR_NOT_FOUND : KR_UNAVAILABLE, "the S3 store answers HTTP %d %.*s%s%.*s", c->status, (int)(code.n < 64 ? code.n : 64), code.p ? code.p : "",
             n ? ": " : "", (int)n, clean);
-    bool may_help = c->status >= 500 || c->status == 429 || str_is(code, "RequestTimeout") || str_is(code, "SlowDown");
+    bool may_help = c->status >= 500 || c->status == 429 || str_is(code, "RequestTimeout") || str_is(code, "SlowDown")
+                    || str_is(code, "InternalError") || str_is(code, "ServiceUnavailable");
     if (str_is(code, "RequestTimeTooSkewed") && !c->s->skew_us && skew_of(c, &skew)) {
         c->s->skew_us = skew;
         may_help = true;
@@ -152,6 +159,8 @@ static void on_head(struct hcall *h, int status, struct http_fields f)
     struct s3_call *c = hcall_ctx(h);
     struct str etag = http_get(f, "etag"), region = http_get(f, "x-amz-bucket-region"), date = http_get(f, "date");
     c->status = status;
+    if (!str_i64(http_get(f, "content-length"), &c->size))
+        c->size = -1;
     snprintf(c->etag, sizeof c->etag, "%.*s", (int)(etag.n < sizeof c->etag ? etag.n : 0), etag.p ? etag.p : "");
     snprintf(c->region, sizeof c->region, "%.*s", (int)(region.n < sizeof c->region ? region.n : 0), region.p ? region.p : "");
     snprintf(c->date, sizeof c->date, "%.*s", (int)(date.n < sizeof c->date ? date.n : 0), date.p ? date.p : "");
@@ -185,11 +194,17 @@ static void on_data(struct hcall *h, struct str bytes)
     c->base += bytes.n;
 }
 
+static bool carries_error(const struct s3_call *c)
+{
+    AUTO_ARENA struct arena a = { .limit = ANSWER_MAX };
+    return c->joins && xml_first(buf_view(&c->answer), "Code", &a).n;
+}
+
 static void on_end(struct hcall *h, struct http_fields trailers)
 {
     struct s3_call *c = hcall_ctx(h);
     (void)trailers;
-    if (!is_good(c)) {
+    if (!is_good(c) || carries_error(c)) {
         refused(c);
         return;
     }

@@ -218,12 +218,14 @@ class Bad(http.server.BaseHTTPRequestHandler):
             return
         self.serve(path, q, body)
 
-    do_GET = do_PUT = do_POST = do_DELETE = act
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = act
 
     def serve(self, path, q, body):
         if self.command == 'POST' and 'uploads' in q:
             Bad.uploads['id<1'] = {}
             self.answer(200, b'<R><UploadId>id&lt;1</UploadId></R>')
+        elif self.command == 'POST' and q['uploadId'][0] not in Bad.uploads:
+            self.error(404, 'NoSuchUpload')
         elif self.command == 'POST':
             Bad.objects[path] = b''.join(v for _, v in sorted(Bad.uploads.pop(q['uploadId'][0]).items()))
             self.answer(200, b'<R><ETag>"x"</ETag></R>')
@@ -293,9 +295,16 @@ def endless(h, *_):
     return True
 
 
-def not_joined(h, *_):
-    h.answer(200, b'<?xml version="1.0"?><Error><Code>InternalError</Code></Error>')
-    return True
+def not_joined(code):
+    return lambda h, *_: h.answer(200, b'<?xml version="1.0"?>\n  <Error><Code>%s</Code></Error>' % code.encode()) or True
+
+
+def joined_unheard(size):
+    """The parts are joined, to so many bytes, and the connection is closed."""
+    def step(h, path, q, body):
+        Bad.objects[path] = b''.join(v for _, v in sorted(Bad.uploads.pop(q['uploadId'][0]).items()))[:size]
+        return dropped(h)
+    return step
 
 
 def hostile():
@@ -355,8 +364,18 @@ def hostile():
     more = {'store': dict(where['store'], s3=dict(where['store']['s3'], uploadPartSize=5 << 20))}
     r = attempt(ok + [None, None, fails(403, 'AccessDenied')], small, **more)
     s.equal('row 52: a failed multipart upload is aborted', (r.get('reason'), Bad.uploads), ('ArtifactStore', {}))
-    r = attempt(ok + [None] * 4 + [not_joined], small, **more)
-    s.check('row 52: an error inside a 200', r.get('reason') == 'ArtifactStore' and 'could not join' in r['message'] and not Bad.uploads, str(r))
+    whole, calls = open(small + '/p', 'rb').read(), lambda method: sum(x[0] == method for x in Bad.seen)
+    for code in ('InternalError', 'SlowDown', 'ServiceUnavailable'):
+        r = attempt(ok + [None] * 4 + [not_joined(code)], small, **more)
+        s.check('row 52: %s inside a 200 is tried again' % code, 'refs' in r and Bad.objects.get('/arts/n/u/1/p') == whole, str(r))
+    r = attempt(ok + [None] * 4 + [not_joined('InvalidPart')], small, **more)
+    s.check('row 52: an error inside a 200', r.get('reason') == 'ArtifactStore' and 'could not join' in r['message'] and 'InvalidPart' in r['message'] and not Bad.uploads, str(r))
+    r = attempt(ok + [None] * 4 + [joined_unheard(len(whole))], small, **more)
+    s.check('row 52: joined by a try whose answer was lost', 'refs' in r and Bad.objects.get('/arts/n/u/1/p') == whole, str(r))
+    r = attempt(ok + [None] * 4 + [joined_unheard(len(whole) - 1)], small, **more)
+    s.equal('row 52: not in full', (r.get('reason'), 'NoSuchUpload' in r.get('message', ''), calls('HEAD')), ('ArtifactStore', True, 1))
+    r = attempt(ok + [None] * 4 + [fails(404, 'NoSuchUpload')], small, **more)
+    s.equal('row 52: an upload that somebody ended', (r.get('reason'), 'NoSuchUpload' in r.get('message', ''), calls('HEAD')), ('ArtifactStore', True, 0))
     r = attempt(ok + [None, dropped, fails(500, 'InternalError'), dropped], small, **more)
     s.check('row 52: parts are tried again', 'refs' in r and Bad.objects['/arts/n/u/1/p'] == open(small + '/p', 'rb').read(), str(r))
 

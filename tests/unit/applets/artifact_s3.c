@@ -67,16 +67,20 @@ TEST(xml_is_looked_up_and_never_expanded)
 enum { SLOWLY = 24 << 20 };
 struct slow { struct peer p; struct s3 s; struct s3_call c; };
 
-static void slow_begin(struct slow *x)
+static void slow_call(struct slow *x, const char *say, struct s3_call c)
 {
     peer_begin(&x->p, HTTP_11);
-    x->p.say = "HTTP/1.1 200 OK\r\ncontent-length: 25165824\r\n\r\n";
+    x->p.say = say;
     x->s = (struct s3){ .loop = x->p.h.loop, .place = { S("127.0.0.1"), listener_port(x->p.l), false }, .host = S("t"), .base = S("/b"), .region = S("r"), .keys = keys, .concurrency = 1, .retries_left = 9 };
     rnd_seed(&x->s.rnd, 1);
     s3_connect(&x->s);
-    x->c = (struct s3_call){ .method = "GET", .key = S("k"), .out = memfd_create("out", MFD_CLOEXEC) };
+    x->c = c;
     s3_start(&x->s, &x->c);
     CHECK(here_until_is(&x->p.h, &x->c.status, 200));
+}
+static void slow_begin(struct slow *x)
+{
+    slow_call(x, "HTTP/1.1 200 OK\r\ncontent-length: 25165824\r\n\r\n", (struct s3_call){ .method = "GET", .key = S("k"), .out = memfd_create("out", MFD_CLOEXEC) });
 }
 
 static bool slow_is_over(const struct slow *x) { return x->c.done || x->c.tries; }
@@ -100,7 +104,8 @@ static void slow_go(struct slow *x, size_t piece)
 static void slow_end(struct slow *x)
 {
     s3_call_end(&x->c);
-    close(x->c.out);
+    if (x->c.out > 0)
+        close(x->c.out);
     httpc_free(x->s.http);
     arena_reset(&x->s.arena);
     peer_end(&x->p);
@@ -119,6 +124,33 @@ TEST(a_download_may_take_as_long_as_it_comes)
     slow_go(&x, 1);
     CHECK(x.c.tries == 1 && x.c.got < 3 && x.c.e.code == KR_UNAVAILABLE);
     slow_end(&x);
+}
+
+/* A blank every 50 s is a sign of life of who joins parts; a minute without one isn't. */
+TEST(joining_may_take_as_long_as_blanks_come)
+{
+    struct slow x;
+    for (int dies = 0; dies < 2; dies++) {
+        slow_call(&x, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n", (struct s3_call){ .method = "POST", .key = S("k"), .joins = true });
+        for (size_t n = 1; n < 10; n++) {
+            here_skip(&x.p.h, 50000000);
+            here_turn(&x.p.h);
+            peer_say(&x.p.ones[0], S(" "));
+            while (x.c.answer.n < n && !slow_is_over(&x))
+                here_run(&x.p.h, 1000);
+        }
+        CHECK(!slow_is_over(&x));
+        if (dies) {
+            here_skip(&x.p.h, 61000000);
+            here_turn(&x.p.h);
+            CHECK(x.c.tries == 1 && x.c.e.code == KR_UNAVAILABLE);
+        } else {
+            peer_say(&x.p.ones[0], S("."));
+            CHECK(here_until(&x.p.h, &x.c.done));
+            CHECK(!x.c.e.code && x.p.n == 1);
+        }
+        slow_end(&x);
+    }
 }
 
 static void slow_breaks(struct slow *x, int times)
