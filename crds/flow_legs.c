@@ -44,7 +44,12 @@ static struct str name_of(const struct flow_job *j, struct str_map m, struct are
     struct str whole = { b.p ? b.p : "", str_rune_cut(buf_view(&b), 240) };
     if (whole.n == b.n && !taken(j, whole))
         return arena_str(a, whole);
-    return arena_fmt(a, "%.*s #%zu", SFMT(whole), j->nlegs);
+    struct str name;
+    size_t i = j->nlegs;
+    do
+        name = arena_fmt(a, "%.*s #%zu", SFMT(whole), i++);
+    while (name.n && taken(j, name));             /* a value may end like that itself; empty: memory is out */
+    return name;
 }
 
 static int add(struct flow_job *j, struct str_map m, struct arena *a, struct kr_err *e)

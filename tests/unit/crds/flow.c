@@ -131,3 +131,23 @@ TEST(names_of_variables)
         arena_reset(&plenty);
     }
 }
+
+/* The status has its legs by name. A number is put behind a name that another leg has, and a value may look like that too. */
+TEST(legs_have_different_names)
+{
+    static const struct { const char *values, *names[4]; } T[] = {
+        { "\"x\",\"y\"", { "x", "y" } }, { "\"x\",\"x\",\"x\"", { "x", "x #1", "x #2" } }, { "\"x #2\",\"x\",\"x\"", { "x #2", "x", "x #3" } },
+        { "\"x #3\",\"x #4\",\"x\",\"x\"", { "x #3", "x #4", "x", "x #5" } },
+    };
+    for (size_t i = 0; i < LEN(T); i++) {
+        struct kr_err e = { 0 };
+        char text[400];
+        snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"w\"},\"spec\":{\"jobs\":{\"j\":{\"runs-on\":\"bash\",\"strategy\":{\"matrix\":{\"v\":[%s]}},\"steps\":[{\"name\":\"s\",\"run\":\"x\"}]}}}}", T[i].values);
+        struct workflow *w = model_decode(workflow, str_of(text), &plenty, &e);
+        struct flow *f = w ? flow_make(w, &plenty, &e) : NULL;
+        CHECK_OR(f);
+        for (size_t k = 0; k < LEN(T[i].names) && T[i].names[k]; k++)
+            CHECK(k < f->jobs[0].nlegs && CHECK_STR(f->jobs[0].legs[k].name, str_of(T[i].names[k])));
+        arena_reset(&plenty);
+    }
+}
