@@ -103,15 +103,15 @@ bool flow_asks_status(struct str x)
 
 /* ---- names with dashes --------------------------------------------------------------------------------------------- */
 
-struct spelling { struct buf b; size_t at[64], n; };     /* at: where a dash became seven bytes more, in the new text */
+struct spelling { struct buf b, at; };            /* at: offsets in the new text at which a dash became seven bytes more, as size_t */
 
 /* Copies the name at i; after the roots below a dash between letters belongs to it. Returns what stands behind it. */
 static size_t copy_name(struct spelling *s, struct str x, size_t i, bool dashes)
 {
     for (; i < x.n; i++) {
         bool dash = dashes && x.p[i] == '-' && i + 1 < x.n && is_word(x.p[i + 1]) && i && is_word(x.p[i - 1]);
-        if (dash && s->n < LEN(s->at)) {
-            s->at[s->n++] = s->b.n;
+        if (dash) {
+            buf_add(&s->at, &s->b.n, sizeof s->b.n);
             buf_lit(&s->b, "__dash__");
         } else if (is_word(x.p[i])) {
             buf_byte(&s->b, x.p[i]);
@@ -159,20 +159,23 @@ static void move_back(const struct spelling *s, struct kr_err *e)
     if (!str_starts(word, S("at ")) || !str_i64(str_from(word, 3), &at))
         return;
     moved = at;
-    for (size_t i = 0; i < s->n; i++)
-        if ((int64_t)s->at[i] + 8 < at)
+    for (size_t i = 0, dash; i < s->at.n; i += sizeof dash) {
+        memcpy(&dash, s->at.p + i, sizeof dash);
+        if ((int64_t)dash + 8 < at)
             moved -= 7;
+    }
     kr_fail(e, old.code, "at %lld:%.*s", (long long)moved, SFMT(rest));
 }
 
 struct expr *flow_compile(const struct flow_scope *scope, struct str text, struct arena *a, struct flow_env *env, struct kr_err *e)
 {
-    struct spelling s = { .b = { .max = LIMIT_EXPR_TEXT } };
+    struct spelling s = { .b = { .max = LIMIT_EXPR_TEXT }, .at = { .max = LIMIT_EXPR_TEXT } };
     spell(&s, text);
     flow_env_of(scope, a, env);
     struct expr *x = s.b.failed ? (kr_fail(e, KR_TOO_LARGE, "the expression is too long"), NULL) : expr_compile(buf_view(&s.b), &env->env, e);
     if (!x)
         move_back(&s, e);
     buf_free(&s.b);
+    buf_free(&s.at);
     return x;
 }

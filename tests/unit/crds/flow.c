@@ -88,6 +88,32 @@ TEST(conditions)
     arena_reset(&plenty);
 }
 
+/* As many as fit into a text; what is wrong behind them is told by its place in the expression as it was written. */
+TEST(any_number_of_names_has_dashes)
+{
+    AUTO_BUF struct buf b = { .max = 65536 };
+    struct flow_scope c;
+    struct str out = { 0 };
+    struct kr_err e = { 0 };
+    CHECK_OR(scope(&c, FLOW_STEP_TEXT));
+    buf_lit(&b, "${{");
+    size_t begin = b.n;
+    buf_lit(&b, " [");
+    for (size_t i = 0; i < 100; i++)
+        buf_lit(&b, "steps.my-step.outputs.k, ");
+    size_t at = b.n;
+    buf_lit(&b, "steps.my-step.outputs.k] == [] }}");
+    if (!CHECK_INT(flow_text(&c, &data, buf_view(&b), &plenty, &out, &e), 0) || !CHECK_STR(out, S("false")))
+        printf("  %s\n", e.msg);
+    b.n = at;
+    buf_lit(&b, "nothing] == [] }}");
+    char where[32];
+    snprintf(where, sizeof where, ": at %zu: ", at - begin + 1);
+    if (!CHECK(flow_text(&c, &data, buf_view(&b), &plenty, &out, &e) < 0) || !CHECK(str_find(str_of(e.msg), str_of(where)) >= 0))
+        printf("  %s, wanted %s\n", e.msg, where);
+    arena_reset(&plenty);
+}
+
 /* From none to enough, in steps of 16 bytes: an error that says so, never a wrong text. */
 TEST(a_text_with_too_little_memory_is_an_error)
 {
