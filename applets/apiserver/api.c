@@ -283,7 +283,7 @@ void api_handle(struct api *api, const struct api_request *q, struct api_reply *
     if (check_query(&c) < 0 || api_authorize(&c) < 0 || (!api_discovery(&c) && dispatch(&c) < 0))
         api_status_reply(&c);
     if (reply->body.failed || c.arena.over) {
-        kr_fail(&c.e, KR_TOO_LARGE, "the request needs more memory than it may take");
+        kr_fail(&c.e, KR_TOO_LARGE, API_OVER);
         c.ncauses = 0;
         c.message = S("");
         api_status_reply(&c);

@@ -59,6 +59,8 @@ int api_bootstrap(struct api *, struct kr_err *);
 
 /* ---- private to the api_*.c: one call while it is carried out ---------------------------------------------------- */
 struct api_cause { struct str reason, message, field; };
+/* The arena is over: what is at hand may lack a part. */
+#define API_OVER "the request needs more memory than it may take"
 struct api_call {
     struct api *api;
     const struct api_request *q;
@@ -119,8 +121,10 @@ int api_scaled(struct api_call *, const struct json *object, int (*change)(struc
                struct json **ret);
 /* api_review.c */
 int api_review(struct api_call *);                                         /* create of a kind that is answered, not kept */
+/* api_access.c */
 int api_authorize(struct api_call *);                                      /* may the user make this call? */
-int api_may_grant(struct api_call *, const struct json *object, const struct json *old);   /* roles and bindings: only what one has */
+int api_may_create(struct api_call *);                                     /* an apply makes what isn't there: may the user? */
+int api_may_grant(struct api_call *, const struct json *object, const struct json *old);   /* roles, bindings, users: only what one has */
 /* api_log.c: GET pods/NAME/log, as text */
 int api_log(struct api_call *);
 /* api_delete.c */
@@ -131,6 +135,7 @@ int api_remove(struct api_call *, struct str name, struct str json);       /* ou
 /* api_meta.c */
 int meta_for_create(struct api_call *, struct json *object);
 int meta_for_update(struct api_call *, struct json *object, const struct json *old);
+void meta_next_generation(struct api_call *, struct json *object, const struct json *old);      /* of what is admitted: one more when the spec changed */
 int meta_check_kind(struct api_call *, const struct json *object);         /* apiVersion and kind are the path's */
 bool meta_is_deleted(const struct json *object);                           /* marked, and nothing holds it any more */
 /* api_admit.c */

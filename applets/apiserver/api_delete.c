@@ -82,7 +82,10 @@ int api_remove(struct api_call *c, struct str name, struct str json)
              json_new_str(&c->arena, arena_fmt(&c->arena, "%llu", (unsigned long long)revision)));
     AUTO_BUF struct buf text = { .max = LIMIT_API_BODY };
     json_print(&text, last);
-    if (store_delete(api->store, resource_key(c->path.r, c->path.ns, name, &c->arena), buf_view(&text), &c->e) < 0)
+    struct str key = resource_key(c->path.r, c->path.ns, name, &c->arena);
+    if (text.failed || c->arena.over)
+        return kr_fail(&c->e, KR_TOO_LARGE, API_OVER);
+    if (store_delete(api->store, key, buf_view(&text), &c->e) < 0)
         return -1;
     watch_note(api->watches, revision, NULL, version_new(c->path.r, c->path.ns, name, revision, buf_view(&text)));
     return 0;
@@ -129,6 +132,9 @@ static void mark(struct api_call *c, struct json *object, int64_t grace_s)
 {
     char text[TIME_TEXT];
     struct json *meta = json_get(object, "metadata");
+    int64_t generation = 0;
+    if (!json_get(meta, "deletionTimestamp") && json_int(json_get(meta, "generation"), &generation))      /* who waits for new ones hears of it */
+        json_set(&c->arena, meta, S("generation"), json_new_int(&c->arena, generation + 1));
     time_print(text, loop_wall_us(c->api->loop) + grace_s * 1000000);
     json_set(&c->arena, meta, S("deletionTimestamp"), json_new_str(&c->arena, str_of(text)));
     json_set(&c->arena, meta, S("deletionGracePeriodSeconds"), json_new_int(&c->arena, grace_s));

@@ -71,6 +71,8 @@ int api_store_object(struct api_call *c, struct str name, struct json *object, c
     if (text.failed || text.n > most)
         return kr_fail(&c->e, KR_TOO_LARGE, "Request entity too large: limit is %d", LIMIT_OBJECT_BYTES);
     *json = arena_str(&c->arena, buf_view(&text));
+    if (c->arena.over)                           /* what is printed or named may lack a part */
+        return kr_fail(&c->e, KR_TOO_LARGE, API_OVER);
     if (c->dry_run)
         return 0;
     struct version *before = old ? version_new(c->path.r, c->path.ns, name, old->revision, old->json) : NULL;
@@ -102,6 +104,17 @@ static int namespace_takes(struct api_call *c, struct str name)
     return rc < 0 ? -1 : kr_fail(&c->e, KR_NOT_FOUND, "namespaces \"%.*s\" not found", SFMT(c->path.ns));
 }
 
+/* What is made has no status yet, whatever was sent (a copy has that of another); a node comes with its own. */
+static void furnish_status(struct api_call *c, struct json *object)
+{
+    struct arena *a = &c->arena;
+    if (!(c->path.r->flags & RES_STATUS) || !strcmp(c->path.r->plural, "nodes"))
+        return;
+    json_del(object, S("status"));
+    if (!strcmp(c->path.r->plural, "pods"))
+        json_set(a, json_ensure_object(a, object, "status"), S("phase"), json_new_str(a, S("Pending")));
+}
+
 /* A namespace holds itself until it is empty, is active, and can be selected by its name. */
 static void furnish_namespace(struct api_call *c, struct json *object, struct str name)
 {
@@ -125,12 +138,11 @@ static int create(struct api_call *c, struct json *object, bool applied)
     struct str name = json_string(json_get(json_get(object, "metadata"), "name"));
     if (namespace_takes(c, name) < 0)
         return -1;
+    furnish_status(c, object);
     if (api_is_namespace(c))
         furnish_namespace(c, object, name);
     if (api_is_claim(c))
         api_claim_furnish(c, object);
-    if (c->path.r->type && (c->path.r->flags & RES_STATUS))
-        json_del(object, S("status"));
     if (admit(c, object, NULL, false) < 0 || api_may_grant(c, object, NULL) < 0 || (!applied && api_track(c, object, NULL, NULL) < 0))
         return -1;
     int rc = store_get(c->api->store, resource_key(c->path.r, c->path.ns, name, &c->arena), &v, &c->e);
@@ -238,8 +250,10 @@ static int replace(struct api_call *c, const struct store_value *old, const stru
     keep_namespace(c, &object, old_tree);
     if (managed)
         json_set(&c->arena, json_get(object, "metadata"), S("managedFields"), json_clone(&c->arena, managed));
-    if (meta_for_update(c, object, old_tree) < 0 || admit(c, object, old_tree, str_is(c->path.sub, "status")) < 0 ||
-        api_may_grant(c, object, old_tree) < 0 || settle_managers(c, object, old_tree, applied, &same) < 0)
+    if (meta_for_update(c, object, old_tree) < 0 || admit(c, object, old_tree, str_is(c->path.sub, "status")) < 0)
+        return -1;
+    meta_next_generation(c, object, old_tree);
+    if (api_may_grant(c, object, old_tree) < 0 || settle_managers(c, object, old_tree, applied, &same) < 0)
         return -1;
     if (meta_is_deleted(object)) {
         if (!c->dry_run && api_remove(c, c->path.name, old->json) < 0)
@@ -310,7 +324,7 @@ static int patch_by_apply(struct api_call *c)
     if (on_scale(c))
         return kr_fail(&c->e, KR_UNSUPPORTED, "apply patches are not offered on scale: apply spec.replicas of the object");
     c->e = (struct kr_err){ 0 };
-    if (api_apply(c, tree, &object) < 0)
+    if ((!tree && api_may_create(c) < 0) || api_apply(c, tree, &object) < 0)
         return -1;
     return tree ? replace(c, &old, tree, object, true) : create(c, object, true);
 }

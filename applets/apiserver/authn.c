@@ -8,7 +8,6 @@
 #include "core/map.h"
 #include <stdio.h>
 
-#define USER_TYPE "kruntimes.io/user"
 
 struct known_user { char digest[DIGEST_TEXT]; char *key, *name, *groups; int64_t expires_us; };
 struct authn {
@@ -77,11 +76,11 @@ static void note_secret(struct authn *n, struct str key, struct str json)
     AUTO_ARENA struct arena a = { .limit = 1 << 20 };
     struct kr_err e;
     forget(n, key);
-    if (str_find(json, S(USER_TYPE)) < 0)
+    if (str_find(json, S(AUTHN_USER_SECRET)) < 0)
         return;
     struct json *s = json_parse(&a, json, &e);
     struct str digest = secret_value(s, "token-sha256", &a), name = secret_value(s, "name", &a), expires = secret_value(s, "expires", &a);
-    if (!str_is(json_string(json_get(s, "type")), USER_TYPE) || digest.n != DIGEST_TEXT - 1 || !name.n || map_get(&n->by_digest, digest))
+    if (!str_is(json_string(json_get(s, "type")), AUTHN_USER_SECRET) || digest.n != DIGEST_TEXT - 1 || !name.n || map_get(&n->by_digest, digest))
         return;
     struct str groups = secret_value(s, "groups", &a);
     struct known_user *u = xcalloc(1, sizeof *u);

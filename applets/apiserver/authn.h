@@ -20,6 +20,8 @@
 
 /* Who issues tokens of service accounts, and the audience that this server is. */
 #define AUTHN_ISSUER "https://kubernetes.default.svc.cluster.local"
+/* The type of a user's Secret. */
+#define AUTHN_USER_SECRET "kruntimes.io/user"
 
 struct api_user {
     struct str name, uid;

@@ -15,8 +15,8 @@
 #define READ "\"get\",\"list\",\"watch\""
 #define WRITE "\"create\",\"delete\",\"deletecollection\",\"patch\",\"update\""
 #define CORE "\"\",\"apps\",\"batch\",\"networking.k8s.io\",\"coordination.k8s.io\""
-#define PLAIN "\"pods\",\"pods/log\",\"pods/status\",\"configmaps\",\"services\",\"serviceaccounts\",\"persistentvolumeclaims\",\"persistentvolumeclaims/status\",\"events\",\"namespaces\"," \
-              "\"deployments\",\"deployments/scale\",\"deployments/status\",\"jobs\",\"jobs/status\",\"networkpolicies\",\"leases\""
+#define PLAIN "\"pods\",\"configmaps\",\"services\",\"serviceaccounts\",\"persistentvolumeclaims\",\"events\",\"deployments\",\"deployments/scale\",\"jobs\",\"networkpolicies\",\"leases\""
+#define SEEN RULE_OF(CORE, "\"namespaces\",\"pods/log\",\"pods/status\",\"persistentvolumeclaims/status\",\"deployments/status\",\"jobs/status\"", READ)      /* and written by who runs them */
 #define OURS RULE_OF("\"kruntimes.io\"", "\"runs\",\"runs/status\",\"runtimes\",\"runtimes/status\",\"runtimes/scale\",\"workflows\",\"workflows/status\"", READ)
 #define LOGS RULE_OF("\"\"", "\"pods/portforward\"", "\"get\",\"create\"")
 
@@ -30,9 +30,9 @@ const char *const authz_defaults[] = {
     ROLE("system:basic-user", RULE_OF("\"authorization.k8s.io\"", "\"selfsubjectaccessreviews\",\"selfsubjectrulesreviews\"", "\"create\"") ","
          RULE_OF("\"authentication.k8s.io\"", "\"selfsubjectreviews\"", "\"create\"")),
     BIND("system:basic-user", "system:authenticated"),
-    ROLE("view", RULE_OF(CORE, PLAIN, READ) "," OURS),
-    ROLE("edit", RULE_OF(CORE, PLAIN ",\"secrets\"", READ "," WRITE) "," OURS "," RULE_OF("\"kruntimes.io\"", "\"runs\",\"runtimes\",\"runtimes/scale\",\"workflows\"", WRITE) "," LOGS),
-    ROLE("admin", RULE_OF(CORE, PLAIN ",\"secrets\"", READ "," WRITE) "," OURS "," RULE_OF("\"kruntimes.io\"", "\"runs\",\"runtimes\",\"runtimes/scale\",\"workflows\"", WRITE) "," LOGS ","
+    ROLE("view", RULE_OF(CORE, PLAIN, READ) "," SEEN "," OURS),
+    ROLE("edit", RULE_OF(CORE, PLAIN ",\"secrets\"", READ "," WRITE) "," SEEN "," OURS "," RULE_OF("\"kruntimes.io\"", "\"runs\",\"runtimes\",\"runtimes/scale\",\"workflows\"", WRITE) "," LOGS),
+    ROLE("admin", RULE_OF(CORE, PLAIN ",\"secrets\"", READ "," WRITE) "," SEEN "," OURS "," RULE_OF("\"kruntimes.io\"", "\"runs\",\"runtimes\",\"runtimes/scale\",\"workflows\"", WRITE) "," LOGS ","
          RULE_OF("\"rbac.authorization.k8s.io\"", "\"roles\",\"rolebindings\"", READ "," WRITE) "," RULE_OF("\"authorization.k8s.io\"", "\"localsubjectaccessreviews\"", "\"create\"")
          "," RULE_OF("\"\"", "\"serviceaccounts/token\"", "\"create\"")),
 };

@@ -48,7 +48,14 @@ static int impersonate(struct asking *h, struct http_fields f, struct kr_err *e)
         return kr_fail(e, KR_BAD_REQUEST, "requested impersonation of groups or a UID without impersonating a user");
     if (may_be(h, name, e) < 0)
         return -1;
-    user_add_group(&as, S("system:authenticated"));
+    struct str rest, account = S("system:serviceaccount:");
+    if (!as.ngroups && str_starts(name, account)) {
+        rest = str_from(name, account.n);
+        struct str ns = str_cut(&rest, ':');
+        user_add_group(&as, S("system:serviceaccounts"));
+        user_add_group(&as, arena_fmt(h->arena, "system:serviceaccounts:%.*s", SFMT(ns)));
+    }
+    user_add_group(&as, str_is(name, "system:anonymous") ? S("system:unauthenticated") : S("system:authenticated"));
     *h->user = as;
     return 0;
 }

@@ -25,9 +25,12 @@ struct portforward {
 
 bool portforward_wants(const struct hreq *r)
 {
+    AUTO_ARENA struct arena a = { .limit = 65536, .first = 1024 };
     struct str path, query;
+    struct api_path p;
     uri_split(hreq_path(r), &path, &query);
-    return str_starts(path, S("/api/v1/namespaces/")) && str_ends(path, S("/portforward"));
+    return str_ends(path, S("/portforward")) && api_path_parse(&p, path, &a) == 0 && !*p.r->group && !strcmp(p.r->plural, "pods") &&
+           str_is(p.sub, "portforward");
 }
 
 /* ---- to the client ----------------------------------------------------------------------------------------------- */

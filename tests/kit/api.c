@@ -62,7 +62,7 @@ int kit_post(struct kit_api *k, const char *path, const char *body) { return kit
 struct str kit_get(struct kit_api *k, const char *jsonpath)
 {
     static char text[4096];
-    AUTO_ARENA struct arena a = { .limit = 8 << 20 };
+    AUTO_ARENA struct arena a = { .limit = LIMIT_API_ARENA };
     AUTO_BUF struct buf out = { .max = sizeof text };
     struct kr_err e = { 0 };
     struct jsonpath *p = jsonpath_parse(&a, str_of(jsonpath), &e);

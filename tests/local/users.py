@@ -73,6 +73,24 @@ with instance() as i:
     boss.call('DELETE', bindings + '/b')
     s.equal('and ends at once', nil.call('GET', RUNS + '/anns')[0], 403)
 
+    # who writes what is everybody's makes nobody more than they are
+    _, ed = add(i, 'ed', '--role', 'edit')
+    user = {'apiVersion': 'v1', 'kind': 'Secret', 'metadata': {'name': 'z'}, 'type': 'kruntimes.io/user', 'stringData': {'name': 'z', 'groups': 'system:masters', 'token-sha256': '0' * 64}}
+    users, merge = '/api/v1/namespaces/kube-system/secrets', 'application/merge-patch+json'
+    status, answer = ed.call('POST', users, user)
+    s.check('an editor makes no users', status == 403 and 'only system:masters may write it' in answer['message'], answer)
+    vics = next(o['metadata']['name'] for o in i.api.call('GET', users)[1]['items'] if o.get('type') == 'kruntimes.io/user')
+    s.equal('nor changes one', [ed.call('PATCH', users + '/' + vics, body, merge)[0] for body in ({'stringData': {'groups': 'system:masters'}}, {'type': 'Opaque'})], [403, 403])
+    s.equal('nor makes one of another Secret', (ed.call('POST', users, dict(user, type='Opaque'))[0], ed.call('PATCH', users + '/z', {'type': 'kruntimes.io/user'}, merge)[0]), (201, 403))
+    s.equal('elsewhere it is a Secret like others', ed.call('POST', users.replace('kube-system', 'default'), user)[0], 201)
+    team = '/api/v1/namespaces/default'
+    s.equal('what runs things writes what is seen of them', [ed.call('PATCH', team + '/' + p, {'metadata': {'labels': {'a': 'b'}}}, merge)[0] for p in
+            ('pods/x/status', 'persistentvolumeclaims/x/status', '')] + [ed.call('GET', team)[0]], [403, 403, 403, 200])
+    ed.call('POST', team + '/pods', {'metadata': {'name': 'portforward'}, 'spec': {'containers': [{'name': 'c', 'image': 'none'}]}})
+    s.equal('an object may be called portforward', (vic.call('GET', team + '/pods/portforward')[0], ed.call('DELETE', team + '/pods/portforward')[0],
+                                                    i.api.call('POST', '/api/v1/namespaces', {'metadata': {'name': 'portforward'}})[0],
+                                                    i.api.call('GET', '/api/v1/namespaces/portforward')[0]), (200, 200, 201, 200))
+
     # roles as Kubernetes has them: put together by labels, of names, of subresources, for groups and for accounts
     rbac = '/apis/rbac.authorization.k8s.io/v1'
     rule = lambda groups, resources, verbs, **more: dict(apiGroups=groups, resources=resources, verbs=verbs, **more)
@@ -118,6 +136,26 @@ with instance() as i:
             {'verbs': ['*'], 'apiGroups': ['*'], 'resources': ['*']})
     s.equal('a review of another kind', [ask(REVIEW, 'Pod', {})[0], i.api.call('POST', REVIEW, [1])[0]], [400] * 2)
 
+    # whoever may write roles gives what they have, however it is put
+    made(rbac + '/clusterroles', 'ClusterRole', 'writer', rules=[rule(['rbac.authorization.k8s.io'], ['clusterroles'], ['get', 'create', 'update', 'patch']),
+         rule([''], ['configmaps'], ['patch']), rule([''], ['configmaps'], ['get', 'list', 'watch'], resourceNames=['one'])])
+    _, mal = add(i, 'mal', '--role', 'writer')
+    own = rbac + '/clusterroles/writer'
+    sums = {'aggregationRule': {'clusterRoleSelectors': [{'matchLabels': {'kubernetes.io/bootstrapping': 'rbac-defaults'}}]}}
+    status, answer = mal.call('PATCH', own, sums, merge)
+    s.check('not by a sum', status == 403 and 'must have cluster-admin privileges to use an aggregationRule' in answer['message'], answer)
+    s.equal('not by labels of a larger role', mal.call('PATCH', rbac + '/clusterroles/cluster-admin', {'metadata': {'labels': {'sums': 'yes'}}}, merge)[0], 403)
+    s.equal('anybody lets go', mal.call('PATCH', rbac + '/clusterroles/cluster-admin', {'metadata': {'finalizers': None}}, merge)[0], 200)
+    s.equal('the admin sums', i.api.call('PATCH', own, sums, merge)[0], 200)
+    i.api.call('PATCH', own, {'aggregationRule': None}, merge)
+    maps = '/api/v1/namespaces/default/configmaps'
+    apply = lambda: mal.call('PATCH', maps + '/one?fieldManager=m', {'apiVersion': 'v1', 'kind': 'ConfigMap', 'data': {'a': 'b'}}, 'application/apply-patch+yaml')[0]
+    absent = apply()
+    i.api.call('POST', maps, {'metadata': {'name': 'one'}})
+    s.equal('an apply creates with that right alone', (absent, apply()), (403, 200))
+    s.equal('a list of one name needs that name', [mal.call('GET', maps + '?fieldSelector=' + f)[0] for f in ('metadata.name%3Done', 'metadata.name%3Dtwo', 'metadata.name!%3Done', '')],
+            [200, 403, 403, 403])
+
     # nobody, somebody else
     s.equal('nobody sees health and version', [i.api.as_user({}).call('GET', p)[0] for p in ('/version', '/apis', RUNS)], [200, 403, 403])
     s.equal('wrong tokens', [i.api.as_user({'Authorization': a}).call('GET', RUNS)[0] for a in ('Bearer x', 'Bearer ', 'Basic YTpi', 'Bearer a.b.c')], [401] * 4)
@@ -125,6 +163,9 @@ with instance() as i:
     s.equal('impersonation needs a right', pretend(ann, Impersonate_User='system:masters').call('GET', RUNS)[0], 403)
     s.equal('each header one', pretend(ann, Impersonate_User='ann', Impersonate_Group='system:masters').call('GET', RUNS)[0], 403)
     s.equal('the admin may', who(pretend(i.api, Impersonate_User='ann'))['username'], 'ann')
+    groups = lambda name: who(pretend(i.api, Impersonate_User=name))['groups']
+    s.equal('and is what they are', (groups('system:serviceaccount:default:x'), pretend(i.api, Impersonate_User='system:anonymous').call('GET', '/apis')[0]),
+            (['system:serviceaccounts', 'system:serviceaccounts:default', 'system:authenticated'], 403))
     s.equal('and has their rights then', pretend(i.api, Impersonate_User='ann').call('GET', '/api/v1/nodes')[0], 403)
 
     # tokens of service accounts
@@ -150,7 +191,7 @@ with instance() as i:
 
     # the verbs
     r = i.cli('local', 'user', 'list')
-    s.equal('list', sorted(line.split()[:3] for line in r.stdout.splitlines()[1:]), [['ann', 'token', '<none>'], ['boss', 'token', '<none>'], ['nil', 'token', '<none>'],
+    s.equal('list', sorted(line.split()[:3] for line in r.stdout.splitlines()[1:]), [['ann', 'token', '<none>'], ['boss', 'token', '<none>'], ['ed', 'token', '<none>'], ['mal', 'token', '<none>'], ['nil', 'token', '<none>'],
             ['ops', 'certificate', 'operators'], ['vic@example.com', 'token', '<none>']])
     s.check('twice', i.cli('local', 'user', 'add', 'ann').returncode != 0 and 'is there already' in i.cli('local', 'user', 'add', 'ann').stderr)
     for name in ('a/b', 'a b', 'a:b', 'x' * 64, 'system:masters', 'é'):

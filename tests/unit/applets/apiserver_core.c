@@ -70,6 +70,77 @@ TEST(what_a_claim_asks_for_is_checked)
     kit_api_free(k);
 }
 
+TEST(what_is_made_has_no_status_yet)
+{
+    struct kit_api *k = kit_api_new();
+    CHECK_INT(kit_post(k, "/apis/batch/v1/namespaces/default/jobs", "{\"metadata\":{\"name\":\"j\"},\"status\":{\"conditions\":[{\"type\":\"Complete\",\"status\":\"True\"}]}}"), 201);
+    CHECK_STR(kit_get(k, "{.status}"), S(""));
+    CHECK_INT(kit_post(k, "/api/v1/namespaces/default/pods", "{\"metadata\":{\"name\":\"p\"},\"spec\":{},\"status\":{\"phase\":\"Running\",\"podIP\":\"127.0.0.1\"}}"), 201);
+    CHECK_STR(kit_get(k, "{.status}"), S("{\"phase\":\"Pending\"}"));
+    CHECK_INT(kit_call(k, "PATCH", "/api/v1/namespaces/default/pods/q?fieldManager=m", "application/apply-patch+yaml", "{apiVersion: v1, kind: Pod, metadata: {name: q}, status: {podIP: 127.0.0.1}}"), 201);
+    CHECK_STR(kit_get(k, "{.status}"), S("{\"phase\":\"Pending\"}"));
+    CHECK_INT(kit_post(k, "/api/v1/nodes", "{\"metadata\":{\"name\":\"n\"},\"status\":{\"capacity\":{\"cpu\":\"1\"}}}"), 201);       /* a node says itself what it is */
+    CHECK_STR(kit_get(k, "{.status.capacity.cpu}"), S("1"));
+    kit_api_free(k);
+}
+
+#define RUNTIMES "/apis/kruntimes.io/v1alpha1/namespaces/default/runtimes"
+
+TEST(the_generation_tells_of_changes_and_of_the_end)
+{
+    static const char made[] = "{\"apiVersion\":\"kruntimes.io/v1alpha1\",\"kind\":\"Runtime\",\"metadata\":{\"name\":\"r\",\"finalizers\":[\"a.b/c\"]%s},\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"runtime\",\"image\":\"bash\"}]}}}}";
+    AUTO_BUF struct buf first = { .max = 4096 }, again = { .max = 4096 };
+    struct kit_api *k = kit_api_new();
+    buf_fmt(&first, made, "");
+    CHECK_INT(kit_post(k, RUNTIMES, first.p), 201);
+    CHECK_STR(kit_get(k, "{.metadata.generation}"), S("1"));
+    AUTO_BUF struct buf version = { .max = 64 }, said = { .max = 256 };
+    buf_str(&version, kit_get(k, "{.metadata.resourceVersion}"));
+    buf_fmt(&said, ",\"resourceVersion\":\"%.*s\"", SFMT(buf_view(&version)));
+    buf_fmt(&again, made, said.p);
+    CHECK_INT(kit_call(k, "PUT", RUNTIMES "/r", NULL, again.p), 200);                       /* what is left out is filled in: the same object */
+    CHECK_STR(kit_get(k, "{.metadata.resourceVersion}"), buf_view(&version));
+    CHECK_STR(kit_get(k, "{.metadata.generation}"), S("1"));
+    CHECK_INT(kit_call(k, "PATCH", RUNTIMES "/r", MERGE, "{\"spec\":{\"bogus\":1}}"), 200);  /* pruned */
+    CHECK_STR(kit_get(k, "{.metadata.generation}"), S("1"));
+    CHECK_INT(kit_call(k, "PATCH", RUNTIMES "/r", MERGE, "{\"spec\":{\"replicas\":3}}"), 200);
+    CHECK_STR(kit_get(k, "{.metadata.generation}"), S("2"));
+    CHECK_INT(kit_call(k, "DELETE", RUNTIMES "/r", NULL, NULL), 200);
+    CHECK_INT(kit_call(k, "GET", RUNTIMES "/r", NULL, NULL), 200);
+    CHECK_STR(kit_get(k, "{.metadata.generation}"), S("3"));
+    CHECK_INT(kit_call(k, "DELETE", RUNTIMES "/r", NULL, NULL), 200);                       /* once */
+    CHECK_INT(kit_call(k, "GET", RUNTIMES "/r", NULL, NULL), 200);
+    CHECK_STR(kit_get(k, "{.metadata.generation}"), S("3"));
+    kit_api_free(k);
+}
+
+/* An object so large that a change of it just goes beyond the memory of a request stays as it was: the edge is searched for. */
+TEST(a_change_that_runs_out_of_memory_leaves_the_object)
+{
+    enum { KEYS = 60000 };
+    int fits = 30000, over = KEYS;
+    struct kit_api *k = kit_api_new();
+    while (over - fits > 300) {
+        int n = (fits + over) / 2;
+        AUTO_BUF struct buf body = { .max = 4 << 20 }, path = { .max = 256 };
+        buf_fmt(&body, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"m%d\"},\"data\":{", n);
+        for (int i = 0; i < n; i++)
+            buf_fmt(&body, "%s\"%d\":\"\"", i ? "," : "", i);
+        buf_lit(&body, "}}");
+        buf_fmt(&path, "/api/v1/namespaces/default/configmaps/m%d", n);
+        int made = kit_post(k, "/api/v1/namespaces/default/configmaps", body.p);
+        int changed = made == 201 ? kit_call(k, "PATCH", path.p, MERGE, "{\"data\":{\"x\":\"y\"}}") : 413;
+        CHECK(changed == 200 || changed == 413);
+        if (made == 201) {
+            CHECK_INT(kit_call(k, "GET", path.p, NULL, NULL), 200);
+            CHECK_STR(kit_get(k, "{.data.x} {.kind}"), changed == 200 ? S("y ConfigMap") : S(" ConfigMap"));
+        }
+        *(changed == 200 ? &fits : &over) = n;
+    }
+    CHECK(over < KEYS && fits > 30000);
+    kit_api_free(k);
+}
+
 TEST(selectors_on_all_fields_of_an_event)
 {
     static const char *const fields[] = { "involvedObject.kind%3DRun", "involvedObject.name%3Dr", "involvedObject.namespace%3Ddefault", "involvedObject.uid%3Du",
