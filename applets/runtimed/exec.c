@@ -47,6 +47,12 @@ static void wait_then(struct task *t, void (*fire)(struct loop *, struct timer *
     loop_timer_in(t->d->loop, &t->again, t->wait_us);
 }
 
+/* It says nothing of the execution, and may another time. */
+static bool is_away(int status)
+{
+    return status == GRPC_UNAVAILABLE || status == GRPC_DEADLINE_EXCEEDED || status == GRPC_UNAUTHENTICATED || status == GRPC_CANCELLED;
+}
+
 /* It goes into the Run's status, where bytes that are no text would be refused for ever. */
 static void store_error(struct task *t, const char *z)
 {
@@ -154,7 +160,7 @@ static void executed(void *ctx, int status, struct str text)
     } else if (status == GRPC_OK || status == GRPC_ALREADY_EXISTS) {     /* there already: an answer of ours got lost */
         t->wait_us = 0;
         task_accepted(t);
-    } else if (status == GRPC_UNAVAILABLE || status == GRPC_DEADLINE_EXCEEDED || status == GRPC_UNAUTHENTICATED || status == GRPC_CANCELLED) {
+    } else if (is_away(status)) {
         server_trouble(t->d, "Execute", status, text);
         if (!t->stop) {
             wait_then(t, again_begin, WAIT_MAX_US);
@@ -200,6 +206,7 @@ void exec_begin(struct task *t)
         task_refused(t, "RuntimeExecute", arena_fmt(&a, "%s has a NUL character inside", bad));
         return;
     }
+    journal_write(t, "exec");
     KR_FAILPOINT("runtimed.execute.before");
     t->call = call_server(t, "/executor.v1.Runtime/Execute", executor_v1_ExecuteRequest_fields, &q, CALL_US, (struct grpc_user){ on_executed, executed, t });
     if (!t->call)
@@ -230,8 +237,7 @@ static void take_end(struct task *t, int state, int32_t exit_code, const char *e
  * be read: for ever it must not. */
 static bool is_untold(struct task *t, int status, struct str text)
 {
-    bool may_pass = (status == GRPC_OK && t->heard) || status == GRPC_UNAVAILABLE || status == GRPC_DEADLINE_EXCEEDED || status == GRPC_CANCELLED ||
-                    status == GRPC_UNAUTHENTICATED || t->state == TASK_STOPPING;
+    bool may_pass = (status == GRPC_OK && t->heard) || is_away(status) || t->state == TASK_STOPPING;
     int64_t now = loop_now_us(t->d->loop);
     if (may_pass || !t->untold_since_us)
         t->untold_since_us = may_pass ? 0 : now;
@@ -374,6 +380,41 @@ void exec_follow(struct task *t)
     KR_FAILPOINT("runtimed.watch.before");
     t->watch = call_server(t, "/kruntimes.runtime.v1.RuntimeWatch/Watch", kruntimes_runtime_v1_WatchRequest_fields, &q, WATCH_US,
                            (struct grpc_user){ on_event, watch_done, t });
+}
+
+/* ---- after a restart --------------------------------------------------------------------------------------------- */
+
+static void again_look_for(struct loop *loop, struct timer *timer)
+{
+    (void)loop;
+    exec_look_for(container_of(timer, struct task, again));
+}
+
+/* Of its answers only that it doesn't know it counts: all else is for those who follow it, or end it, to judge. */
+static void looked_for(void *ctx, int status, struct str text)
+{
+    struct task *t = ctx;
+    KR_FAILPOINT("runtimed.look-for.after");
+    t->call = NULL;
+    if (is_away(status) && !t->stop) {
+        server_trouble(t->d, "Status", status, text);
+        wait_then(t, again_look_for, WAIT_MAX_US);
+        return;
+    }
+    t->wait_us = 0;
+    if (status == GRPC_NOT_FOUND)
+        task_unbegun(t);
+    else
+        task_found(t);
+}
+
+void exec_look_for(struct task *t)
+{
+    char id[UID_MAX + 16];
+    executor_v1_StatusRequest q = { .id = id };
+    exec_id_of(t, id);
+    KR_FAILPOINT("runtimed.look-for.before");
+    t->call = call_server(t, "/executor.v1.Runtime/Status", executor_v1_StatusRequest_fields, &q, CALL_US, (struct grpc_user){ .done = looked_for, .ctx = t });
 }
 
 /* ---- Cancel and Forget ------------------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * journal: one file, STATE/journal, of records of RECORD bytes, one per active Run: "UID ATTEMPT WHAT BEGUN_US" and padding.
+ * journal: one file, STATE/journal, of records of RECORD bytes, one per active Run: "UID ATTEMPT WHAT WALL_US" and padding.
  * It tells a restarted runtimed whether an execution may be there. It needs to survive the process, not the machine: no
  * fsync; a record is one small write, so a reader after a kill finds all of it or none.
  */
@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum { RECORD = 128, RECORDS_MAX = 4096 };
-struct place { char uid[UID_MAX]; int64_t attempt, begun_wall_us; bool backoff; };
+struct place { char uid[UID_MAX]; struct journal_note note; };
 struct journal { int fd; struct place *places; size_t n; };       /* by number of the record; an empty uid is free */
 
 static struct place *find(const struct runtimed *d, struct str uid)
@@ -29,7 +29,7 @@ static void put(struct journal *j, const struct place *p)
 {
     char text[RECORD + 1];
     memset(text, ' ', sizeof text);
-    int n = !*p->uid ? 0 : snprintf(text, sizeof text, "%s %lld %s %lld", p->uid, (long long)p->attempt, p->backoff ? "backoff" : "exec", (long long)p->begun_wall_us);
+    int n = !*p->uid ? 0 : snprintf(text, sizeof text, "%s %lld %s %lld", p->uid, (long long)p->note.attempt, p->note.backoff ? "backoff" : "exec", (long long)p->note.wall_us);
     text[n < RECORD ? n : RECORD - 1] = ' ';
     text[RECORD - 1] = '\n';
     if (KR_FAILPOINTS_AROUND("runtimed.journal.write", pwrite(j->fd, text, RECORD, (off_t)(p - j->places) * RECORD)) != RECORD)
@@ -52,8 +52,8 @@ static void take(struct journal *j, struct str line)
 {
     struct place *p = add(j);
     struct str rest = str_trim(line), uid = str_cut(&rest, ' '), attempt = str_cut(&rest, ' '), what = str_cut(&rest, ' ');
-    *p = (struct place){ .backoff = str_is(what, "backoff") };
-    if (uid.n && uid.n < sizeof p->uid && str_i64(attempt, &p->attempt) && str_i64(rest, &p->begun_wall_us))
+    *p = (struct place){ .note.backoff = str_is(what, "backoff") };
+    if (uid.n && uid.n < sizeof p->uid && str_i64(attempt, &p->note.attempt) && str_i64(rest, &p->note.wall_us))
         memcpy(p->uid, uid.p, uid.n);
     else
         snprintf(p->uid, sizeof p->uid, "?");     /* keeps its place in the file until all are read */
@@ -99,7 +99,7 @@ void journal_write(struct task *t, const char *what)
         p = add(t->d->journal);
     if (!p)
         return;
-    *p = (struct place){ .attempt = t->attempt, .begun_wall_us = t->begun_wall_us, .backoff = !strcmp(what, "backoff") };
+    *p = (struct place){ .note = { t->attempt, loop_wall_us(t->d->loop), !strcmp(what, "backoff") } };
     snprintf(p->uid, sizeof p->uid, "%.*s", SFMT(t->uid));
     put(t->d->journal, p);
 }
@@ -113,14 +113,10 @@ void journal_remove(struct runtimed *d, struct str uid)
     put(d->journal, p);
 }
 
-bool journal_read(const struct runtimed *d, struct str uid, int64_t attempt, bool *backoff, int64_t *begun_wall_us)
+const struct journal_note *journal_read(const struct runtimed *d, struct str uid)
 {
     const struct place *p = find(d, uid);
-    if (!p || p->attempt != attempt)
-        return false;
-    *backoff = p->backoff;
-    *begun_wall_us = p->begun_wall_us;
-    return true;
+    return p ? &p->note : NULL;
 }
 
 /* False when it has ended, here or before a restart; the record stays for its logs as long as the object does. */

@@ -11,10 +11,12 @@ struct runtimed;
 struct task;
 int journal_open(struct runtimed *, struct kr_err *);
 void journal_close(struct runtimed *);
-void journal_write(struct task *, const char *what);          /* "exec" or "backoff" */
+/* Of its attempt, with the time: "exec" before Execute is sent, each time; "backoff" while it waits to be begun. */
+void journal_write(struct task *, const char *what);
 void journal_remove(struct runtimed *, struct str uid);
-/* What was written for this attempt: false when nothing was. */
-bool journal_read(const struct runtimed *, struct str uid, int64_t attempt, bool *backoff, int64_t *begun_wall_us);
+struct journal_note { int64_t attempt, wall_us; bool backoff; };
+/* What was written last of this Run; NULL when nothing was. */
+const struct journal_note *journal_read(const struct runtimed *, struct str uid);
 /* After a restart: removes workspaces and journal entries of Runs that no task has (their end was written, and the process died
  * before it had cleaned up), and logs of those that no record has. */
 void sweep_leftovers(struct runtimed *);

@@ -74,7 +74,7 @@ struct record {
 
 enum task_state {
     TASK_WAITING,       /* for a slot */
-    TASK_STARTING,      /* its source is fetched, or Execute is under way or tried again */
+    TASK_STARTING,      /* its source is fetched, or Execute is under way or tried again; or it is looked for after a restart */
     TASK_RUNNING,       /* accepted */
     TASK_STOPPING,      /* Cancel is under way */
     TASK_BACKOFF,       /* between attempts; keeps its slot */
@@ -137,6 +137,8 @@ void task_update(struct task *, struct str json); /* the object changed */
 void task_begin(struct task *);                   /* it has its slot */
 void task_prepared(struct task *);                /* its source, or what its artifacts brought, is there */
 void task_accepted(struct task *);
+void task_found(struct task *);                   /* after a restart: the server has it */
+void task_unbegun(struct task *);                 /* after a restart: Execute had never arrived */
 void task_ended(struct task *);                   /* its end was seen */
 void task_lost(struct task *);                    /* the server doesn't know it */
 void task_refused(struct task *, const char *reason, struct str message);     /* it can't be executed */
@@ -150,6 +152,7 @@ void task_free(struct task *);
 
 /* exec.c */
 void exec_begin(struct task *);
+void exec_look_for(struct task *);                /* after a restart: has it begun? */
 void exec_follow(struct task *);                  /* Watch, or Status again and again */
 void exec_cancel_task(struct task *);
 void exec_cancel_unheard(struct task *);         /* nobody waits for the answer: a server that didn't answer Execute may have taken it */

@@ -158,25 +158,65 @@ static void reset_attempt(struct task *t)
     buf_free(&t->refs);
 }
 
+static void start_deadline(struct task *t, int64_t from_wall_us)
+{
+    if (!t->run->spec.has_timeout_seconds)
+        return;
+    int64_t left = from_wall_us + t->run->spec.timeout_seconds * 1000000 - loop_wall_us(t->d->loop);
+    loop_timer_in(t->d->loop, &t->deadline, left > 0 ? left : 0);
+}
+
+static void forget_attempt(struct task *t, int64_t attempt)
+{
+    int64_t own = t->attempt;
+    t->attempt = attempt;
+    exec_forget_task(t);
+    t->attempt = own;
+}
+
 /* After a restart: what the journal says decides whether an execution may be there. */
 static bool adopt(struct task *t)
 {
-    bool backoff;
     if (!t->adopted)
         return false;
     t->adopted = false;
-    if (!journal_read(t->d, t->uid, t->attempt, &backoff, &t->begun_wall_us)) {
+    const struct journal_note *note = journal_read(t->d, t->uid);
+    if (!note || note->attempt > t->attempt) {
         if (strcmp(t->phase, "Running") != 0)
             return false;                         /* nothing was started */
         task_lost(t);
         return true;
     }
-    if (backoff)
+    if (note->attempt < t->attempt) {             /* that there is this one was written, and no more done */
+        forget_attempt(t, note->attempt);
+        return false;
+    }
+    if (note->backoff)
         return false;
     open_log(t);
+    t->begun_wall_us = note->wall_us;
+    if (strcmp(t->phase, "Running") != 0 && !t->seen[1] && !t->seen[2]) {
+        start_deadline(t, loop_wall_us(t->d->loop));
+        exec_look_for(t);                         /* nothing was ever heard of it */
+    } else {
+        task_found(t);
+    }
+    return true;
+}
+
+void task_found(struct task *t)
+{
     t->accepted_wall_us = t->begun_wall_us;
     task_accepted(t);
-    return true;
+}
+
+void task_unbegun(struct task *t)
+{
+    loop_timer_stop(t->d->loop, &t->deadline);
+    if (t->stop)
+        task_stopped(t);
+    else
+        task_begin(t);
 }
 
 static bool waits_for_its_time(struct task *t)
@@ -217,9 +257,7 @@ void task_prepared(struct task *t)
 {
     if (inputs_begin(t))
         return;
-    if (t->run->spec.has_timeout_seconds)         /* anew when Execute is accepted: until then, for a server that never answers it */
-        loop_timer_in(t->d->loop, &t->deadline, t->run->spec.timeout_seconds * 1000000);
-    journal_write(t, "exec");
+    start_deadline(t, loop_wall_us(t->d->loop));  /* anew when Execute is accepted: until then, for a server that never answers it */
     exec_begin(t);
 }
 
@@ -235,10 +273,7 @@ void task_accepted(struct task *t)
             metric_observe_of_us(METRIC_SCHEDULED_SECONDS, t->d->series, 0, loop_now_us(loop) - t->seen_us);
         t->seen_us = 0;
     }
-    if (t->run->spec.has_timeout_seconds) {
-        int64_t left = t->accepted_wall_us + t->run->spec.timeout_seconds * 1000000 - now;
-        loop_timer_in(loop, &t->deadline, left > 0 ? left : 0);
-    }
+    start_deadline(t, t->accepted_wall_us);
     if (!t->told_running)
         loop_timer_in(loop, &t->grace, RUNNING_GRACE_US);
     exec_follow(t);

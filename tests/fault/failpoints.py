@@ -218,6 +218,13 @@ def artifact_is_brought(l):
     l.run('takes', '[ "$(cat in/a)" = kept ]', runtime='spare', artifacts=[{'run': name, 'name': 'a', 'path': 'in/a'}])
 
 
+def execute_is_never_sent(l):
+    """Whoever takes over doesn't know that."""
+    armed.arm('runtimed.execute.before')
+    l.run('unsent', 'exit 0')
+    s.check('runtimed is killed before', armed.wait('runtimed.execute.before', 20))
+
+
 def server_is_killed(l):
     kill(l, 'runtime-server', pod_of(l, 'bash')['uid'])
 
@@ -257,6 +264,7 @@ TRIGGERS = (
     (r'runtimed\.read-artifact', artifact_is_read),
     (r'runtimed\.fetch-source', source_is_fetched),
     (r'runtimed\.bring-artifact', artifact_is_brought),
+    (r'runtimed\.look-for', execute_is_never_sent),
     (r'runtimed\.file\.rename', server_is_killed),
     (r'runtimed\.(list|health)\.', daemon_is_killed),
     (r'runtimed\.end-leftover', run_goes_unseen),

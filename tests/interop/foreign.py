@@ -26,7 +26,7 @@ class Theirs(xg.RuntimeServicer):
     """Without RuntimeWatch: Status is asked again and again."""
     def __init__(self):
         self.runs, self.names, self.executed, self.cancelled, self.asked = {}, {}, [], [], collections.Counter()
-        self.begun, self.may_start = set(), threading.Event()
+        self.begun, self.may_start, self.may_arrive = set(), threading.Event(), threading.Event()
 
     def hang(self, context):
         while context.is_active():
@@ -45,6 +45,9 @@ class Theirs(xg.RuntimeServicer):
         if name.startswith('late-in-execute'):
             self.begun.add(name)
             self.may_start.wait(60)
+        if (name == 'adopted' and name not in self.begun) or (name == 'unsent' and not self.may_arrive.is_set()):
+            self.begun.add(name)
+            context.abort(grpc.StatusCode.UNAVAILABLE, 'not yet')
         if name == 'refuses':
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, 'not that one')
         if q.id in self.runs and name == 'unheard-refused':
@@ -216,16 +219,30 @@ def without_watch(i, theirs, pod):
     s.check('what it started is cancelled', until(lambda: id('other-id-in-execute') in theirs.cancelled))
     s.equal('another id in the answer to Status', of('other-id-in-status', 'phase', 'reason'), ('Failed', 'ExecutionLost'))
 
-    # killed and started again: what runs is followed on, what is nobody's is ended, although List is larger than 4 MiB
+
+def taken_over(i, theirs, pod):
+    """Killed and started again: what runs is followed on, what had not begun begins, what is nobody's is ended, although List is larger than 4 MiB."""
+    status = lambda name: i.api.call('GET', RUNS + '/' + name)[1].get('status', {})
     pod.submit('adopted', 'echo one; sleep 1; echo two')
-    s.check('it runs', until(lambda: i.api.call('GET', RUNS + '/adopted')[1].get('status', {}).get('phase') == 'Running'))
+    pod.submit('unsent')
+    told = pod.submit('retry-told', '[ $KRUNTIME_ATTEMPT = 2 ] || sleep 60', retryPolicy={'maxAttempts': 2})
+    s.check('they run', until(lambda: all(status(name).get('phase') == 'Running' for name in ('adopted', 'retry-told')) and 'unsent' in theirs.begun))
     pod.daemon.kill()
     pod.daemon.wait()
+    prepared = status('adopted')['timings']['started']
+    i.api.call('PATCH', RUNS + '/retry-told/status', {'status': {'attempt': 2}}, 'application/merge-patch+json')      # the last that it did
+    theirs.may_arrive.set()
     theirs.runs['stranger'] = subprocess.Popen(['sleep', '60'])
     pod.start()
-    run = i.wait({'adopted'}, 30)['adopted']
+    runs = i.wait({'adopted', 'unsent', 'retry-told'}, 30)
+    run = runs['adopted']
     s.equal('adopted: once, to its end', (run['status']['phase'], run['status']['attempt'], theirs.executed.count(run['metadata']['uid'])), ('Succeeded', 1, 1))
     s.equal('adopted: all it wrote', pod.output(run), b'one\ntwo\n')
+    s.check('adopted: its time counts from when Execute was sent', run['status']['timings']['executed'] > prepared, str((run['status']['timings'], prepared)))
+    of = lambda name: tuple(runs[name]['status'].get(k) for k in ('phase', 'reason', 'attempt'))
+    s.equal('Execute had not arrived: it does', (of('unsent'), theirs.executed.count(runs['unsent']['metadata']['uid'])), (('Succeeded', None, 1), 1))
+    s.equal('a retry had been told: it is begun', (of('retry-told'), theirs.executed.count(told + '-2')), (('Succeeded', None, 2), 1))
+    s.check('the attempt before is forgotten', told not in theirs.runs and told not in theirs.cancelled, str((theirs.runs, theirs.cancelled)))
     s.check('an execution of no Run is ended', until(lambda: 'stranger' in theirs.cancelled))
 
 
@@ -254,6 +271,7 @@ with instance() as i:
     pods = [Beside(i, 'plain', port), Beside(i, 'watched', other_port)]
     pods[1].submit('broken', 'exit 0')
     without_watch(i, theirs, pods[0])
+    taken_over(i, theirs, pods[0])
     run = i.wait({'broken'}, 30)['broken']
     s.equal('a Watch that breaks off goes on where it was', (run['status']['phase'], watched.offsets), ('Succeeded', [0, 4000, 7000]))
     s.equal('nothing of it is lost or told twice', pods[1].output(run), b'0123456789' * 1000)
