@@ -21,6 +21,7 @@ struct workqueue {
     struct map entries;
     struct entry *head, **tail;
     size_t depth;
+    bool begun;
     struct defer turn;
     void (*work)(void *, struct str);
     void *ctx;
@@ -50,7 +51,8 @@ static void make_due(struct entry *n)
     *q->tail = n;
     q->tail = &n->next;
     q->depth++;
-    loop_defer(q->loop, &q->turn);
+    if (q->begun)
+        loop_defer(q->loop, &q->turn);
 }
 
 static void fired(struct loop *loop, struct timer *t)
@@ -92,6 +94,13 @@ struct workqueue *workqueue_new(struct loop *loop, void (*work)(void *, struct s
     *q = (struct workqueue){ .loop = loop, .work = work, .ctx = ctx, .turn = { .run = turn } };
     q->tail = &q->head;
     return q;
+}
+
+void workqueue_begin(struct workqueue *q)
+{
+    q->begun = true;
+    if (q->head)
+        loop_defer(q->loop, &q->turn);
 }
 
 void workqueue_free(struct workqueue *q)

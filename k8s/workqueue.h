@@ -10,6 +10,7 @@
 struct workqueue;
 /* work(ctx, key) is called from the loop; it must end, now or later, in exactly one workqueue_done for that key. */
 struct workqueue *workqueue_new(struct loop *, void (*work)(void *ctx, struct str key), void *ctx);
+void workqueue_begin(struct workqueue *);         /* until then keys gather: what a look needs isn't there yet */
 void workqueue_free(struct workqueue *);
 void workqueue_add(struct workqueue *, struct str key);                /* soon; while it is being worked on: once more after that */
 void workqueue_add_at(struct workqueue *, struct str key, int64_t mono_us);    /* not before; an earlier moment wins */

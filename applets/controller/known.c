@@ -278,6 +278,16 @@ static void live(void *ctx)
         queue_all_active(s->c);
 }
 
+/* A look with half of the lists would miss what is there: it would make it once more, or take it for gone. */
+static void synced(void *ctx)
+{
+    struct controller *c = ((struct store *)ctx)->c;
+    for (int i = 0; i < STORES; i++)
+        if (!informer_is_synced(c->stores[i].informer))
+            return;
+    workqueue_begin(c->queue);
+}
+
 static void trouble(void *ctx, const struct kr_err *e)
 {
     struct store *s = ctx;
@@ -310,19 +320,11 @@ bool known_is_ready(const struct controller *c, struct buf *why)
     return ready;
 }
 
-bool known_is_synced(const struct controller *c)
-{
-    for (int i = 0; i < STORES; i++)
-        if (!informer_is_synced(c->stores[i].informer))
-            return false;
-    return true;
-}
-
 static void watch(struct controller *c, enum store_id id, const struct kube_resource *r, const char *labels)
 {
     struct store *s = &c->stores[id];
     struct informer_config ic = { .resource = r, .ns = r->namespaced ? c->c->ns : S(""), .labels = str_of(labels),
-                                  .relist_after_trouble = id == PODS || id == NODES || id == RUNS, .user = { set, gone, NULL, trouble, s, live } };
+                                  .relist_after_trouble = id == PODS || id == NODES || id == RUNS, .user = { set, gone, synced, trouble, s, live } };
     s->c = c;
     s->id = id;
     bool noted = id == RUNS || id == PODS || id == NODES;

@@ -43,9 +43,8 @@ struct controller {
 struct written { char *key; int64_t at_us; char refused[600]; };      /* refused: what the API server said to its last plan */
 
 /* ---- known.c ----------------------------------------------------------------------------------------------------- */
-void known_watch(struct controller *);            /* all of it, into an empty struct with c, o and queue set */
+void known_watch(struct controller *);            /* all of it, into an empty struct with c, o and queue set; the queue begins when every first list is there */
 void known_free(struct controller *);
-bool known_is_synced(const struct controller *);  /* every first list is there */
 bool known_is_ready(const struct controller *, struct buf *why);
 bool known_may_judge(const struct controller *);  /* pods, nodes and Runs are as new as Runs of lost pods are to be judged by */
 struct indexed *known_get(struct controller *, enum store_id, struct str key);

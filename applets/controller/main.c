@@ -59,10 +59,6 @@ static void work(void *ctx, struct str key)
     struct plan p = { 0 };
     struct kr_err e = { 0 };
     struct str rest = key, what = str_cut(&rest, '/');
-    if (!known_is_synced(c)) {
-        workqueue_done(c->queue, key, true);      /* comes back: the first lists take a moment */
-        return;
-    }
     if (look_at(c, what, rest, &p, &e) < 0) {
         log_warn(&log_std, "no plan", LOG_STR("key", key), LOG_ERR(&e));
         plan_free(&p);

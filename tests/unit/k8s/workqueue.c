@@ -25,6 +25,7 @@ static void begin(struct fixture *f, int outcome)
     clock_fake_init(&f->clock, 1000000, 0);
     f->loop = loop_new(&f->clock.clock);
     f->q = workqueue_new(f->loop, work, f);
+    workqueue_begin(f->q);
 }
 
 static void end(struct fixture *f)
@@ -44,6 +45,24 @@ static struct str after(struct fixture *f, int64_t us)
     struct str s = buf_view(&f->seen);
     memcpy(text, s.p, s.n);
     return (struct str){ text, s.n };
+}
+
+TEST(keys_gather_until_it_begins_and_come_at_once_then)
+{
+    struct fixture f;
+    begin(&f, 1);
+    workqueue_free(f.q);
+    f.q = workqueue_new(f.loop, work, &f);
+    workqueue_add(f.q, S("a"));
+    workqueue_add(f.q, S("b"));
+    workqueue_add_at(f.q, S("c"), 1000000 + 5000000);
+    workqueue_add(f.q, S("a"));
+    CHECK_STR(after(&f, 60000000), S(""));
+    workqueue_begin(f.q);
+    CHECK_STR(after(&f, 0), S("a b c "));
+    workqueue_begin(f.q);                         /* as after every list */
+    CHECK_STR(after(&f, 0), S(""));
+    end(&f);
 }
 
 TEST(a_key_comes_once_however_often_it_is_added)
