@@ -205,7 +205,8 @@ static void pass(struct loop *loop, struct defer *d)
             carry_out(s, &out[i]);
     }
     int64_t next = sched_next_us(s->sched);
-    if (next == INT64_MAX)
+    bool full = s->in_flight + BATCH > IN_FLIGHT;     /* nothing can be decided, whatever is due, until a write is over: that wakes us */
+    if (full || next == INT64_MAX)
         loop_timer_stop(loop, &s->later);
     else
         loop_timer_in(loop, &s->later, next > now(s) ? next - now(s) : 0);
