@@ -3,9 +3,9 @@
  * informer: states LISTING → WATCHING → (WAITING →) WATCHING or LISTING. A watch that ends is opened again from the last
  * version seen; only a 410, a version that can't be used, or an event that isn't one makes a new list.
  *
- * Waiting after trouble doubles from 50 ms to 10 s with jitter, and starts over when a watch has brought something or has
- * lived for a second: a list alone proves nothing, lists may be allowed and watches refused. For the same reason only
- * watches that lived are opened again without a wait. A watch that outlives the time it was asked for is cut: what stands
+ * Waiting after trouble doubles from 50 ms to 10 s with jitter, and starts over when a watch has lived for ten seconds: neither a
+ * list nor an event proves anything, lists may be allowed and watches refused, or broken off behind their first event. For the
+ * same reason only watches that lived are opened again without a wait. A watch that outlives the time it was asked for is cut: what stands
  * between us and the server has lost it; so is one that is not answered within a minute. Nothing counts as gone but after a list that
  * is whole and is one.
  *
@@ -19,7 +19,7 @@
 #include "core/uri.h"
 #include <stdio.h>
 
-enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 10000000, LIVED_US = 1000000, PAGE = 500, WATCH_S = 600, OVERTIME_S = 30, ANSWER_US = 60000000 };
+enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 10000000, LIVED_US = 10000000, PAGE = 500, WATCH_S = 600, OVERTIME_S = 30, ANSWER_US = 60000000 };
 
 /* version: a hash of it. It is only compared with itself, and there may be a hundred thousand of these. */
 struct known { uint64_t version, seen; uint32_t n; char key[]; };
@@ -217,7 +217,6 @@ static void take_line(struct informer *inf, struct str line)
         go_on(inf, code == 410 ? NULL : &e);
         return;
     }
-    inf->wait_us = WAIT_MIN_US;
     keep_version(inf, ev.is.version);
     if (ev.type == ADDED || ev.type == MODIFIED)
         set(inf, ev.object, &ev.is);

@@ -491,7 +491,7 @@ TEST(row38_a_watch_that_is_never_answered_is_given_up_after_a_minute)
     here_until_is(&s.h, &s.watches, 1);
     while (!informer_is_live(s.inf))
         here_run(&s.h, 1000);
-    here_skip(&s.h, 2000000);
+    here_skip(&s.h, 20000000);
     here_turn(&s.h);
     CHECK_OR(s.held);
     hreq_finish(s.held, NONE);                    /* after its time, as usual */

@@ -313,12 +313,19 @@ static void watch_ends_at_once(struct script *s, struct hreq *r, struct str path
     hreq_respond(r, 200, NONE, S(""));
 }
 
-/* Lists may be allowed and watches not: with waits of 50, 100, 200 … ms (and up to half more) ten looks are 25 s and more. */
-static void check_waits_grow(struct script *s)
+static void watch_breaks_behind_an_event(struct script *s, struct hreq *r, struct str path)
 {
-    struct informer *inf = play(s, S(""), (struct str){ 0 });
-    int64_t began = loop_now_us(s->h.loop);
-    for (int i = 1; i <= 10; i++) {
+    (void)s;
+    (void)path;
+    hreq_start(r, 200, NONE);
+    hreq_write(r, S("{\"type\":\"MODIFIED\",\"object\":" CM("a", "11") "}\n"));
+    hreq_finish(r, NONE);
+}
+
+/* Until so many watches were asked for. */
+static void skip_waits(struct script *s, int watches)
+{
+    for (int i = 1; i <= watches; i++) {
         here_until_is(&s->h, &s->watches, i);
         here_turn(&s->h);
         for (int wait = 0; wait < 200 && s->watches == i; wait++) {
@@ -326,6 +333,14 @@ static void check_waits_grow(struct script *s)
             here_run(&s->h, 2000);
         }
     }
+}
+
+/* Lists may be allowed and watches not: with waits of 50, 100, 200 … ms (and up to half more) ten looks are 25 s and more. */
+static void check_waits_grow(struct script *s)
+{
+    struct informer *inf = play(s, S(""), (struct str){ 0 });
+    int64_t began = loop_now_us(s->h.loop);
+    skip_waits(s, 10);
     CHECK(loop_now_us(s->h.loop) - began > 25000000);
     done(s, inf);
 }
@@ -340,6 +355,37 @@ TEST(watches_that_are_refused_are_asked_for_ever_more_rarely)
     check_waits_grow(&t);
     CHECK_INT(t.lists, 1);
     CHECK_INT(t.v.troubles, 0);
+    struct script u = { .list = list_one, .watch = watch_breaks_behind_an_event };
+    check_waits_grow(&u);
+    CHECK_INT(u.v.sets, 2);
+    CHECK_INT(u.lists, 1);
+}
+
+static struct hreq *tenth;
+static void the_tenth_watch_lives(struct script *s, struct hreq *r, struct str path)
+{
+    if (s->watches != 10) {
+        watch_ends_at_once(s, r, path);
+        return;
+    }
+    tenth = r;
+    hreq_start(r, 200, NONE);
+}
+
+TEST(waits_begin_anew_behind_a_watch_that_lived)
+{
+    struct script s = { .list = list_one, .watch = the_tenth_watch_lives };
+    struct informer *inf = play(&s, S(""), (struct str){ 0 });
+    skip_waits(&s, 9);
+    here_until_is(&s.h, &s.v.lives, 10);
+    here_skip(&s.h, 10000000);
+    here_turn(&s.h);
+    int64_t ended = loop_now_us(s.h.loop);
+    hreq_finish(tenth, NONE);
+    here_until_is(&s.h, &s.watches, 12);          /* at once, and behind the shortest wait: the longest is due next otherwise */
+    CHECK(loop_now_us(s.h.loop) - ended < 10000000);
+    CHECK_INT(s.lists, 1);
+    done(&s, inf);
 }
 
 static void watch_babbles(struct script *s, struct hreq *r, struct str path)
