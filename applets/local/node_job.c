@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * node_job: Jobs of the controller (batch/v1, only `artifact-clean`) as processes of this binary. One that fails is tried again
- * with waits that double, up to its backoffLimit; how it ended is written to its status as a Job controller would.
+ * with waits that double, up to its backoffLimit; how it ended is written to its status as a Job controller would. Its
+ * activeDeadlineSeconds count from when this node takes it up, as those of a Job that was suspended do.
+ * Tests: tests/local/artifacts.py
  */
 #include "applets/local/node.h"
 #include "core/fs.h"
@@ -18,10 +20,11 @@ struct njob {
     char uid[64];
     struct buf json;
     struct child child;
-    struct timer again;
+    struct timer again, deadline;
     struct kube_call *write;
     int64_t failed, wait_us;
-    bool running, told, begun;
+    bool running, begun, over;
+    const char *failure;                          /* why it is over without having succeeded */
     struct secrets secrets;
 };
 
@@ -38,23 +41,31 @@ static void told(void *ctx, const struct kube_result *r)
 {
     struct njob *j = ctx;
     j->write = NULL;
-    node_wake(j->n);                              /* a claim may wait for its end */
     if (r->error && r->error->code != KR_NOT_FOUND && r->error->code != KR_CONFLICT) {
         log_warn(&log_std, "a Job's status could not be written", LOG_Z("job", j->key), LOG_ERR(r->error));
-        loop_timer_in(j->n->loop, &j->again, WAIT_MAX_US / 60);      /* it is done again: removing what is gone is nothing */
-        j->told = false;
+        loop_timer_in(j->n->loop, &j->again, WAIT_MAX_US / 60);
     }
 }
 
-static void tell(struct njob *j, bool ok)
+static void tell(struct njob *j)
 {
     AUTO_BUF struct buf b = { .max = 4096 };
     char now[TIME_TEXT];
+    bool ok = !j->failure;
     time_print(now, loop_wall_us(j->n->loop));
-    j->told = true;
-    buf_fmt(&b, "{\"metadata\":{\"uid\":\"%s\"},\"status\":{\"succeeded\":%d,\"failed\":%lld,\"conditions\":[{\"type\":\"%s\",\"status\":\"True\",\"lastTransitionTime\":\"%s\"%s}]}}",
-            j->uid, ok, (long long)j->failed, ok ? "Complete" : "Failed", now, ok ? "" : ",\"reason\":\"BackoffLimitExceeded\"");
+    buf_fmt(&b, "{\"metadata\":{\"uid\":\"%s\"},\"status\":{\"succeeded\":%d,\"failed\":%lld,\"conditions\":[{\"type\":\"%s\",\"status\":\"True\",\"lastTransitionTime\":\"%s\"%s%s%s}]}}",
+            j->uid, ok, (long long)j->failed, ok ? "Complete" : "Failed", now, ok ? "" : ",\"reason\":\"", ok ? "" : j->failure, ok ? "" : "\"");
     j->write = kube_merge_patch(j->n->kube, &kube_jobs, j->ns, j->name, "status", buf_view(&b), (struct kube_user){ told, j });
+}
+
+static void end(struct njob *j, const char *failure)
+{
+    j->over = true;
+    j->failure = failure;
+    loop_timer_stop(j->n->loop, &j->again);
+    loop_timer_stop(j->n->loop, &j->deadline);
+    node_wake(j->n);                              /* a claim may wait for its end */
+    tell(j);
 }
 
 static void ended(struct loop *loop, struct child *c, int status)
@@ -62,13 +73,17 @@ static void ended(struct loop *loop, struct child *c, int status)
     struct njob *j = container_of(c, struct njob, child);
     char text[48];
     j->running = false;
+    if (j->over) {
+        node_wake(j->n);
+        return;
+    }
     if (status == 0) {
-        tell(j, true);
+        end(j, NULL);
         return;
     }
     log_warn(&log_std, "a Job failed", LOG_Z("job", j->key), LOG_STR("how", proc_status_text(status, text)), LOG_INT("tries", j->failed + 1));
     if (++j->failed >= TRIES) {
-        tell(j, false);
+        end(j, "BackoffLimitExceeded");
         return;
     }
     j->wait_us = !j->wait_us ? WAIT_MIN_US : j->wait_us * 2 < WAIT_MAX_US ? j->wait_us * 2 : WAIT_MAX_US;
@@ -78,7 +93,30 @@ static void ended(struct loop *loop, struct child *c, int status)
 static void again(struct loop *loop, struct timer *t)
 {
     (void)loop;
-    start(container_of(t, struct njob, again));
+    struct njob *j = container_of(t, struct njob, again);
+    if (j->over)
+        tell(j);
+    else
+        start(j);
+}
+
+static void deadline_over(struct loop *loop, struct timer *t)
+{
+    (void)loop;
+    struct njob *j = container_of(t, struct njob, deadline);
+    log_warn(&log_std, "a Job was active for longer than its deadline", LOG_Z("job", j->key), LOG_INT("tries", j->failed));
+    j->failed += j->running;
+    if (j->running)
+        kill(-j->child.pid, SIGKILL);
+    end(j, "DeadlineExceeded");
+}
+
+static void set_deadline(struct njob *j)
+{
+    static const char *const path[] = { "spec", "activeDeadlineSeconds" };
+    int64_t seconds;
+    if (str_i64(json_find_path(buf_view(&j->json), path, 2), &seconds))
+        loop_timer_in(j->n->loop, &j->deadline, (seconds < INT32_MAX ? seconds : INT32_MAX) * 1000000);
 }
 
 static bool command(struct njob *j, struct words *argv, struct words *env, struct arena *a)
@@ -111,12 +149,12 @@ static void start(struct njob *j)
     struct words argv = { .n = 0 }, env = { .n = 0 };
     AUTO_ARENA struct arena a = { .limit = 16 << 20 };
     struct kr_err e = { 0 };
-    if (j->running || j->told || j->n->stopping)
+    if (j->running || j->over || j->n->stopping)
         return;
     if (!command(j, &argv, &env, &a)) {
         log_warn(&log_std, "this node executes no such Job", LOG_Z("job", j->key));
         j->failed = TRIES;
-        tell(j, false);
+        end(j, "BackoffLimitExceeded");
         return;
     }
     struct proc_spec s = { .argv = argv.v, .envp = env.v, .program = "/proc/self/exe", .in = -1, .out = 2, .err = 2, .new_group = true, .death_signal = SIGKILL };
@@ -161,6 +199,7 @@ void njob_free(struct njob *j)
     secrets_unmount(&j->secrets);
     fs_remove_tree(arena_fmt(&a, "%s/%s", n->dir, j->uid).p, &ignored);
     loop_timer_stop(n->loop, &j->again);
+    loop_timer_stop(n->loop, &j->deadline);
     kube_cancel(j->write);
     if (j->running) {
         kill(-j->child.pid, SIGKILL);
@@ -184,7 +223,7 @@ void njob_gone(void *ctx, struct str key, struct str json)
 bool njob_uses(const struct njob *j, struct str ns, struct str claim)
 {
     static const char *const path[] = { "spec", "template", "spec", "volumes" };
-    return !j->told && str_eq(j->ns, ns) && claim_is_among(json_find_path(buf_view(&j->json), path, 4), claim);
+    return (!j->over || j->running) && str_eq(j->ns, ns) && claim_is_among(json_find_path(buf_view(&j->json), path, 4), claim);
 }
 
 void njob_set(void *ctx, struct str key, struct str json)
@@ -201,11 +240,13 @@ void njob_set(void *ctx, struct str key, struct str json)
     if (is_over(json) || j)
         return;                                   /* what a Job does can't be changed */
     j = xcalloc(1, sizeof *j);
-    *j = (struct njob){ .n = n, .key = xstrndup(key.p, key.n), .json = { .max = LIMIT_KUBE_LINE }, .child = { .ended = ended }, .again = { .fire = again } };
+    *j = (struct njob){ .n = n, .key = xstrndup(key.p, key.n), .json = { .max = LIMIT_KUBE_LINE }, .child = { .ended = ended }, .again = { .fire = again },
+                        .deadline = { .fire = deadline_over } };
     j->name = str_of(j->key);
     j->ns = str_cut(&j->name, '/');
     snprintf(j->uid, sizeof j->uid, "%.*s", SFMT(uid));
     buf_str(&j->json, json);
     map_put(&n->jobs_by_key, str_of(j->key), j);
+    set_deadline(j);
     prepare(j);
 }

@@ -132,7 +132,7 @@ GIVEN = re.compile(r'(?:\.reason = |set_end\(\w+, "\w+", |put_condition\([^;]*?[
 WRITERS = ("applets/controller/", "applets/scheduler/", "applets/runtimed/", "crds/", "k8s/event.c")
 # CamelCase words of Kubernetes, and of the cluster's own conditions, that they read or write and that are no reasons of ours.
 OTHERS = {"RoleBinding", "ClusterRoleBinding", "ClusterRole", "FieldValueForbidden", "PodScheduled", "CrashLoopBackOff", "ReplicaFailure", "PodInitializing",
-          "ContainerCreating", "ContainersReady", "FallbackToLogsOnError", "NotOffered"}
+          "ContainerCreating", "ContainersReady", "FallbackToLogsOnError", "NotOffered", "BackoffLimitExceeded", "DeadlineExceeded"}
 
 
 def reasons(path, text, sources=None):

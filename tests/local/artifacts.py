@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Artifacts on a local instance: what Runs leave is stored, described, refused where it must be, and goes with its Run."""
-import hashlib, io, os, signal, sys, tarfile
+import hashlib, io, os, signal, socket, sys, tarfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 
@@ -166,6 +166,29 @@ with instance() as i:
     i.cli('run', 'delete', '--all')
     s.check('many at once', until(lambda: not i.api.call('GET', RUNS)[1]['items']), str(len(i.api.call('GET', RUNS)[1]['items'])))
     s.equal('the store is empty', in_store(), [])
+
+    # a Job that doesn't come to an end within its deadline is ended: one whose Secret is not there, and one whose store never answers
+    def job(name, store, **pod):
+        made = {'apiVersion': 'batch/v1', 'kind': 'Job', 'metadata': {'name': name, 'labels': {'app.kubernetes.io/managed-by': 'kruntimes'}}, 'spec': {
+            'activeDeadlineSeconds': 3, 'template': {'spec': dict({'restartPolicy': 'Never', 'containers': [{
+                'name': 'clean', 'image': 'local', 'command': ['/kruntimes', 'artifact-clean'], 'args': ['--namespace', 'default', 'a-run'],
+                'volumeMounts': [{'name': 'artifact-store', 'mountPath': '/c'}], 'env': [{'name': k, 'value': v} for k, v in (
+                    ('KRUNTIMES_ARTIFACT_STORE', json.dumps(store)), ('AWS_ACCESS_KEY_ID', 'a'), ('AWS_SECRET_ACCESS_KEY', 'b'))]}]}, **pod)}}}
+        s.equal('the Job %s' % name, i.api.call('POST', jobs, made)[0], 201)
+    silent = socket.create_server(('127.0.0.1', 0))
+    silent.settimeout(DEADLINE)
+    s3 = {'driver': 's3', 's3': {'bucket': 'b', 'region': 'r', 'endpoint': 'http://127.0.0.1:%d' % silent.getsockname()[1], 'forcePathStyle': True}}
+    job('waits', s3, volumes=[{'name': 'artifact-store', 'secret': {'secretName': 'not-there'}}])
+    job('hangs', s3)
+    caller = silent.accept()[0]
+    caller.settimeout(DEADLINE / 2)                # it would give up by itself after a minute
+    while caller.recv(65536):
+        pass                                      # its process is killed
+    ended = lambda name: [(c['type'], c['status'], c['reason']) for c in i.api.call('GET', jobs + '/' + name)[1].get('status', {}).get('conditions', [])]
+    for name in ('waits', 'hangs'):
+        s.check('its deadline has passed: ' + name, until(lambda: ended(name) == [('Failed', 'True', 'DeadlineExceeded')]), str(ended(name)))
+        i.api.call('DELETE', jobs + '/' + name)
+    silent.close()
 
     # a store that refuses (row 53): the Run says so; a clean-up that can't be done lets go, and an Event says what is left
     os.rename(store, store + '.away')
