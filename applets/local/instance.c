@@ -83,6 +83,7 @@ struct waiting {
     struct informer *runtimes;
     struct timer again;
     int64_t one_ready_us;                         /* when the first pod was ready; 0: none is */
+    const bool *interrupted;
     bool every_pod, ready, failed, created;
     struct kr_err e;
 };
@@ -184,12 +185,13 @@ static void look(struct loop *loop, struct timer *t)
 static bool is_over(void *ctx)
 {
     struct waiting *w = ctx;
-    return w->ready || w->failed;
+    return w->ready || w->failed || (w->interrupted && *w->interrupted);
 }
 
 int instance_wait(struct loop *loop, struct instance_goal goal, struct rnd *rnd, struct kube **ret, struct kr_err *e)
 {
-    struct waiting w = { .loop = loop, .dir = goal.dir, .supervisor = goal.supervisor, .every_pod = goal.every_pod, .rnd = rnd, .again = { .fire = look } };
+    struct waiting w = { .loop = loop, .dir = goal.dir, .supervisor = goal.supervisor, .every_pod = goal.every_pod, .interrupted = goal.interrupted, .rnd = rnd,
+                         .again = { .fire = look } };
     loop_timer_in(loop, &w.again, 0);
     int rc = loop_run_until(loop, is_over, &w, loop_now_us(loop) + goal.timeout_us);
     loop_timer_stop(loop, &w.again);
@@ -197,8 +199,10 @@ int instance_wait(struct loop *loop, struct instance_goal goal, struct rnd *rnd,
     kube_cancel(w.call);
     if (w.failed)
         *e = w.e;
+    else if (rc < 0)
+        kr_fail(e, KR_UNAVAILABLE, "the instance is not ready after %lld s: look into %s/log", (long long)(goal.timeout_us / 1000000), goal.dir);
     else if (!w.ready)
-        kr_fail(e, KR_UNAVAILABLE, rc > 0 ? "interrupted" : "the instance is not ready after %lld s: look into %s/log", (long long)(goal.timeout_us / 1000000), goal.dir);
+        kr_fail(e, KR_CANCELLED, "interrupted");
     if (e->code) {
         kube_free(w.kube);
         return -1;

@@ -19,8 +19,9 @@ pid_t instance_pid(const char *dir);
 /* Starts a supervisor for `dir`; follow: it ends with us. */
 int instance_start(const char *dir, int64_t port, bool follow, pid_t *pid, struct kr_err *);
 /* What is waited for: that a first pod of the Runtime bash takes Runs, or every one, as far as they come within 10 s
- * of the first. supervisor: its PID when it is a child of ours, else 0. */
-struct instance_goal { const char *dir; pid_t supervisor; int64_t timeout_us; bool every_pod; };
+ * of the first. supervisor: its PID when it is a child of ours, else 0. interrupted: becomes true when it is no longer to be
+ * waited for; may be NULL. */
+struct instance_goal { const char *dir; pid_t supervisor; int64_t timeout_us; bool every_pod; const bool *interrupted; };
 /* Waits until the API answers and the Runtime bash is ready; makes that Runtime where it is missing. The client is the caller's. */
 int instance_wait(struct loop *, struct instance_goal, struct rnd *, struct kube **, struct kr_err *);
 /* TERM, and waits for its end. */

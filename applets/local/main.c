@@ -310,13 +310,11 @@ static void remove_all(struct session *s)
 
 static int run_all(struct session *s, const struct submissions *list, bool clean, struct kr_err *e)
 {
-    static const int signals[] = { SIGINT, SIGTERM };
     int rc = 0;
     s->ones = xcalloc(list->n, sizeof *s->ones);
     s->n = s->left = list->n;
     for (size_t i = 0; i < list->n; i++)
         s->ones[i] = (struct one){ .s = s, .x = &list->v[i] };
-    loop_signals(s->loop, signals, LEN(signals), on_signal, s);
     submit_next(s);
     loop_run_until(s->loop, all_done, s, INT64_MAX);
     begin_line(s);
@@ -344,28 +342,46 @@ static int temporary_dir(char out[4096], struct kr_err *e)
     return mkdtemp(out) ? 0 : kr_fail_sys(e, KR_SYSTEM, errno, "make a folder \"%s\"", out);
 }
 
-static int run_session(const struct submissions *list, struct kr_err *e)
+/* supervisor: 0 when the instance isn't ours. */
+static int run_in(struct session *s, const char *dir, pid_t supervisor, const struct submissions *list, struct kr_err *e)
+{
+    struct instance_goal goal = { dir, supervisor, READY_US, .interrupted = &s->interrupted };
+    int rc = instance_wait(s->loop, goal, &s->rnd, &s->kube, e);
+    if (rc == 0)
+        rc = run_all(s, list, !supervisor && !o.keep, e);
+    kube_free(s->kube);
+    return rc;
+}
+
+static int run_in_own(struct session *s, const struct submissions *list, struct kr_err *e)
 {
     char dir[4096];
-    pid_t pid = 0;
+    pid_t pid;
+    struct kr_err ignored = { 0 };
+    if (temporary_dir(dir, e) < 0)
+        return -1;
+    int rc = instance_start(dir, 0, true, &pid, e);
+    if (rc == 0) {
+        rc = run_in(s, dir, pid, list, e);
+        instance_stop(dir, pid, true, &ignored);
+    }
+    fs_remove_tree(dir, &ignored);
+    return rc;
+}
+
+/* A signal is heard from here on: whenever it comes, nothing of ours is left behind. */
+static int run_session(const struct submissions *list, struct kr_err *e)
+{
+    static const int signals[] = { SIGINT, SIGTERM };
+    char dir[4096];
     struct session s = { 0 };
     if (local_state_dir(dir, e) < 0)
         return -1;
-    bool ours = instance_pid(dir) == 0;
-    if (ours && (temporary_dir(dir, e) < 0 || instance_start(dir, 0, true, &pid, e) < 0))
-        return -1;
     rnd_system(&s.rnd);
     s.loop = loop_new(&clock_system);
-    int rc = instance_wait(s.loop, (struct instance_goal){ dir, pid, READY_US }, &s.rnd, &s.kube, e);
-    if (rc == 0)
-        rc = run_all(&s, list, !ours && !o.keep, e);
-    kube_free(s.kube);
+    loop_signals(s.loop, signals, LEN(signals), on_signal, &s);
+    int rc = instance_pid(dir) ? run_in(&s, dir, 0, list, e) : run_in_own(&s, list, e);
     loop_free(s.loop);
-    if (ours) {
-        struct kr_err ignored = { 0 };
-        instance_stop(dir, pid, true, &ignored);
-        fs_remove_tree(dir, &ignored);
-    }
     return rc;
 }
 
