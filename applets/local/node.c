@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * node: the process. It says that its Node is Ready, watches Deployments, Pods and Jobs of Runtimes, and claims, and stops its pods'
- * processes when it is told to stop; the Pod objects stay, and the next start takes them up again.
+ * processes when it is told to stop; the Pod objects stay, and the next start takes them up again. Of what went meanwhile it
+ * removes the folders. Tests: tests/local/pods.py
  */
 #include "applets/local/node.h"
 #include "core/applet.h"
 #include "core/fs.h"
 #include "core/log.h"
 #include "core/version.h"
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -22,11 +24,58 @@ static const struct opt *const shared[] = { log_opts, NULL };
 
 void node_wake(struct node *n) { loop_defer(n->loop, &n->turn); }
 
+/* ---- what is left of pods and Jobs that went while no node was there to see it ------------------------------------ */
+
+static bool is_uid(const char *name)
+{
+    bool ok = strlen(name) == 36;
+    for (size_t i = 0; ok && name[i]; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23, hex = (name[i] >= '0' && name[i] <= '9') || (name[i] >= 'a' && name[i] <= 'f');
+        ok = dash ? name[i] == '-' : hex;
+    }
+    return ok;
+}
+
+static bool is_here(const struct node *n, const char *uid)
+{
+    struct npod *p;
+    struct njob *j;
+    for (size_t i = 0; (p = map_next(&n->by_key, &i));)
+        if (!strcmp(p->uid, uid))
+            return true;
+    for (size_t i = 0; (j = map_next(&n->jobs_by_key, &i));)
+        if (njob_is(j, uid))
+            return true;
+    return false;
+}
+
+static void sweep(struct node *n)
+{
+    DIR *d = opendir(n->dir);
+    n->swept = true;
+    for (struct dirent *x; d && (x = readdir(d));) {
+        struct kr_err e = { 0 };
+        if (!is_uid(x->d_name) || is_here(n, x->d_name))
+            continue;
+        if (fs_remove_tree_at(dirfd(d), x->d_name, &e) < 0)
+            log_warn(&log_std, "the folder of a pod that is gone can't be removed", LOG_Z("uid", x->d_name), LOG_ERR(&e));
+        else
+            log_info(&log_std, "the folder of a pod that is gone was removed", LOG_Z("uid", x->d_name));
+    }
+    if (d)
+        closedir(d);
+}
+
+/* ---- the process -------------------------------------------------------------------------------------------------- */
+
 static void turn(struct loop *loop, struct defer *d)
 {
     (void)loop;
-    deploys_turn(container_of(d, struct node, turn));
-    claims_turn(container_of(d, struct node, turn));
+    struct node *n = container_of(d, struct node, turn);
+    if (!n->swept && !n->stopping && informer_is_synced(n->pods) && informer_is_synced(n->jobs))
+        sweep(n);
+    deploys_turn(n);
+    claims_turn(n);
 }
 
 static void again(struct loop *loop, struct timer *t)

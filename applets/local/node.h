@@ -29,7 +29,7 @@ struct node {
     struct defer turn;
     struct timer again;
     unsigned net, next_host;                      /* 127.77.net.host */
-    bool stopping;
+    bool stopping, swept;
 };
 
 struct deploy {
@@ -95,6 +95,7 @@ void njob_set(void *node, struct str key, struct str json);
 void njob_gone(void *node, struct str key, struct str json);
 void njob_free(struct njob *);
 bool njob_uses(const struct njob *, struct str ns, struct str claim);
+bool njob_is(const struct njob *, const char *uid);
 /* node_claim.c */
 struct claim;
 void claim_set(void *node, struct str key, struct str json);

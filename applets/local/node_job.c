@@ -226,6 +226,8 @@ bool njob_uses(const struct njob *j, struct str ns, struct str claim)
     return (!j->over || j->running) && str_eq(j->ns, ns) && claim_is_among(json_find_path(buf_view(&j->json), path, 4), claim);
 }
 
+bool njob_is(const struct njob *j, const char *uid) { return !strcmp(j->uid, uid); }
+
 void njob_set(void *ctx, struct str key, struct str json)
 {
     static const char *const uid_path[] = { "metadata", "uid" };

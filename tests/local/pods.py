@@ -145,6 +145,19 @@ with instance() as i:
     i.wait({'again'})
     s.equal('and it works', i.cli('run', 'logs', 'again').stdout, 'again\n')
     s.equal('logs from before', i.cli('run', 'logs', 'unstarted').stdout, 'at last\n')
+
+    # a pod goes while the node can't see it: the next node finds its folder, and removes it
+    until(lambda: len(i.pids('runtimed')) == 2)
+    pod, other = i.api.call('GET', PODS)[1]['items'][:2]
+    folder = lambda p: os.path.join(i.state, 'pods', p['metadata']['uid'])
+    node = i.pids('node')[0]
+    os.kill(node, signal.SIGSTOP)
+    i.api.call('DELETE', PODS + '/' + pod['metadata']['name'] + '?gracePeriodSeconds=0')
+    s.check('its folder is there', os.path.isdir(folder(pod)))
+    os.kill(node, signal.SIGKILL)
+    s.check('a pod that went unseen leaves no folder', until(lambda: not os.path.exists(folder(pod))))
+    s.check('one that is there keeps its own', os.path.isdir(folder(other)))
+    s.check('and another pod comes', until(lambda: len(pods(i)) == 2 and len(i.pids('runtimed')) == 2), str(pods(i)))
     if s.failed:
         print(i.logs())
 s.end()
