@@ -454,10 +454,10 @@ static void grace_over(struct loop *loop, struct timer *t)
     check_end(p);
 }
 
+static void kill_after_grace(struct npod *p) { loop_timer_in(p->n->loop, &p->kill_timer, (p->grace_s + 2) * 1000000); }
+
 static void go(struct npod *p)
 {
-    if (p->going)
-        return;
     p->going = true;
     p->ready = false;
     loop_timer_stop(p->n->loop, &p->runtimed.again);
@@ -466,7 +466,7 @@ static void go(struct npod *p)
         kill(p->runtimed.child.pid, SIGTERM);     /* it drains, and ends when its Runs have */
     else if (p->server.running)
         kill(p->server.child.pid, SIGTERM);
-    loop_timer_in(p->n->loop, &p->kill_timer, (p->grace_s + 2) * 1000000);
+    kill_after_grace(p);
     check_end(p);
 }
 
@@ -575,12 +575,16 @@ void npod_set(void *ctx, struct str key, struct str json)
         p = npod_new(n, key, o);
     buf_clear(&p->json);
     buf_str(&p->json, json);
+    int64_t before_s = p->grace_s;
     p->grace_s = o->metadata.has_deletion_grace_period_seconds          ? o->metadata.deletion_grace_period_seconds
                  : o->spec.has_termination_grace_period_seconds ? o->spec.termination_grace_period_seconds
                                                                 : 30;
     if (o->metadata.deletion_timestamp.n) {
         p->deleting = true;
-        go(p);
+        if (!p->going)
+            go(p);
+        else if (p->grace_s < before_s)           /* deleted once more, by somebody with less patience */
+            kill_after_grace(p);
     } else if (!p->started && !n->stopping) {
         start(p);
     }

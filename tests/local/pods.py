@@ -49,6 +49,15 @@ with instance() as i:
     s.equal('drain: what does not end is tried elsewhere', (status(i, 'long')['phase'], status(i, 'long')['attempt']), ('Succeeded', 2))
     s.check('drain: on another pod', status(i, 'long')['assignedPod'] != pod)
 
+    # the grace may be made shorter while it lasts: the Run isn't drained, its pod is lost
+    i.api.call('POST', RUNS, run_object('impatient', ['sleep 60']))
+    until(lambda: status(i, 'impatient').get('phase') == 'Running')
+    pod = status(i, 'impatient')['assignedPod']
+    for grace in ('', '?gracePeriodSeconds=1', '?gracePeriodSeconds=600'):
+        i.api.call('DELETE', PODS + '/' + pod + grace)
+    until(lambda: status(i, 'impatient').get('phase') in TERMINAL)
+    s.equal('drain: a second delete may shorten the grace', (status(i, 'impatient')['phase'], status(i, 'impatient').get('reason')), ('Failed', 'PodLost'))
+
     # who may annotate a pod may write anything there: its Runtime is looked after all the same
     note = lambda text: i.api.call('PATCH', PODS + '/' + pods(i)[0], {'metadata': {'annotations': {'kruntimes.io/capacity.runs': text}}}, 'application/merge-patch+json')
     runtime = lambda: i.api.call('GET', RUNTIMES + '/bash')[1]
