@@ -2,6 +2,9 @@
 /*
  * follow: a watch on one object and at most one Tail call. An attempt can be read when the object shows its access key and
  * has reached that attempt; a Run that ended at once shows both with its end. Done when it is terminal and all was read.
+ *
+ * A Tail that breaks off is opened again from the moment at which what came last was written; what had come of that moment
+ * comes once more and is dropped.
  */
 #include "crds/follow.h"
 #include "grpc/proto/logs.pb.h"
@@ -20,9 +23,10 @@ struct follow {
     struct run *run;                              /* as last seen */
     bool seen, is_gone, is_done;
     int64_t next;                                 /* attempt to be read next */
-    int tries;
+    int tries;                                    /* since something came */
     int failures;                                 /* to reach the API server before the Run was seen */
-    bool any_output;                              /* of the attempt being read: it is not read twice */
+    int64_t last_ns;                              /* of the attempt being read: when what came last was written; 0: nothing came */
+    uint64_t came[3], drop[3];                    /* bytes of that moment by stream: those that came, those that come once more */
     struct pod_way *way;                          /* to the pod the Run is on, shared with whoever else reads from it */
     struct grpc_call *tail;
     struct timer again;
@@ -82,6 +86,23 @@ static void close_tail(struct follow *f)
     pod_way_close(TAKE(f->way));
 }
 
+/* What of it has not come before. */
+static struct str fresh(struct follow *f, const kruntimes_logs_v1_TailChunk *chunk)
+{
+    int stream = chunk->stream == 2 ? 2 : 1;
+    struct str data = pb_view(chunk->data);
+    if (chunk->unix_nano != f->last_ns) {
+        f->last_ns = chunk->unix_nano;
+        memset(f->came, 0, sizeof f->came);
+        memset(f->drop, 0, sizeof f->drop);
+    }
+    size_t again = f->drop[stream] < data.n ? (size_t)f->drop[stream] : data.n;
+    f->drop[stream] -= again;
+    data = str_from(data, again);
+    f->came[stream] += data.n;
+    return data;
+}
+
 static void on_chunk(void *ctx, struct str bytes)
 {
     struct follow *f = ctx;
@@ -93,18 +114,21 @@ static void on_chunk(void *ctx, struct str bytes)
         tell(f, &e);
         return;
     }
-    f->any_output = true;
+    struct str data = fresh(f, &chunk);
+    if (!data.n)
+        return;
+    f->tries = 0;
     if (f->c.output_at)
-        f->c.output_at(f->c.ctx, chunk.stream, pb_view(chunk.data), chunk.unix_nano / 1000, chunk.attempt);
+        f->c.output_at(f->c.ctx, chunk.stream, data, chunk.unix_nano / 1000, chunk.attempt);
     else
-        f->c.output(f->c.ctx, chunk.stream, pb_view(chunk.data));
+        f->c.output(f->c.ctx, chunk.stream, data);
 }
 
 static void attempt_read(struct follow *f)
 {
     f->next++;
     f->tries = 0;
-    f->any_output = false;
+    f->last_ns = 0;
     wake(f);
 }
 
@@ -145,14 +169,14 @@ static void ask_for_pods(struct follow *f)
     f->asking = kube_send(f->k, &(struct kube_request){ .method = "GET", .path = buf_view(&path) }, (struct kube_user){ pods_came, f });
 }
 
-/* The way to the pod may not be there yet, or no longer. What was printed is not printed twice. */
+/* The way to the pod may not be there yet, or no longer. */
 static void tail_trouble(struct follow *f, const struct kr_err *e)
 {
-    if (f->way && pod_way_error(f->way)->code == KR_NOT_FOUND && !f->other && !f->any_output) {
+    if (f->way && pod_way_error(f->way)->code == KR_NOT_FOUND && !f->other) {
         ask_for_pods(f);                          /* its pod is gone: another may read the store */
         return;
     }
-    if (++f->tries < TRIES && !f->any_output && e->code != KR_FORBIDDEN) {
+    if (++f->tries < TRIES && e->code != KR_FORBIDDEN) {
         loop_timer_in(kube_loop(f->k), &f->again, AGAIN_US * f->tries);
         return;
     }
@@ -190,6 +214,11 @@ static void open_tail(struct follow *f)
     struct kr_err e = { 0 };
     kruntimes_logs_v1_TailRequest q = { .run_uid = arena_z(&a, f->run->metadata.uid), .attempt = (int32_t)f->next, .follow = f->c.until_end,
                                         .tail_lines = f->c.tail_lines > 0 ? f->c.tail_lines : -1, .since_unix_nano = f->c.since_us * 1000 };
+    if (f->last_ns) {
+        q.tail_lines = -1;
+        q.since_unix_nano = f->last_ns;
+        memcpy(f->drop, f->came, sizeof f->drop);
+    }
     struct http_field key[] = { { S("kruntimes-access-key"), f->run->status.access_key }, { S("kruntimes-run"), str_of(f->name) } };
     struct str pod = f->other ? str_of(f->other) : f->run->status.assigned_pod;
     if (!f->way || !pod_way_is(f->way, str_of(f->ns), pod)) {

@@ -32,6 +32,20 @@ static void say_lines(struct grpc_request *r, int64_t attempt)
     say(r, 2, S("err\n"), attempt);
 }
 
+/* As far as the n-th call goes. True: that was all. */
+static bool say_pieces(struct grpc_request *r, const kruntimes_logs_v1_TailRequest *q, int n)
+{
+    static const struct { int64_t at; int stream; const char *text; } pieces[] = {
+        { 5, 1, "a\n" }, { 5, 2, "b\n" }, { 5, 1, "c\n" }, { 6, 1, "d\n" }, { 6, 1, "e\n" }, { 6, 2, "f\n" }, { 7, 1, "g\n" } };
+    for (int i = 0; i < (int)LEN(pieces) && i < n; i++) {
+        kruntimes_logs_v1_TailChunk chunk = { .stream = pieces[i].stream, .data = pb_bytes(grpc_arena(r), str_of(pieces[i].text)),
+                                              .unix_nano = pieces[i].at * 1000, .attempt = q->attempt };
+        if (chunk.unix_nano >= q->since_unix_nano)
+            grpc_reply_pb(r, kruntimes_logs_v1_TailChunk_fields, &chunk);
+    }
+    return n >= (int)LEN(pieces);
+}
+
 static void tail(struct grpc_request *r, struct str bytes)
 {
     static char bare[10000];
@@ -42,6 +56,7 @@ static void tail(struct grpc_request *r, struct str bytes)
         return;
     int what = key.p[31] - '0';
     p->followed = q->follow;
+    p->tail_lines = q->tail_lines;
     p->calls++;
     p->open++;
     p->most = p->open > p->most ? p->open : p->most;
@@ -52,10 +67,11 @@ static void tail(struct grpc_request *r, struct str bytes)
         say(r, 1, (struct str){ bare, sizeof bare }, q->attempt);
     if (what == LOGS_TEXT || what == LOGS_CUT || what == LOGS_BROKEN || what == LOGS_STAY)
         say_lines(r, q->attempt);
+    bool cut = what == LOGS_CUT || (what == LOGS_PIECES && !say_pieces(r, q, p->calls));
     if (what == LOGS_STAY && CHECK(p->nheld < LEN(p->held)))
         p->held[p->nheld++] = r;
     else
-        grpc_end(r, what == LOGS_REFUSED ? GRPC_PERMISSION_DENIED : what == LOGS_AWAY || what == LOGS_CUT ? GRPC_UNAVAILABLE : GRPC_OK, S("says the pod"));
+        grpc_end(r, what == LOGS_REFUSED ? GRPC_PERMISSION_DENIED : what == LOGS_AWAY || cut ? GRPC_UNAVAILABLE : GRPC_OK, S("says the pod"));
 }
 
 static void gone(struct grpc_request *r)

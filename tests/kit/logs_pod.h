@@ -17,6 +17,7 @@ enum logs_pod_answer {
     LOGS_BROKEN,                                  /* what is no message, then LOGS_TEXT */
     LOGS_STAY,                                    /* LOGS_TEXT and no end, until logs_pod_let_go */
     LOGS_BARE,                                    /* 20,000 bytes without a newline, in two messages */
+    LOGS_PIECES,                                  /* a to g, a line each, written at three moments; the n-th call breaks off after n of them */
 };
 struct logs_pod {
     struct here h;
@@ -25,6 +26,7 @@ struct logs_pod {
     char ip[32];
     int calls, open, most;                        /* Tail calls, those open now, and how many were open at a time */
     bool followed;                                /* the last call asked for what is still to come */
+    int64_t tail_lines;                           /* of the last call */
     struct grpc_request *held[64];
     size_t nheld;
 };

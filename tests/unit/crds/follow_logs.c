@@ -155,7 +155,7 @@ TEST(a_pod_that_refuses_is_asked_once_and_one_that_is_away_some_times)
     static const struct { const char *name, *status, *out; int calls, troubles; const char *trouble; } T[] = {
         { "refused", "\"phase\":\"Succeeded\"," LOGS_ON("p", 1, "1"), "", 1, 1, "the logs of attempt 1: says the pod" },
         { "away", "\"phase\":\"Succeeded\"," LOGS_ON("p", 1, "2"), "", 5, 1, "the logs of attempt 1: says the pod" },
-        { "cut", "\"phase\":\"Succeeded\"," LOGS_ON("p", 1, "3"), "cut 1\n", 1, 1, "the logs of attempt 1: says the pod" },
+        { "cut", "\"phase\":\"Succeeded\"," LOGS_ON("p", 1, "3"), "cut 1\n", 5, 1, "the logs of attempt 1: says the pod" },
         { "broken", "\"phase\":\"Succeeded\"," LOGS_ON("p", 1, "4"), "broken 1\n", 1, 1, "a part of the logs of attempt 1: " },
         { "twice", "\"phase\":\"Succeeded\"," LOGS_ON("p", 2, "1"), "", 2, 2, "the logs of attempt 2: says the pod" },
     };
@@ -177,6 +177,24 @@ TEST(a_pod_that_refuses_is_asked_once_and_one_that_is_away_some_times)
         whole(&p, &s, &c);
         CHECK(s.has_run && s.code == KR_OK);
     }
+    buf_free(&s.out);
+    buf_free(&s.err);
+    logs_pod_end(&p);
+}
+
+TEST(output_that_breaks_off_is_gone_on_with)
+{
+    static struct logs_pod p;
+    struct seen s = { 0 };
+    logs_pod_begin(&p);
+    logs_pod_make(&p, "p", true);
+    make_run(&p, "r", "\"phase\":\"Succeeded\"," LOGS_ON("p", 1, "7"));
+    whole(&p, &s, FOLLOW(&s, "r", .logs = true, .until_end = true, .tail_lines = 9));
+    CHECK_STR(buf_view(&s.out), S("a\nc\nd\ne\ng\n"));
+    CHECK_STR(buf_view(&s.err), S("b\nf\n"));
+    CHECK_INT(p.calls, 7);
+    CHECK_INT(p.tail_lines, -1);                  /* what had come may be more than that by now */
+    CHECK_INT(s.troubles, 0);
     buf_free(&s.out);
     buf_free(&s.err);
     logs_pod_end(&p);
