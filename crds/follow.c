@@ -72,10 +72,10 @@ static void finish(struct follow *f, const struct kr_err *e)
     f->c.done(f->c.ctx, f->is_gone ? NULL : f->run, e);
 }
 
-static void tell(struct follow *f, const struct kr_err *e)
+static void tell_missing(struct follow *f, const struct kr_err *e)
 {
-    if (f->c.trouble)
-        f->c.trouble(f->c.ctx, e);
+    if (f->c.missing)
+        f->c.missing(f->c.ctx, e);
 }
 
 /* ---- logs -------------------------------------------------------------------------------------------------------- */
@@ -111,7 +111,7 @@ static void on_chunk(void *ctx, struct str bytes)
     struct kr_err e = { 0 };
     if (pb_from_bytes(kruntimes_logs_v1_TailChunk_fields, &chunk, bytes, &a, &e) < 0) {
         kr_wrap(&e, "a part of the logs of attempt %lld", (long long)f->next);
-        tell(f, &e);
+        tell_missing(f, &e);
         return;
     }
     struct str data = fresh(f, &chunk);
@@ -152,7 +152,7 @@ static void pods_came(void *ctx, const struct kube_result *r)
             kr_fail(&e, r->error->code, "the logs of attempt %lld: its pod is gone, and other pods of the Runtime can't be looked for: %s", (long long)f->next, r->error->msg);
         else
             kr_fail(&e, KR_NOT_FOUND, "the logs of attempt %lld: its pod is gone, and no other pod of the Runtime is there to look into the store", (long long)f->next);
-        tell(f, &e);
+        tell_missing(f, &e);
         attempt_read(f);
         return;
     }
@@ -180,7 +180,7 @@ static void tail_trouble(struct follow *f, const struct kr_err *e)
         loop_timer_in(kube_loop(f->k), &f->again, AGAIN_US * f->tries);
         return;
     }
-    tell(f, e);
+    tell_missing(f, e);
     attempt_read(f);
 }
 
@@ -305,8 +305,8 @@ static void trouble(void *ctx, const struct kr_err *e)
     struct follow *f = ctx;
     if (!f->run && follow_gives_up(e, &f->failures))
         finish(f, e);
-    else
-        tell(f, e);
+    else if (f->c.trouble)
+        f->c.trouble(f->c.ctx, e);
 }
 
 struct follow *follow_run(struct kube *k, const struct follow_config *c, struct rnd *rnd)

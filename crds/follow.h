@@ -23,7 +23,8 @@ struct follow_config {
     void (*changed)(void *ctx, const struct run *);                       /* may be NULL */
     void (*output)(void *ctx, int stream, struct str bytes);              /* 1 stdout, 2 stderr */
     void (*output_at)(void *ctx, int stream, struct str bytes, int64_t unix_us, int64_t attempt);      /* in its place; may be NULL */
-    void (*trouble)(void *ctx, const struct kr_err *);                    /* something is missing, it goes on; may be NULL */
+    void (*trouble)(void *ctx, const struct kr_err *);                    /* the Run can't be watched now: it is tried again; may be NULL */
+    void (*missing)(void *ctx, const struct kr_err *);                    /* a part of the output is given up, it goes on; may be NULL */
     /* Once: run is the last state (NULL: it is gone), error tells what kept it from being followed. */
     void (*done)(void *ctx, const struct run *, const struct kr_err *error);
     void *ctx;

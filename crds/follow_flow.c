@@ -142,7 +142,7 @@ static void read_more(struct flow_follow *f)
         k->reading = true;
         f->reading++;
         k->follow = follow_run(f->k, &(struct follow_config){ .ns = str_of(f->ns), .name = str_of(k->name), .logs = true, .until_end = f->c.until_end,
-                                                              .output = on_output, .trouble = kid_trouble, .done = kid_done, .ctx = k }, f->rnd);
+                                                              .output = on_output, .trouble = kid_trouble, .missing = kid_trouble, .done = kid_done, .ctx = k }, f->rnd);
     }
 }
 

@@ -89,7 +89,7 @@ int cli_follow(struct cli *c, struct str ns, struct str name, bool output, const
     struct watching w = { .c = c, .name = name, .prog = prog, .output = output };
     loop_signals(c->loop, signals, LEN(signals), on_signal, &w);
     struct follow *f = follow_run(c->kube, &(struct follow_config){ .ns = ns, .name = name, .logs = output, .until_end = true, .changed = on_changed,
-                                                                    .output = on_output, .trouble = on_trouble, .done = on_done, .ctx = &w }, &c->rnd);
+                                                                    .output = on_output, .trouble = on_trouble, .missing = on_trouble, .done = on_done, .ctx = &w }, &c->rnd);
     loop_run_until(c->loop, is_over, &w, INT64_MAX);
     follow_stop(f);
     c->interrupted |= w.interrupted;

@@ -125,6 +125,12 @@ static void on_output(void *ctx, int stream, struct str bytes, int64_t unix_us, 
 
 static void on_trouble(void *ctx, const struct kr_err *e)
 {
+    const struct reading *r = ctx;
+    fprintf(stderr, "run/%.*s: %s\n", SFMT(r->name), e->msg);
+}
+
+static void on_missing(void *ctx, const struct kr_err *e)
+{
     struct reading *r = ctx;
     r->e = *e;
     r->failed = true;
@@ -138,7 +144,7 @@ static void on_done(void *ctx, const struct run *run, const struct kr_err *e)
     for (int stream = 1; stream <= 2; stream++)
         put_whole(r, stream);
     if (e)
-        on_trouble(r, e);
+        on_missing(r, e);
     else if (run && !r->any && !run->status.access_key.n)
         fprintf(stderr, "run/%.*s is %.*s: it has written nothing\n", SFMT(run->metadata.name), SFMT(run_phase(run)));
 }
@@ -157,7 +163,8 @@ static void begin(struct all *x, size_t i)
     struct reading *r = &x->v[i];
     *r = (struct reading){ .all = x, .name = x->named.v[i], .line = { [1] = { .max = 2 * LINE_MAX }, [2] = { .max = 2 * LINE_MAX } } };
     struct follow_config fc = { .ns = cli_ns(&x->c), .name = r->name, .logs = true, .until_end = o.follow, .attempt = o.attempt, .previous = o.previous,
-                                .tail_lines = o.tail, .since_us = x->from, .output_at = on_output, .trouble = on_trouble, .done = on_done, .ctx = r };
+                                .tail_lines = o.tail, .since_us = x->from, .output_at = on_output, .trouble = on_trouble, .missing = on_missing, .done = on_done,
+                                .ctx = r };
     r->follow = follow_run(x->c.kube, &fc, &x->c.rnd);
 }
 

@@ -257,8 +257,8 @@ static void created(void *ctx, const struct kube_result *r)
         return;
     }
     x->follow = follow_run(x->s->kube, &(struct follow_config){ .ns = x->x->ns, .name = str_of(x->name), .logs = true, .until_end = true,
-                                                                .changed = on_changed, .output = on_output, .trouble = on_trouble, .done = on_done,
-                                                                .ctx = x }, &x->s->rnd);
+                                                                .changed = on_changed, .output = on_output, .trouble = on_trouble,
+                                                                .missing = on_trouble, .done = on_done, .ctx = x }, &x->s->rnd);
 }
 
 /* One after the other: their output would mix. */

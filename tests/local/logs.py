@@ -84,6 +84,16 @@ with instance() as i:
     s.equal('several: at once', {p.stdout.readline() for _ in range(2)}, {'on | begun\n', 'two-on | begun\n'})
     i.cli('run', 'cancel', '-l', 'on=y')
     s.equal('several: to their ends', (p.communicate(timeout=DEADLINE)[0], p.returncode), ('', 0))
+    i.api.call('POST', RUNS, run_object('through', ['echo before; until [ -e go ]; do read -t 0.05 <> <(:); done; echo after']))
+    p = subprocess.Popen([BINARY, 'run', 'logs', 'through', '-f'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=i.env)
+    s.equal('through a restart of the API server: before', p.stdout.readline(), 'before\n')
+    server = i.pids('apiserver')
+    i.kill('apiserver')
+    until(lambda: i.pids('apiserver') not in ([], server))
+    i.api.call('GET', RUNS, retry=True)
+    i.put('through', 'go')
+    out, err = p.communicate(timeout=DEADLINE)
+    s.check('through a restart of the API server: after', (p.returncode, out) == (0, 'after\n'), (p.returncode, out, err))
     for words, why in ((('one', '-p', '-f'), "doesn't go together with --attempt or --follow"), (('one', '-l', 'a'), "names don't go together with --selector"), ((), 'say which'),
                        (('-f', *['x%d' % n for n in range(65)]), 'at most 64 Runs')):
         r = logs(*words)

@@ -85,7 +85,7 @@ static struct follow *watch_run(struct seen *s, struct follow_config c)
     c.name = S("r");
     c.changed = run_changed;
     c.output = run_output;
-    c.trouble = on_trouble;
+    c.trouble = c.missing = on_trouble;
     c.done = run_done;
     c.ctx = s;
     return follow_run(s->h.kube, &c, &s->h.rnd);

@@ -9,11 +9,11 @@
 
 struct seen {
     struct buf out, err;
-    int changes, outputs, troubles, dones;
+    int changes, outputs, troubles, missing, dones;
     bool over, has_run;
     int64_t attempt;                              /* of the last output_at */
     enum kr_code code;
-    char phase[32], error[600], trouble[600];
+    char phase[32], error[600], lost[600];
 };
 
 static void on_changed(void *ctx, const struct run *r)
@@ -37,9 +37,14 @@ static void on_output_at(void *ctx, int stream, struct str bytes, int64_t unix_u
 }
 static void on_trouble(void *ctx, const struct kr_err *e)
 {
+    (void)e;
+    ((struct seen *)ctx)->troubles++;
+}
+static void on_missing(void *ctx, const struct kr_err *e)
+{
     struct seen *s = ctx;
-    s->troubles++;
-    snprintf(s->trouble, sizeof s->trouble, "%s", e->msg);
+    s->missing++;
+    snprintf(s->lost, sizeof s->lost, "%s", e->msg);
 }
 static void on_done(void *ctx, const struct run *r, const struct kr_err *e)
 {
@@ -52,7 +57,7 @@ static void on_done(void *ctx, const struct run *r, const struct kr_err *e)
 }
 
 #define DEAF(s, n, ...) (&(struct follow_config){ .ns = S("default"), .name = str_of(n), .output = on_output, .done = on_done, .ctx = (s), __VA_ARGS__ })
-#define FOLLOW(s, n, ...) DEAF(s, n, .changed = on_changed, .trouble = on_trouble, __VA_ARGS__)
+#define FOLLOW(s, n, ...) DEAF(s, n, .changed = on_changed, .trouble = on_trouble, .missing = on_missing, __VA_ARGS__)
 
 static void make_run(struct logs_pod *p, const char *name, const char *status)
 {
@@ -126,7 +131,7 @@ TEST(attempts_are_read_one_after_the_other)
     whole(&p, &s, FOLLOW(&s, "r", .logs = true, .until_end = true));
     CHECK_STR(buf_view(&s.out), S("r 1\nr 2\nr 3\n"));
     CHECK_STR(buf_view(&s.err), S("err\nerr\nerr\n"));
-    CHECK(p.followed && s.code == KR_OK && !s.troubles);
+    CHECK(p.followed && s.code == KR_OK && !s.troubles && !s.missing);
     CHECK_INT(s.attempt, 0);
     whole(&p, &s, FOLLOW(&s, "r", .logs = true, .output_at = on_output_at));      /* what there is: of the last */
     CHECK_STR(buf_view(&s.out), S("r 3\n"));
@@ -152,7 +157,7 @@ TEST(attempts_are_read_one_after_the_other)
 
 TEST(a_pod_that_refuses_is_asked_once_and_one_that_is_away_some_times)
 {
-    static const struct { const char *name, *status, *out; int calls, troubles; const char *trouble; } T[] = {
+    static const struct { const char *name, *status, *out; int calls, missing; const char *lost; } T[] = {
         { "refused", "\"phase\":\"Succeeded\"," LOGS_ON("p", 1, "1"), "", 1, 1, "the logs of attempt 1: says the pod" },
         { "away", "\"phase\":\"Succeeded\"," LOGS_ON("p", 1, "2"), "", 5, 1, "the logs of attempt 1: says the pod" },
         { "cut", "\"phase\":\"Succeeded\"," LOGS_ON("p", 1, "3"), "cut 1\n", 5, 1, "the logs of attempt 1: says the pod" },
@@ -170,10 +175,10 @@ TEST(a_pod_that_refuses_is_asked_once_and_one_that_is_away_some_times)
         whole(&p, &s, &c);
         CHECK(s.has_run && s.code == KR_OK);
         CHECK_INT(p.calls, T[i].calls);
-        CHECK_INT(s.troubles, T[i].troubles);
+        CHECK_INT(s.missing, T[i].missing);
         CHECK_STR(buf_view(&s.out), str_of(T[i].out));
-        says(s.trouble, T[i].trouble);
-        c.trouble = NULL;                         /* and nobody who wants to hear of it */
+        says(s.lost, T[i].lost);
+        c.missing = NULL;                         /* and nobody who wants to hear of it */
         whole(&p, &s, &c);
         CHECK(s.has_run && s.code == KR_OK);
     }
@@ -194,7 +199,7 @@ TEST(output_that_breaks_off_is_gone_on_with)
     CHECK_STR(buf_view(&s.err), S("b\nf\n"));
     CHECK_INT(p.calls, 7);
     CHECK_INT(p.tail_lines, -1);                  /* what had come may be more than that by now */
-    CHECK_INT(s.troubles, 0);
+    CHECK_INT(s.missing, 0);
     buf_free(&s.out);
     buf_free(&s.err);
     logs_pod_end(&p);
@@ -207,16 +212,16 @@ TEST(when_its_pod_is_gone_another_ready_one_reads_the_store)
     logs_pod_begin(&p);
     make_run(&p, "r", "\"phase\":\"Succeeded\"," LOGS_ON("left", 2, "0"));
     whole(&p, &s, FOLLOW(&s, "r", .logs = true, .until_end = true));
-    CHECK_INT(s.troubles, 2);
-    says(s.trouble, "the logs of attempt 2: its pod is gone, and no other pod");
+    CHECK_INT(s.missing, 2);
+    says(s.lost, "the logs of attempt 2: its pod is gone, and no other pod");
     whole(&p, &s, DEAF(&s, "r", .logs = true));
     CHECK(s.has_run && s.code == KR_OK);
     logs_pod_make(&p, "idle", false);
     whole(&p, &s, FOLLOW(&s, "r", .logs = true));
-    CHECK_INT(s.troubles, 1);
+    CHECK_INT(s.missing, 1);
     logs_pod_make(&p, "other", true);
     whole(&p, &s, FOLLOW(&s, "r", .logs = true, .until_end = true));
-    CHECK_INT(s.troubles, 0);
+    CHECK_INT(s.missing, 0);
     CHECK_STR(buf_view(&s.out), S("r 1\nr 2\n"));
     buf_free(&s.out);
     buf_free(&s.err);
@@ -244,7 +249,7 @@ TEST(it_may_be_stopped_while_something_is_under_way)
     here_until_is(&p.h, &p.calls, 3);             /* it waits in between */
     follow_stop(f);
     here_run(&p.h, 1000);
-    CHECK(!s.over && !s.troubles);
+    CHECK(!s.over && !s.troubles && !s.missing);
     buf_free(&s.out);
     buf_free(&s.err);
     logs_pod_end(&p);
@@ -310,9 +315,9 @@ TEST(that_pods_may_not_be_listed_is_told)
                         .pods = "{\"kind\":\"Status\",\"code\":403,\"reason\":\"Forbidden\",\"message\":\"may not list pods\"}" };
     play(&p, &s, true);
     CHECK(s.has_run && s.code == KR_OK);
-    CHECK_INT(s.troubles, 1);
-    says(s.trouble, "its pod is gone, and other pods of the Runtime can't be looked for: ");
-    says(s.trouble, "may not list pods");
+    CHECK_INT(s.missing, 1);
+    says(s.lost, "its pod is gone, and other pods of the Runtime can't be looked for: ");
+    says(s.lost, "may not list pods");
 }
 
 TEST(a_run_whose_uid_is_out_of_measure_has_no_logs)
@@ -344,7 +349,7 @@ TEST(a_server_that_was_there_is_waited_for)
         here_run(&p.h, 2000);
         here_skip(&p.h, 100000);
     }
-    CHECK(s.troubles >= 8 && !s.over);            /* it was there: it is waited for */
+    CHECK(s.troubles >= 8 && !s.missing && !s.over);          /* it was there: it is waited for */
     follow_stop(f);
     kube_free(k);
     logs_pod_end(&p);
