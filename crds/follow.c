@@ -4,7 +4,8 @@
  * has reached that attempt; a Run that ended at once shows both with its end. Done when it is terminal and all was read.
  *
  * A Tail that breaks off is opened again from the moment at which what came last was written; what had come of that moment
- * comes once more and is dropped.
+ * comes once more and is dropped. Who follows to the end waits for an API server that is away, with both: output is given up
+ * only while the watch is open.
  */
 #include "crds/follow.h"
 #include "grpc/proto/logs.pb.h"
@@ -261,7 +262,8 @@ static void turn(struct loop *loop, struct defer *d)
         return;
     }
     if (wants_more_logs(f) && f->run->status.assigned_pod.n) {
-        open_tail(f);
+        if (!f->tries || !f->c.until_end || informer_is_live(f->watch))
+            open_tail(f);
         return;
     }
     if (f->c.previous && f->next <= 0) {
@@ -299,6 +301,7 @@ static void gone(void *ctx, struct str key, struct str json)
 }
 
 static void synced(void *ctx) { wake(ctx); }
+static void live(void *ctx) { wake(ctx); }
 
 static void trouble(void *ctx, const struct kr_err *e)
 {
@@ -317,7 +320,7 @@ struct follow *follow_run(struct kube *k, const struct follow_config *c, struct 
                           .again = { .fire = again } };
     buf_fmt(&fields, "metadata.name=%s", f->name);
     f->watch = informer_new(k, &(struct informer_config){ .resource = &kube_runs, .ns = str_of(f->ns), .fields = buf_view(&fields),
-                                                          .user = { set, gone, synced, trouble, f } }, rnd);
+                                                          .user = { set, gone, synced, trouble, f, live } }, rnd);
     return f;
 }
 

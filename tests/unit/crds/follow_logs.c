@@ -337,20 +337,30 @@ TEST(a_server_that_was_there_is_waited_for)
     static struct logs_pod p;
     struct seen s = { 0 };
     logs_pod_begin(&p);
-    make_run(&p, "r", "\"phase\":\"Running\"");
+    logs_pod_make(&p, "p", true);
+    make_run(&p, "r", "\"phase\":\"Running\"," LOGS_ON("p", 1, "5"));
     struct kr_err e = { 0 };
     struct serve *door = serve_new(&p.h.api, &(struct serve_config){ .host = S("127.0.0.1") }, &e);
     CHECK_OR(door);
-    struct kube *k = here_client(&p.h, serve_port(door));
-    struct follow *f = follow_run(k, FOLLOW(&s, "r", .until_end = true), &p.h.rnd);
-    here_until_is(&p.h, &s.changes, 1);
+    uint16_t port = serve_port(door);
+    struct kube *k = here_client(&p.h, port);
+    struct follow *f = follow_run(k, FOLLOW(&s, "r", .logs = true, .until_end = true), &p.h.rnd);
+    here_until_is(&p.h, &s.outputs, 2);
     serve_free(door);
     for (int i = 0; i < 4000 && s.troubles < 8; i++) {
         here_run(&p.h, 2000);
         here_skip(&p.h, 100000);
     }
     CHECK(s.troubles >= 8 && !s.missing && !s.over);          /* it was there: it is waited for */
+    door = serve_new(&p.h.api, &(struct serve_config){ .host = S("127.0.0.1"), .port = port }, &e);
+    CHECK_OR(door);
+    here_until_is(&p.h, &p.calls, 2);             /* and so is what it wrote */
+    here_run(&p.h, 1000);
+    CHECK_INT(s.outputs, 2);
     follow_stop(f);
     kube_free(k);
+    serve_free(door);
+    buf_free(&s.out);
+    buf_free(&s.err);
     logs_pod_end(&p);
 }
