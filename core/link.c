@@ -398,11 +398,7 @@ ptrdiff_t link_read(struct link *l, void *p, size_t n)
         }
         if (l->peer_closed)
             return -1;
-        if (fills == FILLS) {                     /* records that hold nothing for us: others have their turn between them */
-            loop_defer(l->loop, &l->kick);
-            return 0;
-        }
-        if (!tls_fill(l))
+        if (fills == FILLS || !tls_fill(l))       /* so many records that hold nothing for us: others have their turn, and epoll tells again */
             return 0;
     }
 }

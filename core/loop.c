@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * loop: one turn is: fire the timers that are due, run what was deferred, sleep in epoll, hand out what is ready.
+ * loop: one turn is: fire the timers that are due, run what was deferred, sleep in epoll, hand out what is ready. What the
+ * deferred work of a turn defers belongs to the next one, which doesn't sleep: so every turn has an end.
  *
  * What epoll reported is handed out from an array; unwatching a source clears its entries there, so that a callback may
  * free any object. Children are pidfds, signals a signalfd: everything that can happen is a descriptor or a timer.
@@ -23,7 +24,7 @@ struct loop {
     const struct clock *clock;
     int64_t now_us, wall_us;
     struct heap timers;
-    struct defer *first, **last;
+    struct defer *first, **last, end;             /* end: behind what this turn has to run */
     struct epoll_event ready[EVENTS];
     int nready, at;
     bool stopped;
@@ -156,13 +157,16 @@ void loop_defer_cancel(struct loop *l, struct defer *d)
     d->queued = false;
 }
 
-/* What is deferred by deferred work still runs before the sleep. */
+/* No more than there is at the beginning: who defers himself without end may not keep the others from theirs. */
 static void run_deferred(struct loop *l)
 {
+    if (!l->first) return;
+    loop_defer(l, &l->end);
     for (struct defer *d; (d = l->first);) {
         l->first = d->next;
         if (!l->first) l->last = &l->first;
         d->queued = false;
+        if (d == &l->end) return;
         d->run(l, d);
     }
 }

@@ -4,7 +4,8 @@
  *
  * The loop owns nothing: embed fdsrc, timer, defer, child in your own struct and get back to it with container_of.
  * Level-triggered. Before each sleep all deferred work runs (write flushes are batched there, frees are made there, so
- * that no object dies while a caller up the stack still holds it). An idle loop makes no wake-ups.
+ * that no object dies while a caller up the stack still holds it); between it and what it defers itself, descriptors and
+ * timers have their turn. An idle loop makes no wake-ups.
  */
 #ifndef CORE_LOOP_H
 #define CORE_LOOP_H

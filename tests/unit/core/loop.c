@@ -16,7 +16,7 @@ static void on_defer(struct loop *l, struct defer *d)
 {
     struct mark *m = container_of(d, struct mark, d);
     put(m->r, m->name);
-    if (m->other) loop_defer(l, &m->other->d);
+    if (m->other && m->r->n < sizeof m->r->text - 1) loop_defer(l, &m->other->d);
 }
 static void on_ready(struct loop *l, struct fdsrc *s, unsigned got)
 {
@@ -73,6 +73,26 @@ TEST(deferred_work_runs_before_the_sleep_and_once)
     CHECK_INT(loop_run_until(r.l, enough, &r, loop_now_us(r.l) + 5000000), 0);
     CHECK_Z(r.text, "abcc");
     loop_free(r.l);
+}
+
+/* 'a' and 'b' defer each other until the record is full. */
+TEST(deferred_work_without_end_leaves_the_others_their_turn)
+{
+    int p[2];
+    CHECK_OR(!pipe(p) && write(p[1], "x", 1) == 1);
+    struct record r = { .l = loop_new(&clock_system), .want = 6 };
+    struct mark a = { .d.run = on_defer, .r = &r, .name = 'a' }, b = a, t = { .t.fire = on_timer, .r = &r, .name = 't' },
+                f = { .src = { .fd = p[0], .ready = on_ready }, .r = &r, .name = 'f' };
+    b.name = 'b';
+    a.other = &b, b.other = &a;
+    loop_defer(r.l, &a.d);
+    loop_watch(r.l, &f.src, LOOP_IN);
+    loop_timer_in(r.l, &t.t, 1);
+    CHECK_INT(loop_run_until(r.l, enough, &r, loop_now_us(r.l) + 5000000), 0);
+    CHECK(strchr(r.text, 't') && strchr(r.text, 'f'));
+    loop_free(r.l);
+    close(p[0]);
+    close(p[1]);
 }
 
 /* Both are ready in one turn; the first takes the second away. */
