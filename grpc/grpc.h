@@ -20,7 +20,7 @@ enum kr_code grpc_code(int status);                        /* the code of the ta
 /* ---- client ------------------------------------------------------------------------------------------------------ */
 struct grpc_client;
 struct grpc_call;
-/* Plaintext HTTP/2 to host:port; connects with the first call. */
+/* Plaintext HTTP/2 to host:port; connects with the first call, and again where those it has allow no further stream. */
 struct grpc_client *grpc_client_new(struct loop *, struct str host, uint16_t port);
 /* `lost` is called whenever a connection that was open has ended, also while no call was under way. */
 void grpc_client_on_lost(struct grpc_client *, void (*lost)(void *ctx), void *ctx);

@@ -7,6 +7,9 @@
 #include <limits.h>
 #include <stdio.h>
 
+/* A connection whose streams are all taken gets another beside it: a Watch for each execution would keep what ends at once waiting. */
+enum { CONNECTIONS = LIMIT_EXECUTIONS / LIMIT_H2_STREAMS + 4 };
+
 struct grpc_client { struct loop *loop; struct httpc *http; char authority[320]; void (*lost)(void *ctx); void *lost_ctx; };
 struct grpc_call {
     struct grpc_client *c;
@@ -31,7 +34,8 @@ struct grpc_client *grpc_client_new(struct loop *loop, struct str host, uint16_t
     struct grpc_client *c = xcalloc(1, sizeof *c);
     c->loop = loop;
     snprintf(c->authority, sizeof c->authority, "%.*s:%u", host.n < 300 ? (int)host.n : 300, host.p, port);
-    c->http = httpc_new(loop, &(struct httpc_config){ .target = { .host = host, .port = port }, .version = HTTP_2, .lost = connection_lost, .lost_ctx = c });
+    c->http = httpc_new(loop, &(struct httpc_config){ .target = { .host = host, .port = port }, .version = HTTP_2, .max_connections = CONNECTIONS,
+                                                      .lost = connection_lost, .lost_ctx = c });
     return c;
 }
 

@@ -380,6 +380,18 @@ TEST(a_connection_that_ends_while_nobody_calls_is_told)
     loop_free(x.h.loop);
 }
 
+TEST(calls_that_last_do_not_keep_the_others_waiting)
+{
+    static struct got last[LIMIT_H2_STREAMS];
+    struct fixture x;
+    begin(&x);
+    for (size_t i = 0; i < LEN(last); i++)
+        call(&x, "/test.Test/Silent", S("x"), &(struct grpc_options){ .timeout_us = 3600000000 }, &last[i]);
+    here_until_is(&x.h, &x.started, LIMIT_H2_STREAMS);
+    check_call(&x, "/test.Test/Echo", S("x"), GRPC_OK, 1, 1, "");
+    end(&x);
+}
+
 TEST(who_watches_health_is_told_of_changes)
 {
     struct fixture x;
