@@ -6,7 +6,7 @@
 #include "k8s/indexer.h"
 #include "core/map.h"
 
-struct drawer { struct item *first; size_t index; struct str value; char text[]; };
+struct drawer { struct item *first, **end; size_t index; struct str value; char text[]; };
 struct filing { struct item *next, **at; struct drawer *in; };
 struct item { struct indexed x; struct filing filed[]; };
 struct indexer { size_t record, indexes; struct map items, drawers[INDEXES_MAX]; };
@@ -50,6 +50,8 @@ static void take_out(struct indexer *ix, struct filing *f)
     *f->at = f->next;
     if (f->next)
         f->next->filed[f->in->index].at = f->at;
+    else
+        f->in->end = f->at;
     if (!f->in->first) {
         map_del(&ix->drawers[f->in->index], f->in->value);
         free(f->in);
@@ -64,6 +66,7 @@ static struct drawer *drawer_of(struct indexer *ix, size_t index, struct str val
         return d;
     d = xcalloc(1, sizeof *d + value.n + 1);
     memcpy(d->text, value.p, value.n);
+    d->end = &d->first;
     d->index = index;
     d->value = (struct str){ d->text, value.n };
     map_put(&ix->drawers[index], d->value, d);
@@ -80,10 +83,9 @@ void indexer_file(struct indexer *ix, struct indexed *x, size_t index, struct st
     if (!value.n)
         return;
     struct drawer *d = drawer_of(ix, index, value);
-    *f = (struct filing){ d->first, &d->first, d };
-    if (f->next)
-        f->next->filed[index].at = &f->next;
-    d->first = it;
+    *f = (struct filing){ NULL, d->end, d };
+    *d->end = it;
+    d->end = &f->next;
 }
 
 struct str indexer_filed(const struct indexer *ix, const struct indexed *x, size_t index)

@@ -31,7 +31,7 @@ struct indexed *indexer_next(const struct indexer *, size_t *at);
 /* From now on it is found under this value of the index, and no other; empty: under none. */
 void indexer_file(struct indexer *, struct indexed *, size_t index, struct str value);
 struct str indexer_filed(const struct indexer *, const struct indexed *, size_t index);       /* empty: not at all */
-/* for (x = indexer_find(ix, i, value); x; x = indexer_same(ix, x, i)) …: those filed under it, the newest first. */
+/* for (x = indexer_find(ix, i, value); x; x = indexer_same(ix, x, i)) …: those filed under it, the last one to be filed last. */
 struct indexed *indexer_find(const struct indexer *, size_t index, struct str value);
 struct indexed *indexer_same(const struct indexer *, const struct indexed *, size_t index);
 #endif

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cleanup: objects of deleted Runs go out of their store by a Job that mounts it (the controller reads no Secrets and has no
- * volumes). Runs of a namespace with the same store are one group: one Job at a time takes up to RUNS_MAX of them; when it is
- * through, the finalizers are lifted and the rest gets the next one. What can't be cleaned is told and let go, so that a store
+ * volumes). Runs of a namespace with the same store are one group: one Job at a time takes up to RUNS_MAX of them, the oldest; when
+ * it is through, the finalizers of those are lifted and the rest gets the next one. What can't be cleaned is told and let go, so that a store
  * that is gone never holds a Run. Golden plans: tests/golden/plans/controller/cleanup_*
  */
 #include "applets/controller/controller.h"
 
 #define FINALIZER "kruntimes.io/artifact-cleanup"
-enum { RUNS_MAX = 100, TRIES = 10, LIMIT_S = 1800, KEPT_S = 3600, NOBODY = 65532 };
+enum { RUNS_MAX = 100, BYTES_MAX = 4 << 20, TRIES = 10, LIMIT_S = 1800, KEPT_S = 3600, NOBODY = 65532 };
 
 struct cleaning {
     const struct cleanup_view *v;
     const struct runtime_config *config;
     struct arena *a;
     struct plan *p;
-    struct run **runs;
+    struct run **runs; size_t n;                  /* those that this look is about */
 };
 
 static ptrdiff_t finalizer_of(const struct object_meta *m)
@@ -94,7 +94,7 @@ static void put_container(struct cleaning *c, struct buf *b, const struct run *f
     jw_kbegin(b, "args", '[');
     jw_str(b, S("--namespace"));
     jw_str(b, c->v->ns);
-    for (size_t i = 0; i < c->v->n && i < RUNS_MAX; i++)
+    for (size_t i = 0; i < c->n; i++)
         jw_str(b, c->runs[i]->metadata.uid);
     jw_end(b, ']');
     jw_kbegin(b, "env", '[');
@@ -162,25 +162,47 @@ static bool has_condition(const struct json *job, const char *type)
     return false;
 }
 
-static bool was_asked(const struct json *job, struct str uid)
+static struct json *asked_of(const struct json *job)
 {
     static const char *const path[] = { "spec", "template", "spec", "containers" };
-    for (struct json *x = json_first(json_get(json_first(json_get_path(job, path, 4)), "args")); x; x = json_next(x))
-        if (str_eq(json_string(x), uid))
-            return true;
-    return false;
+    return json_get(json_first(json_get_path(job, path, 4)), "args");
+}
+
+static bool was_asked(struct cleaning *c, const struct json *job, struct str run)
+{
+    static const char *const path[] = { "metadata", "uid" };
+    struct arena_mark mark = arena_mark(c->a);
+    struct str uid = json_str_of(json_find_path(run, path, 2), c->a);
+    struct json *x = json_first(asked_of(job));
+    while (x && !str_eq(json_string(x), uid))
+        x = json_next(x);
+    arena_rewind(c->a, mark);
+    return x != NULL;
 }
 
 /* ---- one look ---------------------------------------------------------------------------------------------------- */
 
+/* Those that the Job was asked for, whoever has come since; without one as many as go into the next. */
+static int take_runs(struct cleaning *c, const struct json *job, struct kr_err *e)
+{
+    size_t most = job ? json_len(asked_of(job)) : RUNS_MAX, bytes = 0;
+    c->runs = arena_alloc(c->a, (most + 1) * sizeof *c->runs);
+    for (struct str r; c->runs && c->n < most && (r = c->v->next(c->v->runs)).p;) {
+        if (job && !was_asked(c, job, r))
+            continue;
+        bytes += r.n;
+        if (!job && c->n && bytes > BYTES_MAX)
+            break;                                /* some large ones would not let any go */
+        if (!(c->runs[c->n++] = model_decode(run, r, c->a, e)))
+            return -1;
+    }
+    return c->runs ? 0 : kr_fail(e, KR_TOO_LARGE, "the plan needs more than %zu bytes of memory", c->a->limit);
+}
+
 static void after_job(struct cleaning *c, const struct json *job)
 {
     bool failed = has_condition(job, "Failed");
-    if (!failed && !has_condition(job, "Complete"))
-        return;                                   /* its end brings another look */
-    for (size_t i = 0; i < c->v->n; i++) {
-        if (!was_asked(job, c->runs[i]->metadata.uid))
-            continue;
+    for (size_t i = 0; i < c->n; i++) {
         if (failed)
             give_up(c, c->runs[i], "the clean-up Job failed");
         else
@@ -195,24 +217,23 @@ static void after_job(struct cleaning *c, const struct json *job)
 int cleanup_plan(const struct cleanup_view *v, const struct runtime_config *config, struct plan *p, struct kr_err *e)
 {
     p->arena.limit = LIMIT_PLAN_BYTES;
-    struct cleaning c = { .v = v, .config = config, .a = &p->arena, .p = p, .runs = arena_alloc(&p->arena, (v->n + 1) * sizeof *c.runs) };
-    if (!c.runs)
-        return kr_fail(e, KR_TOO_LARGE, "the plan for %zu Runs needs more than %zu bytes of memory", v->n, p->arena.limit);
-    for (size_t i = 0; i < v->n; i++)
-        if (!(c.runs[i] = model_decode(run, v->runs[i], &p->arena, e)))
-            return -1;
+    struct cleaning c = { .v = v, .config = config, .a = &p->arena, .p = p };
     struct json *job = v->job.p ? json_parse(&p->arena, v->job, e) : NULL;
-    if (e->code)
+    if (v->job.p && !job)
+        return -1;
+    if (job && !has_condition(job, "Failed") && !has_condition(job, "Complete"))
+        return 0;                                 /* its end brings another look */
+    if (take_runs(&c, job, e) < 0)
         return -1;
     if (job) {
         after_job(&c, job);
     } else if (str_is(v->group, "none")) {
-        for (size_t i = 0; i < v->n; i++)
+        for (size_t i = 0; i < c.n; i++)
             lift(&c, c.runs[i], "it has no artifacts");
     } else if (v->refused) {
-        for (size_t i = 0; i < v->n; i++)
+        for (size_t i = 0; i < c.n; i++)
             give_up(&c, c.runs[i], "the namespace is being deleted");
-    } else if (v->n) {
+    } else if (c.n) {
         make_job(&c);
     }
     return 0;

@@ -53,7 +53,8 @@ int reaper_plan(const struct reaper_view *, int64_t wall_us, struct plan *, stru
 struct cleanup_view {
     struct str ns, group;                         /* group: as cleanup_group has it */
     struct str job;                               /* the group's Job; p NULL when there is none */
-    const struct str *runs; size_t n;             /* their objects */
+    struct str (*next)(void *runs);               /* of their objects the next one, the oldest first; p NULL: these are all */
+    void *runs;
     bool refused;                                 /* the API takes no Job: the namespace is being deleted */
     void (*tell)(void *ctx, const struct run *, struct str message);      /* something of it may be left: for an Event */
     void *ctx;

@@ -9,7 +9,7 @@
 #include "k8s/event.h"
 #include <stdio.h>
 
-enum { CLEAN_RUNS = 200, CLEAN_BYTES = 4 << 20 };      /* in one look; at least one Run, which is smaller than that */
+enum { HISTORY_RUNS = 200 };                      /* deleted in one look */
 
 static void add_count(struct count_map *m, struct str key, int64_t n, struct arena *a)
 {
@@ -27,6 +27,7 @@ static void sum_pods(struct controller *c, struct str runtime, struct runtime_vi
 {
     const struct indexer *pods = c->stores[PODS].objects;
     struct kr_err e = { 0 };
+    struct runtime_trouble newest = { 0 };        /* an older pod may be one of a template that was mended since */
     for (struct indexed *x = indexer_find(pods, BY_RUNTIME, runtime); x; x = indexer_same(pods, x, BY_RUNTIME)) {
         struct pod *p = model_decode(pod, x->json, a, &e);
         if (!p)
@@ -38,8 +39,11 @@ static void sum_pods(struct controller *c, struct str runtime, struct runtime_vi
         if (over && !p->metadata.deletion_timestamp.n)
             continue;                             /* evicted, or its node was shut down: it is replaced, and stays for people to see */
         v->pods++;
+        struct runtime_trouble trouble = { 0 };
         if (!ready && !p->metadata.deletion_timestamp.n)
-            runtime_trouble_of_pod(&v->trouble, x->json, a);
+            runtime_trouble_of_pod(&trouble, x->json, a);
+        if (trouble.reason.n)
+            newest = trouble;
         if (!ready || p->metadata.deletion_timestamp.n)
             continue;
         v->ready_pods++;
@@ -49,6 +53,8 @@ static void sum_pods(struct controller *c, struct str runtime, struct runtime_vi
                 add_count(&v->capacity, offers.resource, offers.n, a);
         }
     }
+    if (!v->trouble.reason.n)
+        v->trouble = newest;
 }
 
 static void sum_runs(struct controller *c, struct str runtime, struct runtime_view *v, struct arena *a)
@@ -155,7 +161,7 @@ static int plan_history(struct controller *c, struct str key, struct plan *p, st
 {
     (void)e;
     const struct indexer *runs = c->stores[RUNS].objects;
-    struct gc_ended oldest[CLEAN_RUNS];
+    struct gc_ended oldest[HISTORY_RUNS];
     struct str phase = key, ns = str_cut(&phase, '/');
     size_t count = 0, n = 0;
     uint64_t keep;
@@ -187,22 +193,26 @@ static void tell_left(void *ctx, const struct run *r, struct str message)
              LOG_STR("message", message));         /* a namespace that is being deleted takes no Event */
 }
 
+struct waiting { const struct indexer *runs; struct indexed *next; };
+
+static struct str next_waiting(void *ctx)
+{
+    struct waiting *w = ctx;
+    struct indexed *x = w->next;
+    if (x)
+        w->next = indexer_same(w->runs, x, BY_CLEAN);
+    return x ? x->json : (struct str){ 0 };
+}
+
 static int plan_cleaning(struct controller *c, struct str key, struct plan *p, struct kr_err *e)
 {
-    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
     const struct indexer *runs = c->stores[RUNS].objects;
+    struct waiting w = { runs, indexer_find(runs, BY_CLEAN, key) };
     struct indexed *job = indexer_find(c->stores[JOBS].objects, BY_CLEAN, key);
-    struct str group = key, ns = str_cut(&group, '/'), *list = arena_alloc(&a, CLEAN_RUNS * sizeof *list);
-    size_t n = 0, bytes = 0;
-    for (struct indexed *x = indexer_find(runs, BY_CLEAN, key); list && x && n < CLEAN_RUNS; x = indexer_same(runs, x, BY_CLEAN)) {
-        bytes += x->json.n;
-        if (n && bytes > CLEAN_BYTES)
-            break;                                /* some large ones would not let any go; the rest is looked at when these are gone */
-        list[n++] = x->json;
-    }
-    if (!n)
+    struct str group = key, ns = str_cut(&group, '/');
+    if (!w.next)
         free(map_del(&c->no_jobs, key));          /* a namespace of that name may be made again */
-    struct cleanup_view v = { .ns = ns, .group = group, .job = job ? job->json : (struct str){ 0 }, .runs = list, .n = n,
+    struct cleanup_view v = { .ns = ns, .group = group, .job = job ? job->json : (struct str){ 0 }, .next = next_waiting, .runs = &w,
                               .refused = map_get(&c->no_jobs, key) != NULL, .tell = tell_left, .ctx = c };
     return cleanup_plan(&v, &(struct runtime_config){ c->o->image.p }, p, e);
 }

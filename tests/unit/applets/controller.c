@@ -161,6 +161,14 @@ static void tell(void *ctx, const struct run *r, struct str message)
     buf_fmt(&s->out, "event %.*s: %.*s\n", SFMT(r->metadata.name), SFMT(message));
 }
 
+struct queue { const struct str *v; size_t n, at; };
+
+static struct str next_run(void *ctx)
+{
+    struct queue *q = ctx;
+    return q->at < q->n ? q->v[q->at++] : (struct str){ 0 };
+}
+
 /* Of `runs` those count that wait for the clean-up of the first one's store. */
 static void play_cleanup(struct story *s)
 {
@@ -177,7 +185,8 @@ static void play_cleanup(struct story *s)
         if (g.n && str_eq(g, group))
             list[n++] = run;
     }
-    struct cleanup_view v = { .ns = S("default"), .group = group, .job = text(s, "job"), .runs = list, .n = n, .refused = json_is(json_get(s->in, "refused"), JSON_TRUE),
+    struct queue queue = { list, n, 0 };
+    struct cleanup_view v = { .ns = S("default"), .group = group, .job = text(s, "job"), .next = next_run, .runs = &queue, .refused = json_is(json_get(s->in, "refused"), JSON_TRUE),
                               .tell = tell, .ctx = s };
     int rc = cleanup_plan(&v, &(struct runtime_config){ "kruntimes:1" }, &p, &e);
     show(s, &p, rc, &e);
@@ -223,4 +232,63 @@ TEST(golden_plans_of_the_controller)
     }
     closedir(dir);
     CHECK(n >= 36);
+}
+
+static void count_told(void *ctx, const struct run *r, struct str message)
+{
+    (void)r, (void)message;
+    ++*(size_t *)ctx;
+}
+
+/* 300 Runs wait, and a Job was asked for the 100 that stand at `from` of them: others may have come, or been listed, before and behind. */
+TEST(what_a_clean_up_job_was_asked_for_is_found_among_any_number)
+{
+    static const struct { const char *end; size_t from, told; } T[] = { { "Complete", 0, 0 }, { "Complete", 200, 0 }, { "Failed", 100, 100 }, { "Failed", 200, 100 } };
+    for (size_t i = 0; i < LEN(T); i++) {
+        AUTO_ARENA struct arena a = { .limit = 4 << 20 };
+        AUTO_BUF struct buf job = { .max = 65536 };
+        struct str list[300];
+        size_t told = 0, patches = 0;
+        buf_lit(&job, "{\"metadata\":{\"uid\":\"j\"},\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"args\":[\"--namespace\",\"default\"");
+        for (size_t k = 0; k < LEN(list); k++) {
+            list[k] = arena_fmt(&a, "{\"metadata\":{\"name\":\"r%zu\",\"namespace\":\"default\",\"uid\":\"u-%zu\",\"finalizers\":[\"kruntimes.io/artifact-cleanup\"]},\"status\":{\"artifactStore\":{}}}", k, k);
+            if (k >= T[i].from && k < T[i].from + 100)
+                buf_fmt(&job, ",\"u-%zu\"", k);
+        }
+        buf_fmt(&job, "]}]}}},\"status\":{\"conditions\":[{\"type\":\"%s\",\"status\":\"True\"}]}}", T[i].end);
+        struct queue queue = { list, LEN(list), 0 };
+        struct cleanup_view v = { .ns = S("default"), .group = S("g"), .job = buf_view(&job), .next = next_run, .runs = &queue, .tell = count_told, .ctx = &told };
+        struct plan p = { 0 };
+        struct kr_err e = { 0 };
+        CHECK_INT(cleanup_plan(&v, &(struct runtime_config){ "kruntimes:1" }, &p, &e), 0);
+        for (size_t k = 0; k < p.n; k++)
+            patches += p.ops[k].verb == PLAN_JSON_PATCH;
+        CHECK_INT(patches, 100);
+        CHECK(p.n == 101 && p.ops[100].verb == PLAN_DELETE && CHECK_STR(p.ops[0].name, arena_fmt(&a, "r%zu", T[i].from)));
+        CHECK_INT(told, T[i].told);
+        plan_free(&p);
+    }
+}
+
+/* The oldest, at most 100, and of large ones few: what makes a plan is decoded. */
+TEST(a_clean_up_job_is_asked_for_the_oldest)
+{
+    static const struct { int bytes; size_t asked; } T[] = { { 1, 100 }, { 1 << 20, 3 }, { 5 << 20, 1 } };
+    for (size_t i = 0; i < LEN(T); i++) {
+        AUTO_ARENA struct arena a = { .limit = 32 << 20 };
+        struct str list[120];
+        struct queue queue = { list, 0, 0 };
+        for (size_t k = 0; k < LEN(list); k++)
+            list[queue.n++] = k < 4 || T[i].bytes == 1 ? arena_fmt(&a, "{\"metadata\":{\"name\":\"r\",\"uid\":\"u-%zu\"},\"spec\":{\"source\":{\"inline\":\"%*s\"}}}", k, T[i].bytes, "x") : list[3];
+        struct cleanup_view v = { .ns = S("default"), .group = S("g"), .next = next_run, .runs = &queue };
+        struct plan p = { 0 };
+        struct kr_err e = { 0 };
+        CHECK_INT(cleanup_plan(&v, &(struct runtime_config){ "kruntimes:1" }, &p, &e), 0);
+        CHECK_OR(p.n == 1 && p.ops[0].verb == PLAN_CREATE);
+        static const char *const path[] = { "spec", "template", "spec", "containers" };
+        struct json *args = json_get(json_first(json_get_path(json_parse(&a, p.ops[0].body, &e), path, 4)), "args");
+        CHECK_INT(json_len(args), 2 + T[i].asked);
+        CHECK_STR(json_string(json_next(json_next(json_first(args)))), S("u-0"));
+        plan_free(&p);
+    }
 }

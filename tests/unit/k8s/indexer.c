@@ -5,7 +5,7 @@
 
 enum { BY_POD, BY_OWNER };
 
-/* Keys under a value, newest first. */
+/* Keys under a value. */
 static const char *found(struct indexer *ix, size_t index, const char *value, char out[256])
 {
     size_t n = 0;
@@ -24,7 +24,7 @@ TEST(objects_are_found_under_what_they_are_filed)
     indexer_file(ix, b, BY_POD, S("p"));
     indexer_file(ix, c, BY_POD, S("q"));
     indexer_file(ix, c, BY_OWNER, S("p"));
-    CHECK_STR(str_of(found(ix, BY_POD, "p", t)), S("n/b n/a"));
+    CHECK_STR(str_of(found(ix, BY_POD, "p", t)), S("n/a n/b"));
     CHECK_STR(str_of(found(ix, BY_OWNER, "p", t)), S("n/c"));
     CHECK_STR(str_of(found(ix, BY_OWNER, "nobody", t)), S(""));
     CHECK_STR(b->json, S("{2}"));
@@ -33,7 +33,7 @@ TEST(objects_are_found_under_what_they_are_filed)
     indexer_file(ix, b, BY_POD, S("q"));                 /* moves */
     indexer_file(ix, a, BY_POD, S(""));                  /* leaves; its drawer is gone with it */
     CHECK_STR(str_of(found(ix, BY_POD, "p", t)), S(""));
-    CHECK_STR(str_of(found(ix, BY_POD, "q", t)), S("n/b n/c"));
+    CHECK_STR(str_of(found(ix, BY_POD, "q", t)), S("n/c n/b"));
     CHECK_STR(indexer_filed(ix, b, BY_POD), S("q"));
     CHECK_STR(indexer_filed(ix, a, BY_POD), S(""));
 
@@ -41,6 +41,24 @@ TEST(objects_are_found_under_what_they_are_filed)
     CHECK_STR(str_of(found(ix, BY_POD, "q", t)), S("n/c"));
     CHECK(!indexer_get(ix, S("n/b")));
     indexer_free(ix);
+}
+
+/* The first that was filed is the first to be found, whoever leaves: at either end, or between. */
+TEST(the_order_is_that_of_filing)
+{
+    static const struct { const char *leaves, *rest; } T[] = { { "n/1", "n/2 n/3 n/4 n/1" }, { "n/2", "n/1 n/3 n/4 n/2" }, { "n/4", "n/1 n/2 n/3 n/4" } };
+    for (size_t i = 0; i < LEN(T); i++) {
+        struct indexer *ix = indexer_new(0, 1);
+        char t[256];
+        static const char *const keys[] = { "n/1", "n/2", "n/3", "n/4" };
+        for (size_t k = 0; k < LEN(keys); k++)
+            indexer_file(ix, indexer_set(ix, str_of(keys[k]), S("{}")), 0, S("v"));
+        struct indexed *x = indexer_get(ix, str_of(T[i].leaves));
+        indexer_file(ix, x, 0, S(""));
+        indexer_file(ix, x, 0, S("v"));               /* comes back, behind the others */
+        CHECK_STR(str_of(found(ix, 0, "v", t)), str_of(T[i].rest));
+        indexer_free(ix);
+    }
 }
 
 TEST(record_and_filing_outlive_the_text)
