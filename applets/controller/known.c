@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * known: watches, keeps texts by key, files and notes what looks ask for, and queues the keys that a change concerns. Of Runs that
- * are over only a record stays. Tests: tests/local, tests/fault/kills.py, tests/fault/hostile_api.py
+ * are over only a record stays. Tests: tests/unit/applets/controller_known.c, tests/local, tests/fault/kills.py, tests/fault/hostile_api.py
  */
 #include "applets/controller/known.h"
 #include "core/log.h"
@@ -245,6 +245,13 @@ static void set(void *ctx, struct str key, struct str json)
     touched(s, x, active_of);
 }
 
+static void written_free(struct written *w)
+{
+    if (w)
+        free(w->key);
+    free(w);
+}
+
 static void gone(void *ctx, struct str key, struct str json)
 {
     struct store *s = ctx;
@@ -257,6 +264,8 @@ static void gone(void *ctx, struct str key, struct str json)
         queue_flow_of(s, x);
     if (s->id == WORKFLOWS)
         known_forget_flow(s->c, x);
+    if (s->id == RUNTIMES)
+        written_free(map_del(&s->c->written, key));       /* the next one of that name has been refused nothing yet */
     indexer_remove(s->objects, x);
 }
 
@@ -358,10 +367,8 @@ void known_free(struct controller *c)
         informer_free(c->stores[i].informer);
         indexer_free(c->stores[i].objects);
     }
-    for (size_t at = 0; (w = map_next(&c->written, &at));) {
-        free(w->key);
-        free(w);
-    }
+    for (size_t at = 0; (w = map_next(&c->written, &at));)
+        written_free(w);
     map_free(&c->written);
     for (size_t at = 0; (key = map_next(&c->no_jobs, &at));)
         free(key);

@@ -100,12 +100,12 @@ static int plan_runtime(struct controller *c, struct str key, struct plan *p, st
     AUTO_ARENA struct arena a = { .limit = 64 << 20 };
     struct str name = key, ns = str_cut(&name, '/');
     struct str object = runtime_object_name(name, &a), owned = arena_fmt(&a, "%.*s/%.*s", SFMT(ns), SFMT(object));
+    if (!known_get(c, RUNTIMES, key))
+        return 0;
     struct written *w = known_written(c, key);
     struct runtime_view v = { .runtime = known_text(c, RUNTIMES, key), .deployment = known_text(c, DEPLOYMENTS, owned),
                               .service_account = known_text(c, ACCOUNTS, owned), .role = known_text(c, ROLES, owned), .role_binding = known_text(c, BINDINGS, owned),
                               .network_policy = known_text(c, POLICIES, owned), .status_written_us = w->at_us, .refused = str_of(w->refused) };
-    if (!v.runtime.p)
-        return 0;
     runtime_trouble_of_deployment(&v.trouble, v.deployment, &a);
     sum_pods(c, key, &v, &a);
     sum_runs(c, key, &v, &a);
@@ -297,8 +297,8 @@ static void workflow_failed(struct controller *c, struct str key, const struct k
 static void note_refusal(struct controller *c, struct str key, const struct kr_err *error)
 {
     struct written *k = known_text(c, RUNTIMES, key).p ? known_written(c, key) : NULL;
-    if (!k || (error && (error->code == KR_UNAVAILABLE || error->code == KR_CONFLICT)))
-        return;
+    if (!k || (error && kr_codes[error->code].retry))
+        return;                                   /* nothing of ours is wrong: it goes well later */
     bool first = error && !k->refused[0], mended = !error && k->refused[0];
     snprintf(k->refused, sizeof k->refused, "%s", error ? error->msg : "");
     if (first || mended)
