@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * runtime: one look at a Runtime → what is to be written. Objects are created where they are missing and patched where a
- * field we own differs: owned fields are compared with the live object, never whole objects, which a server defaults.
+ * field we own differs: owned fields are compared with the live object as a server keeps them, never whole objects, which it defaults.
  */
 #include "applets/controller/controller.h"
 #include "core/clock.h"
 #include "crds/access.h"
+#include "k8s/quantity.h"
 #include <stdio.h>
 
 enum { SUMS_US = 10000000 };
@@ -24,13 +25,47 @@ struct look {
 
 /* ---- what we own, as it is to be -------------------------------------------------------------------------------- */
 
-/* Does `live` have all that `want` says? Arrays must be equal as far as their members say something. */
-static bool has_all(const struct json *live, const struct json *want)
+/* A server leaves out what is empty, but for what means something else then. */
+static bool may_be_absent(const struct json *want)
 {
+    static const char *const never[] = { "allowPrivilegeEscalation", "automountServiceAccountToken", "emptyDir", "enableServiceLinks", "fsGroup",
+                                         "replicas", "runAsGroup", "runAsUser", "terminationGracePeriodSeconds" };
+    int64_t n;
+    for (size_t i = 0; i < LEN(never); i++)
+        if (str_is(json_key(want), never[i]))
+            return false;
+    if (json_is(want, JSON_OBJECT) || json_is(want, JSON_ARRAY))
+        return !json_len(want);
+    return json_is(want, JSON_FALSE) || (json_is(want, JSON_STRING) && !json_string(want).n) || (json_int(want, &n) && !n);
+}
+
+/* "0.5" is kept as "500m", and 1 as "1". */
+static bool same_amount(const struct json *a, const struct json *b)
+{
+    struct quantity x, y;
+    struct kr_err e = { 0 };
+    return quantity_parse(json_is(a, JSON_STRING) ? json_string(a) : json_number_text(a), &x, &e) == 0 &&
+           quantity_parse(json_is(b, JSON_STRING) ? json_string(b) : json_number_text(b), &y, &e) == 0 && quantity_cmp(&x, &y) == 0;
+}
+
+static bool is_amount(struct str key)
+{
+    static const char *const keys[] = { "requests", "limits", "overhead", "sizeLimit", "divisor" };
+    for (size_t i = 0; i < LEN(keys); i++)
+        if (str_is(key, keys[i]))
+            return true;
+    return false;
+}
+
+/* Does `live` have all that `want` says? Arrays must be equal as far as their members say something. amount: it is one, or has some. */
+static bool has_all(const struct json *live, const struct json *want, bool amount)
+{
+    if (!live)
+        return may_be_absent(want);
     if (json_is(want, JSON_OBJECT)) {
         for (const struct json *m = json_first(want); m; m = json_next(m)) {
             const struct json *l = json_get_str(live, json_key(m));
-            if (json_is(m, JSON_NULL) ? l != NULL : !l || !has_all(l, m))
+            if (json_is(m, JSON_NULL) ? l != NULL : !has_all(l, m, amount || is_amount(json_key(m))))
                 return false;
         }
         return true;
@@ -40,11 +75,11 @@ static bool has_all(const struct json *live, const struct json *want)
             return false;
         const struct json *l = json_first(live);
         for (const struct json *m = json_first(want); m; m = json_next(m), l = json_next(l))
-            if (!has_all(l, m))
+            if (!has_all(l, m, false))
                 return false;
         return true;
     }
-    return json_equal(live, want);
+    return json_equal(live, want) || (amount && same_amount(live, want));
 }
 
 static void put_owner(struct look *k, struct json *object)
@@ -95,7 +130,7 @@ static int ensure(struct look *k, const struct kube_resource *res, struct str li
     struct json *have = live.p ? json_parse(k->a, live, e) : NULL;
     if (live.p && !have)
         return -1;
-    if (have && has_all(have, want))
+    if (have && has_all(have, want, false))
         return 0;
     json_set(k->a, want, S("apiVersion"), json_new_str(k->a, kube_api_version(res, api)));
     json_set(k->a, want, S("kind"), json_new_str(k->a, str_of(res->kind)));

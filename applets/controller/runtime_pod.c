@@ -266,7 +266,9 @@ static struct json *sidecar(struct making *m, int64_t uid, int64_t grace)
     set(m, c, "image", text(m, image_of(m)));
     put_env(m, env, "KRUNTIMES_RUNTIME", m->r->metadata.name);
     put_env(m, env, "KRUNTIMES_SERVER_PORT", arena_fmt(m->a, "%lld", (long long)(m->r->spec.has_port ? m->r->spec.port : 9091)));
-    put_env(m, env, "KRUNTIMES_CAPACITY", capacity_list(m));
+    struct str capacity = capacity_list(m);
+    if (capacity.n)
+        put_env(m, env, "KRUNTIMES_CAPACITY", capacity);
     put_env(m, env, "KRUNTIMES_DRAIN_GRACE", arena_fmt(m->a, "%llds", (long long)grace));
     set_store(m, c, env);
     if (str_is(str_map_get(m->r->metadata.annotations, S("kruntimes.io/print-output")), "true"))

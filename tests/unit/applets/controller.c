@@ -234,6 +234,62 @@ TEST(golden_plans_of_the_controller)
     CHECK(n >= 36);
 }
 
+/* A pod template of a user's, and the Deployment made of it as a server keeps it, or as somebody has edited it since. */
+TEST(a_deployment_is_applied_again_when_something_of_ours_differs)
+{
+    static const char template[] =
+        "{\"spec\":{\"hostNetwork\":false,\"nodeSelector\":{},\"containers\":[{\"name\":\"runtime\",\"image\":\"i\",\"args\":[],\"env\":[{\"name\":\"E\",\"value\":\"\"}],"
+        "\"readinessProbe\":{\"initialDelaySeconds\":0,\"tcpSocket\":{\"port\":9091}},\"resources\":{\"requests\":{\"cpu\":0.5,\"memory\":\"1024Mi\"},\"limits\":{\"cpu\":1}}}],"
+        "\"volumes\":[{\"name\":\"v\",\"emptyDir\":{\"sizeLimit\":\"2048Ki\"}},{\"name\":\"w\",\"emptyDir\":{}}]}}";
+    static const struct { const char *was, *is; bool differs; } T[] = {
+        { "", "", false }, { "\"hostNetwork\":false,", "", false }, { "\"nodeSelector\":{},", "", false }, { "\"args\":[],", "", false }, { ",\"value\":\"\"", "", false },
+        { "\"initialDelaySeconds\":0,", "", false }, { "\"cpu\":0.5", "\"cpu\":\"500m\"", false }, { "\"1024Mi\"", "\"1Gi\"", false }, { "\"cpu\":1", "\"cpu\":\"1\"", false },
+        { "\"2048Ki\"", "\"2Mi\"", false }, { "\"hostNetwork\":false", "\"hostNetwork\":true", true }, { "\"args\":[]", "\"args\":[\"a\"]", true },
+        { "\"nodeSelector\":{}", "\"nodeSelector\":{\"a\":\"b\"}", false },      /* says nothing of others */
+        { "\"value\":\"\"", "\"value\":\"x\"", true }, { "\"cpu\":0.5", "\"cpu\":\"501m\"", true }, { "\"cpu\":0.5", "\"cpu\":\"many\"", true }, { "\"cpu\":1}", "\"memory\":\"1\"}", true },
+        { "\"image\":\"i\",", "", true }, { ",\"readOnlyRootFilesystem\":true", "", true }, { "\"capabilities\":{\"drop\":[\"ALL\"]},", "", true }, { "\"emptyDir\":{}", "\"hostPath\":{\"path\":\"/\"}", true }, { "\"automountServiceAccountToken\":false,", "", true },
+        { "\"allowPrivilegeEscalation\":false,", "", true }, { "\"containerPort\":9094", "\"containerPort\":\"9094\"", true },
+    };
+    AUTO_ARENA struct arena a = { .limit = 4 << 20 };
+    struct runtime_view v = { .runtime = arena_fmt(&a, "{\"metadata\":{\"name\":\"py\",\"namespace\":\"default\",\"uid\":\"u\"},\"spec\":{\"template\":%s}}", template) };
+    struct plan first = { 0 };
+    struct kr_err e = { 0 };
+    CHECK_INT(runtime_plan(&v, &(struct runtime_config){ "kruntimes:1" }, 1, &first, &e), 0);
+    struct str made = { 0 };
+    for (size_t k = 0; k < first.n; k++)
+        made = first.ops[k].resource == &kube_deployments ? first.ops[k].body : made;
+    for (size_t i = 0; i < LEN(T); i++) {
+        struct plan p = { 0 };
+        ptrdiff_t at = str_find(made, str_of(T[i].was));
+        bool applied = false;
+        CHECK_OR(at >= 0);
+        v.deployment = arena_join(&a, (struct str[]){ { made.p, (size_t)at }, str_of(T[i].is), str_from(made, (size_t)at + strlen(T[i].was)) }, 3);
+        CHECK_INT(runtime_plan(&v, &(struct runtime_config){ "kruntimes:1" }, 1, &p, &e), 0);
+        for (size_t k = 0; k < p.n; k++)
+            applied |= p.ops[k].resource == &kube_deployments;
+        if (!CHECK_INT(applied, T[i].differs))
+            printf("  %s -> %s\n", T[i].was, T[i].is);
+        plan_free(&p);
+    }
+    plan_free(&first);
+}
+
+/* A server keeps no empty value of a variable. */
+TEST(a_variable_without_a_value_is_not_set)
+{
+    static const struct { const char *capacity; bool set; } T[] = { { "", false }, { ",\"capacity\":{\"resources\":{\"gpu\":1}}", true } };
+    for (size_t i = 0; i < LEN(T); i++) {
+        AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+        AUTO_BUF struct buf overridden = { .max = 1000 }, b = { .max = 1 << 20 };
+        struct kr_err e = { 0 };
+        struct runtime *r = model_decode(runtime, arena_fmt(&a, "{\"metadata\":{\"name\":\"py\"},\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"runtime\"}]}}%s}}", T[i].capacity), &a, &e);
+        CHECK_OR(r);
+        json_print(&b, runtime_pod_template(r, &(struct runtime_config){ "kruntimes:1" }, &a, &overridden, &e));
+        CHECK_INT(str_find(buf_view(&b), S("{\"name\":\"KRUNTIMES_CAPACITY\",\"value\":\"gpu=1\"}")) >= 0, T[i].set);
+        CHECK_INT(str_find(buf_view(&b), S("\"value\":\"\"")), -1);
+    }
+}
+
 static void count_told(void *ctx, const struct run *r, struct str message)
 {
     (void)r, (void)message;
