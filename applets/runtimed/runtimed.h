@@ -98,8 +98,7 @@ struct task {
     int64_t created_us, begun_wall_us, accepted_wall_us, ended_wall_us;
     int64_t seen_us;                              /* monotonic: when it was seen; 0 once its phase Scheduled was counted */
 
-    struct source *source;                        /* while it is fetched */
-    struct inputs *inputs; bool inputs_there;     /* while spec.artifacts are brought; they are in the workspace */
+    struct source *source; struct inputs *inputs; bool inputs_there;      /* while it is fetched; while spec.artifacts are brought; they are in the workspace */
     char commit[65];                              /* what source.commitSHA turned out to be; empty: not known */
     struct grpc_call *call, *watch;               /* Execute, Cancel, Forget or Status; Watch */
     struct timer again, grace, deadline, backoff, rewrite;
@@ -107,12 +106,10 @@ struct task {
     uint64_t seen[3];                             /* bytes of each stream that are in the log */
     bool ended, lost, mistaken, unconfirmed, heard;       /* the end was seen; the server doesn't know it; it answered about another; Cancel was given up; this answer was readable */
     int64_t untold_since_us, cancel_until_us;     /* monotonic: the server answers and fails to tell; Cancel is tried; 0: not so */
-    int final_state; int32_t exit_code;
-    char error[512];
+    int final_state; int32_t exit_code; char error[512];
     enum stop_cause stop;
 
-    struct kube_call *write;
-    enum write_kind writing, wanted;              /* wanted: to be written when the one under way is through */
+    struct kube_call *write; enum write_kind writing, wanted;      /* wanted: to be written when the one under way is through */
     const char *end_phase, *end_reason;
     char end_message[1024];
     struct outputs outputs; struct buf outputs_text;
