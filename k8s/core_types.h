@@ -7,4 +7,7 @@
 #define K8S_CORE_TYPES_H
 #define MODEL_DEF "k8s/core_types.def"
 #include "core/model_structs.h"
+
+/* A pod's annotation, a number (0 without it): when some of several pods are taken away, of equally ready ones the lowest go first. */
+#define POD_DELETION_COST "controller.kubernetes.io/pod-deletion-cost"
 #endif

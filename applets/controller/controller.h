@@ -22,10 +22,12 @@ void runtime_trouble_of_deployment(struct runtime_trouble *, struct str deployme
 void runtime_trouble_of_pod(struct runtime_trouble *, struct str pod, struct arena *);
 
 /* ---- runtime.c --------------------------------------------------------------------------------------------------- */
+struct pod_load { const struct pod_load *next; struct str name, cost; int64_t runs; };      /* cost: what its POD_DELETION_COST says; runs: assigned to it */
 /* What is known of a Runtime and what it owns: JSON texts, p NULL where there is none. */
 struct runtime_view {
     struct str runtime, deployment, service_account, role, role_binding, network_policy;
     int64_t pods, ready_pods;                     /* of its label, those being deleted counted in `pods` only */
+    const struct pod_load *loads;                 /* of pods that are neither over nor being deleted */
     struct count_map capacity, used;              /* sums over ready pods, and what assigned Runs take */
     int64_t status_written_us;                    /* wall clock; sums are written at most every 10 s */
     struct str refused;                           /* what the API server said to the last plan; empty: it took it */

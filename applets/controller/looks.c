@@ -23,6 +23,18 @@ static void add_count(struct count_map *m, struct str key, int64_t n, struct are
     m->v[m->n++] = (struct count_pair){ arena_str(a, key), n };
 }
 
+static const struct pod_load *load_of(struct controller *c, struct indexed *x, const struct pod *p, const struct pod_load *others, struct arena *a)
+{
+    const struct indexer *runs = c->stores[RUNS].objects;
+    struct pod_load *load = arena_new(a, struct pod_load);
+    if (!load)
+        return others;
+    *load = (struct pod_load){ others, p->metadata.name, str_map_get(p->metadata.annotations, S(POD_DELETION_COST)), 0 };
+    for (struct indexed *r = indexer_find(runs, BY_POD, x->key); r; r = indexer_same(runs, r, BY_POD))
+        load->runs++;
+    return load;
+}
+
 static void sum_pods(struct controller *c, struct str runtime, struct runtime_view *v, struct arena *a)
 {
     const struct indexer *pods = c->stores[PODS].objects;
@@ -40,6 +52,8 @@ static void sum_pods(struct controller *c, struct str runtime, struct runtime_vi
             continue;                             /* evicted, or its node was shut down: it is replaced, and stays for people to see */
         v->pods++;
         struct runtime_trouble trouble = { 0 };
+        if (!p->metadata.deletion_timestamp.n)
+            v->loads = load_of(c, x, p, v->loads, a);
         if (!ready && !p->metadata.deletion_timestamp.n)
             runtime_trouble_of_pod(&trouble, x->json, a);
         if (trouble.reason.n)

@@ -170,6 +170,24 @@ static int ensure_network(struct look *k, struct kr_err *e)
     return ensure(k, &kube_networkpolicies, k->v->network_policy, policy, e);
 }
 
+/* Before pods are taken away: those that execute least are to go first. With all of them there is nothing to choose. */
+static void tell_costs(struct look *k, int64_t replicas)
+{
+    static const char *const path[] = { "spec", "replicas" };
+    int64_t live;
+    if (!replicas || !str_i64(json_find_path(k->v->deployment, path, 2), &live) || live <= replicas)
+        return;
+    for (const struct pod_load *l = k->v->loads; l; l = l->next) {
+        struct str cost = arena_fmt(k->a, "%lld", (long long)l->runs);
+        if (str_eq(cost, l->cost.n ? l->cost : S("0")))
+            continue;
+        struct plan_op *op = plan_add(k->p, PLAN_MERGE_PATCH, &kube_pods, k->r->metadata.namespace, arena_str(k->a, l->name));
+        op->body = arena_fmt(k->a, "{\"metadata\":{\"annotations\":{\"" POD_DELETION_COST "\":\"%.*s\"}}}", SFMT(cost));
+        op->beside = op->missing_is_fine = true;
+        op->why = "replicas are lowered";
+    }
+}
+
 static int ensure_deployment(struct look *k, int64_t replicas, struct kr_err *e)
 {
     AUTO_BUF struct buf overridden = { .max = 800 };
@@ -184,6 +202,7 @@ static int ensure_deployment(struct look *k, int64_t replicas, struct kr_err *e)
     json_set(k->a, spec, S("replicas"), json_new_int(k->a, replicas));
     json_set(k->a, spec, S("selector"), parse_z(k->a, arena_fmt(k->a, "{\"matchLabels\":{\"kruntimes.io/runtime\":\"%.*s\"}}", SFMT(k->r->metadata.name)).p));
     json_set(k->a, spec, S("template"), template);
+    tell_costs(k, replicas);
     return ensure(k, &kube_deployments, k->v->deployment, want, e);
 }
 

@@ -172,14 +172,20 @@ static struct count count(struct deploy *d)
     return c;
 }
 
-/* The one that is missed least: not ready, else the youngest. */
+/* As a ReplicaSet chooses: not ready, else of the lowest cost, else the youngest. */
+static bool goes_before(const struct npod *a, const struct npod *b)
+{
+    return a->ready != b->ready ? !a->ready : a->cost != b->cost ? a->cost < b->cost : a->created_us > b->created_us;
+}
+
+/* The one that is missed least. */
 static struct npod *surplus(struct deploy *d, bool old)
 {
     struct npod *p, *best = NULL;
     for (size_t at = 0; (p = each_pod(d, &at));) {
         if (p->deleting || (strcmp(p->hash, d->hash) != 0) != old)
             continue;
-        if (!best || (best->ready && !p->ready) || (best->ready == p->ready && p->created_us > best->created_us))
+        if (!best || goes_before(p, best))
             best = p;
     }
     return best;

@@ -579,6 +579,8 @@ void npod_set(void *ctx, struct str key, struct str json)
     p->grace_s = o->metadata.has_deletion_grace_period_seconds          ? o->metadata.deletion_grace_period_seconds
                  : o->spec.has_termination_grace_period_seconds ? o->spec.termination_grace_period_seconds
                                                                 : 30;
+    if (!str_i64(str_map_get(o->metadata.annotations, S(POD_DELETION_COST)), &p->cost))
+        p->cost = 0;
     if (o->metadata.deletion_timestamp.n) {
         p->deleting = true;
         if (!p->going)

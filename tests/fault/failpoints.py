@@ -177,6 +177,20 @@ def pod_is_lost(l):
     l.api.call('DELETE', PODS + '/' + pod['name'] + '?gracePeriodSeconds=0', retry=True)
 
 
+def replicas_are_lowered(l):
+    pool, go = 'pool-%02d' % l.round, os.path.join(l.i.dir, 'go-%d' % l.round)
+    make_runtime(l, pool, 2)
+    until(lambda: l.status(pool, RUNTIMES).get('readyReplicas') == 2)
+    name = l.run('kept', 'while [ ! -e %s ]; do sleep 0.01; done' % go, runtime=pool)
+    until(lambda: l.status(name).get('phase') == 'Running')
+    l.api.call('PATCH', RUNTIMES + '/' + pool, {'spec': {'replicas': 1}}, MERGE, retry=True)
+    until(lambda: l.status(pool, RUNTIMES).get('replicas') == 1)
+    open(go, 'w').close()
+    until(lambda: l.status(name).get('phase') in TERMINAL)
+    l.api.call('DELETE', RUNTIMES + '/' + pool, retry=True)
+    l.goes(RUNTIMES + '/' + pool)
+
+
 def pod_drains(l):
     pod = pod_of(l, 'spare')
     go = os.path.join(l.i.dir, 'go-%d' % l.round)
@@ -259,6 +273,7 @@ TRIGGERS = (
     (r'controller\.delete-runs', run_with_ttl),
     (r'controller\.delete-workflows', flow_with_ttl),
     (r'controller\.(patch-runs/status|create-events)', pod_is_lost),
+    (r'controller\.patch-pods', replicas_are_lowered),
     (r'runtimed\.write-pending', pod_drains),
     (r'runtimed\.read-log', log_is_read),
     (r'runtimed\.read-artifact', artifact_is_read),

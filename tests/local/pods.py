@@ -72,7 +72,23 @@ with instance() as i:
     ready = lambda: i.api.call('GET', RUNTIMES + '/bash')[1].get('status', {}).get('readyReplicas')
     scale(4)
     s.check('scale up', until(lambda: ready() == 4 and len(pods(i)) == 4))
+    busy = ['busy-%d' % n for n in range(4)]
+    for name in busy:
+        i.api.call('POST', RUNS, run_object(name, ['sleep 60']))
+    until(lambda: all(status(i, name).get('phase') == 'Running' for name in busy))
+    where = {status(i, name)['assignedPod']: name for name in busy}
+    s.equal('each pod executes one', sorted(where), sorted(pods(i)))
+    newest = max(i.api.call('GET', PODS)[1]['items'], key=lambda p: p['metadata']['creationTimestamp'])['metadata']['name']
+    end = lambda name: i.api.call('PATCH', RUNS + '/' + name, {'spec': {'cancelRequested': True}}, 'application/merge-patch+json')
+    for name in busy:
+        if name != where[newest]:
+            end(name)
+    until(lambda: [status(i, name).get('phase') in TERMINAL for name in busy].count(True) == 3)
     scale(1)
+    s.check('scale down: the pod that executes something stays, though it is the newest', until(lambda: len(pods(i)) == 1) and pods(i) == [newest], (pods(i), newest))
+    cost = i.api.call('GET', PODS + '/' + newest)[1].get('metadata', {}).get('annotations', {}).get('controller.kubernetes.io/pod-deletion-cost')
+    s.equal('scale down: its Run goes on, and what it costs was told', (status(i, where[newest]).get('phase'), cost), ('Running', '1'))
+    end(where[newest])
     s.check('scale down', until(lambda: ready() == 1 and len(i.pids('runtimed')) == 1), str(ready()))
     scale(0)
     s.check('parked', until(lambda: not i.pids('runtimed')))

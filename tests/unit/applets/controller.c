@@ -90,12 +90,24 @@ static struct count_map counts(struct story *s, const char *key)
     return m;
 }
 
+static const struct pod_load *loads(struct story *s)
+{
+    const struct pod_load *first = NULL;
+    for (const struct json *j = json_first(json_get(s->in, "loads")); j; j = json_next(j)) {
+        struct pod_load *l = arena_new(&s->a, struct pod_load);
+        *l = (struct pod_load){ first, json_string(json_get(j, "name")), json_string(json_get(j, "cost")), 0 };
+        json_int(json_get(j, "runs"), &l->runs);
+        first = l;
+    }
+    return first;
+}
+
 static void play_runtime(struct story *s)
 {
     struct runtime_config config = { "kruntimes:1" };
     struct runtime_view v = { .runtime = text(s, "runtime"), .deployment = text(s, "deployment"), .service_account = text(s, "serviceAccount"),
                               .role = text(s, "role"), .role_binding = text(s, "roleBinding"), .network_policy = text(s, "networkPolicy"),
-                              .pods = number(s, "pods"), .ready_pods = number(s, "ready"), .capacity = counts(s, "capacity"), .used = counts(s, "used"),
+                              .pods = number(s, "pods"), .ready_pods = number(s, "ready"), .loads = loads(s), .capacity = counts(s, "capacity"), .used = counts(s, "used"),
                               .status_written_us = moment(s, "sumsWritten"), .refused = json_string(json_get(s->in, "refused")) };
     runtime_trouble_of_deployment(&v.trouble, v.deployment, &s->a);
     for (const struct json *j = json_first(json_get(s->in, "unready")); j; j = json_next(j)) {
@@ -272,6 +284,31 @@ TEST(a_deployment_is_applied_again_when_something_of_ours_differs)
         plan_free(&p);
     }
     plan_free(&first);
+}
+
+/* What pods execute is told when some of them are to go and some to stay. */
+TEST(costs_are_told_when_replicas_are_lowered)
+{
+    static const struct { const char *live; int wanted; bool told; } T[] = { { "3", 2, true }, { "3", 1, true }, { "3", 3, false }, { "2", 3, false }, { "3", 0, false }, { "null", 1, false } };
+    for (size_t i = 0; i < LEN(T); i++) {
+        AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+        struct pod_load load = { NULL, S("p"), S(""), 1 };
+        struct runtime_view v = { .deployment = arena_fmt(&a, "{\"spec\":{\"replicas\":%s}}", T[i].live), .loads = &load,
+                                  .runtime = arena_fmt(&a, "{\"metadata\":{\"name\":\"py\",\"namespace\":\"default\",\"uid\":\"u\"},\"spec\":{\"replicas\":%d,\"template\":{\"spec\":{\"containers\":[{\"name\":\"runtime\"}]}}}}", T[i].wanted) };
+        struct plan p = { 0 };
+        struct kr_err e = { 0 };
+        size_t told = 0, lowered = 0;
+        CHECK_INT(runtime_plan(&v, &(struct runtime_config){ "kruntimes:1" }, 1, &p, &e), 0);
+        for (size_t k = 0; k < p.n; k++) {
+            if (p.ops[k].resource == &kube_pods)
+                told = k;
+            if (p.ops[k].resource == &kube_deployments)
+                lowered = k;
+        }
+        if (!CHECK_INT(told > 0, T[i].told) || !CHECK(told < lowered))
+            printf("  %s -> %d\n", T[i].live, T[i].wanted);
+        plan_free(&p);
+    }
 }
 
 /* A server keeps no empty value of a variable. */
