@@ -16,9 +16,9 @@ struct fetch {
     struct str url, ref;                     /* ref empty: the server's HEAD */
     const char *mirrors;                     /* folder of the mirrors */
     int into;                                /* descriptor of the folder that gets the files */
-    int64_t deadline_us;                     /* monotonic, of all of it */
+    int64_t deadline_us;                     /* monotonic, of all of it from fetch_begins on; 0 before */
     struct wire *wire;
-    char dir[4200];                          /* this URL's mirror, and its lock, held while this process uses it */
+    char dir[4200];                          /* this URL's mirror, and its lock file, open while this process uses it */
     int lock;
     git_repository *open[2];                 /* of this URL's mirror; NULL: not opened */
     git_repository *repo;                    /* which of them has the commit; borrowed */
@@ -28,6 +28,9 @@ struct fetch {
 
 /* Fills *e from the wire's error, else from libgit2's, which is cleaned: a server has its say in it. Returns -1. */
 int git_failed(const struct fetch *, struct kr_err *e, const char *what);
+
+/* main.c: nobody is waited for any more. The time begins to count, and whoever started us is told. */
+void fetch_begins(struct fetch *);
 
 /* transport.c: a git_transport_cb; the payload is the struct fetch. */
 int transport_new(git_transport **out, git_remote *owner, void *fetch);

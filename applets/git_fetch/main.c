@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * git-fetch: a process of its own for what a stranger's server sends: runtimed starts it, limits it, and kills it when its time
- * is over. It brings one commit's files into the folder that is its descriptor 3 and answers with one line:
+ * is over. It brings one commit's files into the folder that is its descriptor 3 and answers with two lines, the first when its
+ * time begins to count: until then it may have waited for another one that fetches from there. What is wrong before has the
+ * second line alone.
  *
+ *     begun
  *     ok COMMIT                            error MESSAGE
  *
  * No shell, no git, no configuration of anybody (all of libgit2's search paths are empty). Where the kernel has Landlock it
@@ -28,7 +31,7 @@ static const struct opt opts[] = {
     { "ref", 0, OPT_STR, &o.ref, "REF", "commit, branch or tag; else the server's HEAD" },
     { "mirrors", 0, OPT_STR, &o.mirrors, "DIR", "where what was fetched is kept", .required = true },
     { "secret", 0, OPT_STR, &o.secret, "DIR", "folder with host, username, password, ca.crt" },
-    { "timeout", 0, OPT_DURATION, &o.timeout_us, "TIME", "limit of the whole fetch", .lo = 1, .hi = INT64_C(3600000000) },
+    { "timeout", 0, OPT_DURATION, &o.timeout_us, "TIME", "limit of the whole fetch, from when no other one from there is under way", .lo = 1, .hi = INT64_C(3600000000) },
     { "allow-private", 0, OPT_FLAG, &o.private, NULL, "addresses that aren't public too" },
     { 0 } };
 
@@ -86,13 +89,21 @@ static int fetch_and_lay_out(struct fetch *f, struct kr_err *e)
     return mirror_get(f, true, e) < 0 ? -1 : checkout(f, e);
 }
 
+void fetch_begins(struct fetch *f)
+{
+    struct kr_err ignored = { 0 };
+    if (f->deadline_us)                           /* a second try */
+        return;
+    f->deadline_us = clock_system.mono_us(&clock_system) + o.timeout_us;
+    wire_begin(f->wire, f->deadline_us);
+    applet_print(S("begun\n"), &ignored);
+}
+
 static int work(struct fetch *f, struct loop *loop, struct kr_err *e)
 {
     struct git_secret secret = { 0 };
     AUTO_BUF struct buf ca = { .max = 1 };
-    struct wire_config c = { .url = f->url, .secret = &secret, .allow_private = o.private, .max_bytes = LIMIT_GIT_BYTES,
-                             .deadline_us = loop_now_us(loop) + o.timeout_us };
-    f->deadline_us = c.deadline_us;
+    struct wire_config c = { .url = f->url, .secret = &secret, .allow_private = o.private, .max_bytes = LIMIT_GIT_BYTES };
     int rc = secret_read(o.secret.p, &secret, &ca, e);
     c.ca = buf_view(&ca);
     if (rc == 0)

@@ -2,12 +2,13 @@
 /*
  * mirror: one folder for each URL below the mirrors' folder, with up to two bare repositories:
  *
- *   HASH.lock   held by whoever uses it; its time tells when that was last
+ *   HASH.lock   two locks, USE and FETCH; its time tells when it was used last
  *   HASH/tip    single commits without their history, as servers give them away
  *   HASH/all    everything, once a server wouldn't give a single commit
  *
  * A commit that is in either needs no fetch, and by its whole number not even a connection. What is half written by a process
- * that was killed is never referred to: packs appear whole, by rename. A mirror that proves damaged is thrown away.
+ * that was killed is never referred to: packs appear whole, by rename. So one may fetch while others lay out what is there: only
+ * who fetches waits, for another that does. A mirror that proves damaged is thrown away.
  * Tests: tests/local/git.py.
  */
 #include "applets/git_fetch/fetch.h"
@@ -19,11 +20,13 @@
 #include <git2/sys/errors.h>
 #include <git2/sys/remote.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { TIP, ALL };
+/* Bytes of a lock file. USE is shared by whoever uses the mirror, and held alone to take something away from it. FETCH is taken
+ * before it, and given back when the commit is there. */
+enum { USE, FETCH };
 enum { KEPT_REFS = 8, DEPTH_ONE = 1, DEPTH_MAX = 8 };          /* few: with each fetch the server is told them all */
 
 int git_failed(const struct fetch *f, struct kr_err *e, const char *what)
@@ -86,6 +89,16 @@ static struct mirrors look_at(const char *mirrors)
     return m;
 }
 
+/* type: F_RDLCK, F_WRLCK or F_UNLCK. The lock is the open file's: it goes when that is closed. */
+static bool lock_byte(int fd, off_t byte, short type, bool wait)
+{
+    struct flock l = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+    int rc;
+    do rc = fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &l);
+    while (rc < 0 && errno == EINTR);
+    return rc == 0;
+}
+
 /* Those not used for longest go until there is room for one more; one that is in use stays. */
 static void evict(const char *mirrors)
 {
@@ -97,7 +110,7 @@ static void evict(const char *mirrors)
             return;
         const char *lock = fs_join(&a, mirrors, m.oldest);
         AUTO_CLOSE int fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        if (fd < 0 || !lock_byte(fd, USE, F_WRLCK, false))
             return;
         m.oldest[strlen(m.oldest) - 5] = '\0';
         fs_remove_tree(fs_join(&a, mirrors, m.oldest), &ignored);
@@ -105,15 +118,15 @@ static void evict(const char *mirrors)
     }
 }
 
-/* Takes the lock, and looks whether the file is still the one of that name: it may have been evicted meanwhile. */
-static int take_lock(struct fetch *f, struct kr_err *e)
+/* Takes the locks, and looks whether the file is still the one of that name: it may have been evicted meanwhile. */
+static int take_locks(struct fetch *f, bool fetch, struct kr_err *e)
 {
     char path[4300];
     struct stat held, named;
     snprintf(path, sizeof path, "%s.lock", f->dir);
     for (int i = 0; i < 100; i++) {
         f->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (f->lock < 0 || flock(f->lock, LOCK_EX) < 0)
+        if (f->lock < 0 || (fetch && !lock_byte(f->lock, FETCH, F_WRLCK, true)) || !lock_byte(f->lock, USE, F_RDLCK, true))
             return kr_fail_sys(e, KR_SYSTEM, errno, "lock \"%s\"", path);
         if (fstat(f->lock, &held) == 0 && stat(path, &named) == 0 && held.st_ino == named.st_ino) {
             futimens(f->lock, NULL);
@@ -136,16 +149,36 @@ static int count_packs(const char *repo)
     return n;
 }
 
+static const char *repo_path(const struct fetch *f, int which, struct arena *a) { return fs_join(a, f->dir, which == ALL ? "all" : "tip"); }
+
+/* Who fetches may, while nobody uses the mirror. wait false: where somebody does, it stays. */
+static int remove_alone(struct fetch *f, const char *path, bool wait, struct kr_err *e)
+{
+    if (!lock_byte(f->lock, USE, F_WRLCK, wait))
+        return wait ? kr_fail_sys(e, KR_SYSTEM, errno, "lock \"%s\"", f->dir) : 0;
+    int rc = fs_remove_tree(path, e);
+    lock_byte(f->lock, USE, F_RDLCK, false);
+    return rc;
+}
+
+static int remove_full(struct fetch *f, struct kr_err *e)
+{
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    int rc = 0;
+    for (int i = TIP; rc == 0 && i <= ALL; i++)
+        if (count_packs(repo_path(f, i, &a)) >= LIMIT_GIT_MIRROR_PACKS)
+            rc = remove_alone(f, repo_path(f, i, &a), false, e);
+    return rc;
+}
+
 /* make false: only what is there already. */
 static git_repository *open_repo(struct fetch *f, int which, bool make, struct kr_err *e)
 {
     AUTO_ARENA struct arena a = { .limit = 65536 };
     git_repository_init_options o = GIT_REPOSITORY_INIT_OPTIONS_INIT;
-    const char *path = fs_join(&a, f->dir, which == ALL ? "all" : "tip");
+    const char *path = repo_path(f, which, &a);
     if (f->open[which])
         return f->open[which];
-    if (fs_exists(path) && count_packs(path) >= LIMIT_GIT_MIRROR_PACKS && fs_remove_tree(path, e) < 0)
-        return NULL;
     if (fs_exists(path) && git_repository_open_ext(&f->open[which], path, GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_BARE, NULL) == 0) {
         f->old = true;
         return f->open[which];
@@ -318,21 +351,24 @@ int mirror_get(struct fetch *f, bool fresh, struct kr_err *e)
     struct ref_found want = ref_find(f->ref, NULL, 0);
     digest_sha256_text(f->url, hash);
     snprintf(f->dir, sizeof f->dir, "%s/%.32s", f->mirrors, hash);
-    if (f->lock < 0) {
+    if (!fresh) {
         evict(f->mirrors);
-        if (take_lock(f, e) < 0)
+        if (take_locks(f, false, e) < 0)
             return -1;
+        if (want.kind == REF_COMMIT && is_there(f, &want.oid)) {
+            fetch_begins(f);
+            return 0;
+        }
     }
-    if (fresh) {
-        close_repos(f);
-        if (fs_remove_tree(f->dir, e) < 0)
-            return -1;
-    }
-    if (fs_make_dir(f->dir, 0700, e) < 0)
+    mirror_close(f);                              /* who waits for FETCH keeps nobody from taking the mirror away */
+    if (take_locks(f, true, e) < 0)
         return -1;
-    if (want.kind == REF_COMMIT && is_there(f, &want.oid))
-        return 0;
-    return fetch_wanted(f, e);
+    fetch_begins(f);
+    if ((fresh && remove_alone(f, f->dir, true, e) < 0) || remove_full(f, e) < 0 || fs_make_dir(f->dir, 0700, e) < 0)
+        return -1;
+    int rc = want.kind == REF_COMMIT && is_there(f, &want.oid) ? 0 : fetch_wanted(f, e);
+    lock_byte(f->lock, FETCH, F_UNLCK, false);
+    return rc;
 }
 
 void mirror_close(struct fetch *f)

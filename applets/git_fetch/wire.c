@@ -20,6 +20,7 @@ enum { HELD = 1 << 20, REDIRECTS = 5 };
 struct wire {
     struct loop *loop;
     struct wire_config config;
+    int64_t deadline_us;
     struct tls *tls;
     struct buf base;                     /* URL of the repository, after redirects; without a '/' at the end */
     struct buf origin;                   /* what conn is connected to */
@@ -80,6 +81,8 @@ failed:
     return NULL;
 }
 
+void wire_begin(struct wire *w, int64_t deadline_us) { w->deadline_us = deadline_us; }
+
 void wire_free(struct wire *w)
 {
     if (!w)
@@ -116,7 +119,7 @@ static int look_up(struct wire *w, const struct uri_url *u)
         return 0;
     w->looked_up = false;
     struct resolve *job = resolve_start(w->loop, u->host, u->port, found, w);
-    if (loop_run_until(w->loop, is_looked_up, w, w->config.deadline_us) != 0) {
+    if (loop_run_until(w->loop, is_looked_up, w, w->deadline_us) != 0) {
         resolve_cancel(job);
         return out_of_time(w);
     }
@@ -160,7 +163,7 @@ static int connect_to(struct wire *w, const struct uri_url *u)
     httpc_free(w->conn);
     w->conn = httpc_new(w->loop, &(struct httpc_config){
         .target = { .host = address_only(&w->addresses.addr[0], text), .port = u->port, .tls = u->https ? w->tls : NULL, .server_name = u->host },
-        .connect_timeout_us = w->config.deadline_us - loop_now_us(w->loop) });
+        .connect_timeout_us = w->deadline_us - loop_now_us(w->loop) });
     buf_clear(&w->origin);
     buf_str(&w->origin, buf_view(&origin));
     return 0;
@@ -290,9 +293,9 @@ static int send_request(struct wire *w, struct str url, struct str method, struc
     wire_end(w);
     w->want_type = post ? "application/x-git-upload-pack-result" : "application/x-git-upload-pack-advertisement";
     w->call = httpc_call(w->conn, &(struct httpc_request){ .method = method, .path = path, .authority = authority_of(&u, &a), .fields = { f, n },
-                                                           .body = body, .deadline_us = w->config.deadline_us },
+                                                           .body = body, .deadline_us = w->deadline_us },
                          (struct hcall_user){ .head = on_head, .data = on_data, .end = on_end, .failed = on_failed, .ctx = w });
-    if (loop_run_until(w->loop, has_head, w, w->config.deadline_us) != 0)
+    if (loop_run_until(w->loop, has_head, w, w->deadline_us) != 0)
         return out_of_time(w);
     return w->err.code ? -1 : 0;
 }
@@ -385,7 +388,7 @@ int wire_post_pack(struct wire *w, struct str body)
 
 ptrdiff_t wire_read(struct wire *w, void *p, size_t n)
 {
-    if (!w->err.code && loop_run_until(w->loop, has_bytes, w, w->config.deadline_us) != 0)
+    if (!w->err.code && loop_run_until(w->loop, has_bytes, w, w->deadline_us) != 0)
         return out_of_time(w);
     size_t have = w->body.n - w->at;
     if (w->err.code)

@@ -18,12 +18,12 @@ struct wire_config {
     struct str ca;                           /* PEM; empty: the system's */
     const struct git_secret *secret;
     bool allow_private;
-    int64_t deadline_us;                     /* monotonic */
     uint64_t max_bytes;                      /* of all answers together: KR_TOO_LARGE */
 };
 struct wire;
 struct wire *wire_new(struct loop *, const struct wire_config *, struct kr_err *);
 void wire_free(struct wire *);
+void wire_begin(struct wire *, int64_t deadline_us);         /* before the first request; monotonic */
 /* Is the error final, so that another way to the same commit is no use (limits, time, addresses, certificate)? */
 bool wire_failed(const struct wire *, struct kr_err *why);
 

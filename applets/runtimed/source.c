@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * source: a Git source is fetched by a process of its own (git-fetch), which gets the workspace's folder as a descriptor and
- * answers with one line. It has a group, limits and a deadline, dies with us, and is killed when the Run is stopped.
- * Tests: tests/local/git.py.
+ * tells when its time begins to count and how it went (git_fetch/main.c). It has a group, limits and a deadline, dies with us, and
+ * is killed when the Run is stopped. Tests: tests/local/git.py.
  */
 #include "applets/runtimed/runtimed.h"
 #include "core/failpoint.h"
@@ -15,34 +15,59 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { ANSWER_MAX = 2048, LATE_US = 2000000, INTO_FD = 3, FILES_MAX = 256, CPU_MORE_S = 5 };
+/* Who fetches before us has an hour at most: so long may git.timeoutSeconds be. */
+enum { ANSWER_MAX = 2048, WAIT_S = 3600, LATE_US = 2000000, INTO_FD = 3, FILES_MAX = 256, CPU_MORE_S = 5 };
 
 struct source {
     struct task *t;                               /* NULL: nobody waits any more */
     struct child child;
-    int answer;
+    struct fdsrc answer;
+    char text[ANSWER_MAX]; size_t n;              /* what it has said */
     struct timer late;
-    bool too_late;
+    bool begun, too_late;
 };
 
 static void source_free(struct source *s, struct loop *loop)
 {
     loop_timer_stop(loop, &s->late);
-    close(s->answer);
+    loop_unwatch(loop, &s->answer);
+    close(s->answer.fd);
     if (s->t)
         s->t->source = NULL;
     free(s);
 }
 
+/* False at its end. */
+static bool listen_to(struct source *s)
+{
+    ptrdiff_t n = read(s->answer.fd, s->text + s->n, sizeof s->text - s->n);
+    s->n += n > 0 ? (size_t)n : 0;
+    s->begun = str_starts((struct str){ s->text, s->n }, S("begun\n"));
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+static void tells(struct loop *loop, struct fdsrc *src, unsigned got)
+{
+    (void)got;
+    struct source *s = container_of(src, struct source, answer);
+    bool had_begun = s->begun;
+    if (!listen_to(s))
+        loop_unwatch(loop, src);
+    if (s->t && s->begun && !had_begun)           /* its own deadline has the better message */
+        loop_timer_in(loop, &s->late, s->t->d->git.timeout_s * 1000000 + LATE_US);
+}
+
 /* What it says, or how it ended when it says nothing. */
 static bool understand(struct source *s, int status, char commit[65], struct kr_err *e)
 {
-    char line[ANSWER_MAX + 1], how[48];
-    ptrdiff_t n = read(s->answer, line, ANSWER_MAX);
-    struct str text = { line, n > 0 ? (size_t)n : 0 }, word = str_cut(&text, ' ');
+    char how[48];
+    listen_to(s);
+    struct str text = str_from((struct str){ s->text, s->n }, s->begun ? strlen("begun\n") : 0), word = str_cut(&text, ' ');
     text = str_trim(text);
     text.n = str_utf8_prefix(text);
-    if (s->too_late)
+    if (s->too_late && !s->begun)
+        kr_fail(e, KR_DEADLINE, "others were fetching from there for an hour");
+    else if (s->too_late)
         kr_fail(e, KR_DEADLINE, "the fetch took longer than git.timeoutSeconds: %lld", (long long)s->t->d->git.timeout_s);
     else if (str_is(word, "ok") && text.n > 0 && text.n < 65)
         snprintf(commit, 65, "%.*s", SFMT(text));
@@ -116,7 +141,7 @@ int source_begin(struct task *t, int work, struct kr_err *e)
         free(s);
         return kr_fail_sys(e, KR_SYSTEM, errno, "make a pipe");
     }
-    *s = (struct source){ .t = t, .child.ended = ended, .answer = pipe_fds[0], .late.fire = is_late };
+    *s = (struct source){ .t = t, .child.ended = ended, .answer = { .fd = pipe_fds[0], .ready = tells }, .late.fire = is_late };
     AUTO_CLOSE int answer = pipe_fds[1];
     if (start(s, work, answer, e) < 0) {
         s->t = NULL;
@@ -124,7 +149,8 @@ int source_begin(struct task *t, int work, struct kr_err *e)
         return kr_wrap(e, "source.repoURL");
     }
     t->source = s;
-    loop_timer_in(t->d->loop, &s->late, t->d->git.timeout_s * 1000000 + LATE_US);      /* its own deadline has the better message */
+    loop_watch(t->d->loop, &s->answer, LOOP_IN);
+    loop_timer_in(t->d->loop, &s->late, WAIT_S * INT64_C(1000000));
     return 0;
 }
 

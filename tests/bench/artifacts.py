@@ -166,7 +166,7 @@ def git(top):
                               preexec_fn=lambda: os.dup2(fd, 3), pass_fds=(3,))
         took = time.monotonic() - begin
         os.close(fd)
-        assert done.stdout.decode() == 'ok %s\n' % commit and len(os.listdir(top + '/out')) == 40, done
+        assert done.stdout.decode() == 'begun\nok %s\n' % commit and len(os.listdir(top + '/out')) == 40, done
         return took
 
     def first():

@@ -40,7 +40,7 @@ def fetch(url, ref='main', private=True, timeout=100, secret=None, mirrors=None,
                           env={'HOME': HOME, 'XDG_CONFIG_HOME': HOME, 'GIT_CONFIG_GLOBAL': os.path.join(HOME, '.gitconfig')})
     os.close(fd)
     peak[0] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10      # of all until now
-    return done.stdout.strip() + done.stderr.strip(), into, done.returncode
+    return done.stdout.removeprefix('begun\n').strip() + done.stderr.strip(), into, done.returncode
 
 
 def listing(into):

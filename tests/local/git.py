@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Git sources on a local instance: Runs whose workspace is a commit of a repository behind HTTPS."""
-import os, shutil, sys
+import fcntl, hashlib, os, shutil, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 import gitserver
@@ -77,6 +77,7 @@ with instance() as i:
     i.api.call('POST', SECRETS, secret('git-keys', host='127.0.0.1:%d' % good.port, username='user', password=PASSWORD, ca_crt=ca))
     i.api.call('POST', RUNTIMES, runtime('closed'))
     i.api.call('POST', RUNTIMES, runtime('hasty', {'allowPrivateAddresses': True, 'timeoutSeconds': 1}))
+    i.api.call('POST', RUNTIMES, runtime('patient', {'allowPrivateAddresses': True, 'timeoutSeconds': 3}))
     number = [0]
 
     def run(url, ref=None, args=('./tool a; cat x.up',), on='git', **spec):
@@ -131,6 +132,22 @@ with instance() as i:
             f.write(b'\0' * 40)
     r = run(good.url('tips.git'), commits[0])
     s.equal('a damaged mirror is fetched anew', (r.get('phase'), r.get('message')), ('Succeeded', None))
+
+    # ---- another fetch from there is waited for, and its time is its own; what is there needs no wait. We hold what a fetch holds.
+    s.equal('on another pod', run(plain.url('any.git'), commits[0], on='patient').get('phase'), 'Succeeded')
+    used = [os.path.join(b, n) for b, _, f in os.walk(i.state) for n in f if n == hashlib.sha256(plain.url('any.git').encode()).hexdigest()[:32] + '.lock']
+    with open(max(used, key=os.path.getmtime), 'r+b') as f:
+        fcntl.lockf(f, fcntl.LOCK_EX, 1, 1)
+        i.api.call('POST', RUNS, run_object('waits', ['true'], runtime='patient', source={'repoURL': plain.url('any.git'), 'commitSHA': 'main'}))
+        until = time.monotonic() + DEADLINE
+        while not fetching(i.state) and time.monotonic() < until:
+            time.sleep(0.01)      # nothing tells when a process begins
+        until = time.monotonic() + 6      # timeoutSeconds, and what runtimed allows beyond them
+        while time.monotonic() < until:
+            told('a fetch that takes too long', run(plain.url('trickle/x.git'), on='hasty'), 'timeoutSeconds')
+        s.equal('what is there is laid out meanwhile', run(plain.url('any.git'), commits[0], on='patient').get('phase'), 'Succeeded')
+        s.check('a fetch waits for another', fetching(i.state))
+    s.equal('and has all of its time', i.wait({'waits'})['waits']['status'].get('phase'), 'Succeeded')
 
     # ---- the password: for its host, over https
     r = run(good.url('auth/any.git'), 'main')
