@@ -205,9 +205,23 @@ struct following {
     bool holds[3];
 };
 
+/* skipped: so many bytes are gone, and these are our words in their place. */
+static bool send_bytes(struct following *f, int stream, struct str bytes, uint64_t skipped)
+{
+    AUTO_ARENA struct arena a = { .limit = 2 * WATCH_CHUNK };
+    kruntimes_runtime_v1_WatchEvent ev = { .state = executor_v1_ExecutionState_EXECUTION_STATE_RUNNING };      /* the final state comes last and alone */
+    if (stream == 1) {
+        ev.stdout = pb_bytes(&a, bytes);
+        ev.stdout_skipped = (int64_t)skipped;
+    } else {
+        ev.stderr = pb_bytes(&a, bytes);
+        ev.stderr_skipped = (int64_t)skipped;
+    }
+    return grpc_reply_pb(f->r, kruntimes_runtime_v1_WatchEvent_fields, &ev) == 0;
+}
+
 static bool send_piece(struct following *f, int stream)
 {
-    static const char gap[] = "\n[output lost here]\n";
     uint64_t before = f->offset[stream], at = before;
     struct str piece = output_at(exec_output(f->x, stream), &at);
     if (!piece.n)
@@ -215,20 +229,9 @@ static bool send_piece(struct following *f, int stream)
     if (piece.n > WATCH_CHUNK)
         piece.n = WATCH_CHUNK;
     f->offset[stream] = at + piece.n;
-    AUTO_ARENA struct arena a = { .limit = 3 * WATCH_CHUNK };
-    for (int i = at != before ? 0 : 1; i < 2; i++) {
-        kruntimes_runtime_v1_WatchEvent ev = { .state = (int32_t)state_of(f->x) };
-        pb_bytes_array_t *b = pb_bytes(&a, i ? piece : (struct str){ gap, sizeof gap - 1 });
-        if (exec_state(f->x) != EXEC_RUNNING)
-            ev.state = executor_v1_ExecutionState_EXECUTION_STATE_RUNNING;      /* the final state comes last and alone */
-        if (stream == 1)
-            ev.stdout = b;
-        else
-            ev.stderr = b;
-        if (grpc_reply_pb(f->r, kruntimes_runtime_v1_WatchEvent_fields, &ev) < 0)
-            return false;
-    }
-    return true;
+    if (at != before && !send_bytes(f, stream, S("\n[output lost here]\n"), at - before))
+        return false;
+    return send_bytes(f, stream, piece, 0);
 }
 
 static void send_last(struct following *f)

@@ -225,6 +225,23 @@ static void take_output(struct task *t, int stream, struct str bytes)
         log_append(t->rec->log, stream, bytes, loop_wall_us(t->d->loop));
 }
 
+/* The server hasn't kept so many bytes; the note has its words in their place. */
+static void take_gap(struct task *t, int stream, uint64_t skipped, struct str note)
+{
+    t->seen[stream] += skipped;
+    print_output(t, stream, note);
+    if (t->rec->log)
+        log_skip(t->rec->log, stream, skipped, note, loop_wall_us(t->d->loop));
+}
+
+static void take_part(struct task *t, int stream, struct str bytes, int64_t skipped)
+{
+    if (skipped > 0)
+        take_gap(t, stream, (uint64_t)skipped, bytes);
+    else
+        take_output(t, stream, bytes);
+}
+
 static void take_end(struct task *t, int state, int32_t exit_code, const char *error)
 {
     t->ended = true;
@@ -277,8 +294,8 @@ static void on_event(void *ctx, struct str bytes)
         return;                                   /* what follows the last event counts for nothing; else the call's own end decides */
     t->heard = true;
     t->wait_us = 0;
-    take_output(t, 1, pb_view(ev.stdout));
-    take_output(t, 2, pb_view(ev.stderr));
+    take_part(t, 1, pb_view(ev.stdout), ev.stdout_skipped);
+    take_part(t, 2, pb_view(ev.stderr), ev.stderr_skipped);
     if (!is_final(ev.state))
         return;
     take_end(t, ev.state, ev.exit_code, ev.error_message);

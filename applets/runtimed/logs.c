@@ -262,6 +262,13 @@ void log_append(struct log *l, int stream, struct str bytes, int64_t unix_us)
     tell(l, false);
 }
 
+void log_skip(struct log *l, int stream, uint64_t n, struct str note, int64_t unix_us)
+{
+    log_append(l, stream, note, unix_us);
+    l->total[stream] += n - note.n;
+    l->refused |= !put_mark(l, unix_us);
+}
+
 void log_follow(struct log *l, struct log_follower *f)
 {
     f->next = l->followers;

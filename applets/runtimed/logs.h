@@ -6,7 +6,7 @@
  *   STATE/logs/UID/ATTEMPT.log.N    later pieces; of these the last two stay
  *
  * A file is a row of records: a head (time, length, stream) and the bytes. A piece that a crash cut is ended at its last
- * whole record. Where bytes that came are not there (those of pieces that went, those a full disk refused) a record of
+ * whole record. Where bytes are not there (those of pieces that went, those a full disk refused, skipped ones) a record of
  * stream 0 says how many have come so far: who goes on after a new start asks for what comes behind them, and for nothing twice.
  */
 #ifndef APPLETS_RUNTIMED_LOGS_H
@@ -22,6 +22,8 @@ struct log *log_open(const char *state, struct str uid, int64_t attempt, struct 
 void log_close(struct log *);                     /* NULL is fine; its readers go on with what is there */
 /* Appends. What the disk refuses is lost, and a record says so once there is room again. */
 void log_append(struct log *, int stream, struct str bytes, int64_t unix_us);
+/* So many bytes of the stream will never come: the note stands in their place, and isn't counted. */
+void log_skip(struct log *, int stream, uint64_t n, struct str note, int64_t unix_us);
 uint64_t log_total(const struct log *, int stream);       /* bytes of the stream so far, dropped ones included */
 
 /* Reads from the beginning. `more` is called when a log that is open for writing has grown. */

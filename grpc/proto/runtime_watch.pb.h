@@ -16,13 +16,17 @@ typedef struct _kruntimes_runtime_v1_WatchRequest {
     int64_t stderr_offset;
 } kruntimes_runtime_v1_WatchRequest;
 
-/* Chunks as they appear, and one last event with the final state (numbers of executor.v1.ExecutionState). */
+/* Chunks as they appear, and one last event with the final state (numbers of executor.v1.ExecutionState). Where a server has not
+ kept what follows an offset, one event says how many bytes of the stream are skipped; what it has in stdout or stderr stands in
+ their place, for people, and counts to no offset. */
 typedef struct _kruntimes_runtime_v1_WatchEvent {
     int32_t state;
     int32_t exit_code;
     pb_bytes_array_t *stdout;
     pb_bytes_array_t *stderr;
     char *error_message;
+    int64_t stdout_skipped;
+    int64_t stderr_skipped;
 } kruntimes_runtime_v1_WatchEvent;
 
 
@@ -32,9 +36,9 @@ extern "C" {
 
 /* Initializer values for message structs */
 #define kruntimes_runtime_v1_WatchRequest_init_default {NULL, 0, 0}
-#define kruntimes_runtime_v1_WatchEvent_init_default {0, 0, NULL, NULL, NULL}
+#define kruntimes_runtime_v1_WatchEvent_init_default {0, 0, NULL, NULL, NULL, 0, 0}
 #define kruntimes_runtime_v1_WatchRequest_init_zero {NULL, 0, 0}
-#define kruntimes_runtime_v1_WatchEvent_init_zero {0, 0, NULL, NULL, NULL}
+#define kruntimes_runtime_v1_WatchEvent_init_zero {0, 0, NULL, NULL, NULL, 0, 0}
 
 /* Field tags (for use in manual encoding/decoding) */
 #define kruntimes_runtime_v1_WatchRequest_id_tag 1
@@ -45,6 +49,8 @@ extern "C" {
 #define kruntimes_runtime_v1_WatchEvent_stdout_tag 3
 #define kruntimes_runtime_v1_WatchEvent_stderr_tag 4
 #define kruntimes_runtime_v1_WatchEvent_error_message_tag 5
+#define kruntimes_runtime_v1_WatchEvent_stdout_skipped_tag 6
+#define kruntimes_runtime_v1_WatchEvent_stderr_skipped_tag 7
 
 /* Struct field encoding specification for nanopb */
 #define kruntimes_runtime_v1_WatchRequest_FIELDLIST(X, a) \
@@ -59,7 +65,9 @@ X(a, STATIC,   SINGULAR, INT32,    state,             1) \
 X(a, STATIC,   SINGULAR, INT32,    exit_code,         2) \
 X(a, POINTER,  SINGULAR, BYTES,    stdout,            3) \
 X(a, POINTER,  SINGULAR, BYTES,    stderr,            4) \
-X(a, POINTER,  SINGULAR, STRING,   error_message,     5)
+X(a, POINTER,  SINGULAR, STRING,   error_message,     5) \
+X(a, STATIC,   SINGULAR, INT64,    stdout_skipped,    6) \
+X(a, STATIC,   SINGULAR, INT64,    stderr_skipped,    7)
 #define kruntimes_runtime_v1_WatchEvent_CALLBACK NULL
 #define kruntimes_runtime_v1_WatchEvent_DEFAULT NULL
 

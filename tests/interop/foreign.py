@@ -103,7 +103,7 @@ class Theirs(xg.RuntimeServicer):
 
 
 class Watched(Theirs, wg.RuntimeWatchServicer):
-    """With RuntimeWatch, which breaks off in the middle, and ends once without an end."""
+    """With RuntimeWatch, which breaks off in the middle, ends once without an end, and hasn't kept all."""
     def __init__(self):
         super().__init__()
         self.offsets = []
@@ -115,7 +115,8 @@ class Watched(Theirs, wg.RuntimeWatchServicer):
             yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=text[:4000])
             context.abort(grpc.StatusCode.UNAVAILABLE, 'broken off')
         if len(self.offsets) == 2:
-            yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=text[q.stdout_offset:7000])
+            yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=text[q.stdout_offset:6000])
+            yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=b'gone', stdout_skipped=1000)
             return
         yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=text[q.stdout_offset:])
         yield w.WatchEvent(state=x.EXECUTION_STATE_SUCCEEDED)
@@ -274,7 +275,7 @@ with instance() as i:
     taken_over(i, theirs, pods[0])
     run = i.wait({'broken'}, 30)['broken']
     s.equal('a Watch that breaks off goes on where it was', (run['status']['phase'], watched.offsets), ('Succeeded', [0, 4000, 7000]))
-    s.equal('nothing of it is lost or told twice', pods[1].output(run), b'0123456789' * 1000)
+    s.equal('nothing of it is lost or told twice, but for what the server had lost', pods[1].output(run), b'0123456789' * 600 + b'gone' + b'0123456789' * 300)
     killed_between(i, theirs, port)
     for pod in pods:
         pod.stop()

@@ -58,6 +58,13 @@ api.Cancel(x.CancelRequest(id='long'), metadata=MD)
 s.equal('cancelled', code(lambda: api.Status(x.StatusRequest(id='long'), metadata=MD)), 'NOT_FOUND')
 execute('big', 'head -c 3000000 /dev/zero | tr "\\0" x')
 s.equal('all of a long output by watch', len(follow('big')[0]), 3000000)
+execute('vast', 'head -c 8000000 /dev/zero | tr "\\0" x')
+follow('vast', stdout_offset=8000000)
+events = list(watch.Watch(w.WatchRequest(id='vast', stdout_offset=2000000), metadata=MD))
+s.equal('what is not kept is skipped, once, and said', [(e.stdout_skipped, e.stderr_skipped, e.stdout) for e in events if e.stdout_skipped or b'lost' in e.stdout],
+        [(8000000 - (4 << 20) - 2000000, 0, b'\n[output lost here]\n')])
+s.equal('all the rest comes', sum(len(e.stdout) for e in events if not e.stdout_skipped), 4 << 20)
+api.Forget(x.ForgetRequest(id='vast'), metadata=MD)
 st = api.Status(x.StatusRequest(id='big'), metadata=MD)
 s.check('its beginning by status', len(st.stdout) <= 1 << 20 and 'cut' in st.stdout[-40:], st.stdout[-40:])
 for n in range(2):

@@ -179,6 +179,28 @@ TEST(what_a_full_disk_lost_is_said_once_there_is_room)
     log_close(l);
 }
 
+TEST(what_never_comes_counts_and_the_note_in_its_place_does_not)
+{
+    AUTO_BUF struct buf b = { 0 };
+    struct log *l = begin();
+    log_skip(l, 2, 1000, S("gone"), 1);           /* also as the first of all */
+    log_append(l, 2, S("more"), 2);
+    log_skip(l, 2, 1, S("a longer note"), 3);
+    log_skip(l, 1, 7, S(""), 3);
+    log_close(l);
+    CHECK_STR(read_all(&b), S("2:gone|2:more|2:a longer note|"));
+    l = begin();
+    CHECK(log_total(l, 1) == 7 && log_total(l, 2) == 1005);
+    fault_ask = refuses;
+    log_skip(l, 1, 3, S("no room"), 4);
+    fault_ask = NULL;
+    log_append(l, 1, S("x"), 5);
+    log_close(l);
+    l = begin();
+    CHECK_INT(log_total(l, 1), 11);
+    log_close(l);
+}
+
 TEST(of_long_output_begin_and_end_stay_also_after_a_new_start)
 {
     AUTO_BUF struct buf b = { 0 };
