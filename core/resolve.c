@@ -35,6 +35,30 @@ static void add(struct resolved *r, const void *addr, socklen_t len)
     r->len[r->n++] = len;
 }
 
+static const struct addrinfo *of_family(const struct addrinfo *a, bool v6)
+{
+    while (a && a->ai_family != (v6 ? AF_INET6 : AF_INET))
+        a = a->ai_next;
+    return a;
+}
+
+/* One of each family in turn (RFC 8305 section 4): where there is no way for the first one's, the other isn't far. */
+void resolve_take(struct resolved *r, const struct addrinfo *list)
+{
+    bool v6 = list && list->ai_family == AF_INET6;
+    const struct addrinfo *own = of_family(list, v6), *other = of_family(list, !v6);
+    while (own || other) {
+        if (own) {
+            add(r, own->ai_addr, own->ai_addrlen);
+            own = of_family(own->ai_next, v6);
+        }
+        if (other) {
+            add(r, other->ai_addr, other->ai_addrlen);
+            other = of_family(other->ai_next, !v6);
+        }
+    }
+}
+
 static bool add_literal(struct resolved *r, const char *text, uint16_t port)
 {
     struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
@@ -76,9 +100,8 @@ static void *look_up(void *arg)
     uint64_t one = 1;
     snprintf(port, sizeof port, "%u", j->port);
     j->rc = getaddrinfo(j->host, port, &hints, &list);
-    for (struct addrinfo *a = list; j->rc == 0 && a; a = a->ai_next)
-        if (a->ai_family == AF_INET || a->ai_family == AF_INET6)
-            add(&j->found, a->ai_addr, a->ai_addrlen);
+    if (j->rc == 0)
+        resolve_take(&j->found, list);
     if (list)
         freeaddrinfo(list);
     while (write(j->src.fd, &one, sizeof one) < 0 && errno == EINTR)

@@ -130,6 +130,7 @@ static void attempt_read(struct follow *f)
     f->next++;
     f->tries = 0;
     f->last_ns = 0;
+    free(TAKE(f->other));                         /* the next one's pod is the one to be asked first */
     wake(f);
 }
 

@@ -65,6 +65,11 @@ void plan_print(const struct plan *p, struct buf *b)
     }
 }
 
+bool plan_is_refusal(const struct kr_err *e)
+{
+    return e->code == KR_FORBIDDEN || e->code == KR_INVALID || e->code == KR_BAD_REQUEST || e->code == KR_TOO_LARGE;
+}
+
 static bool is_fine(const struct plan_op *op, const struct kube_result *r, bool *stop)
 {
     enum kr_code c = r->error->code;
@@ -72,14 +77,11 @@ static bool is_fine(const struct plan_op *op, const struct kube_result *r, bool 
         return true;
     if (op->missing_is_fine && c == KR_NOT_FOUND)
         return true;
+    if (op->refused_is_fine && (plan_is_refusal(r->error) || c == KR_CONFLICT))
+        return true;
     bool stale = c == KR_CONFLICT || c == KR_NOT_FOUND || (c == KR_INVALID && op->verb == PLAN_JSON_PATCH && !r->causes);
     *stop = op->stale_is_fine && stale;
     return *stop;
-}
-
-bool plan_is_refusal(const struct kr_err *e)
-{
-    return e->code == KR_FORBIDDEN || e->code == KR_INVALID || e->code == KR_BAD_REQUEST || e->code == KR_TOO_LARGE;
 }
 
 static void failed(struct plan_run *run, const struct plan_op *op, const struct kr_err *e)

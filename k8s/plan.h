@@ -21,6 +21,7 @@ struct plan_op {
     const char *why;                              /* constant, for people */
     bool beside;                                  /* sent while the operation before it is under way, and though that was refused */
     bool exists_is_fine, missing_is_fine;         /* 409 AlreadyExists of a create, 404 of the others count as done */
+    bool refused_is_fine;                         /* so does a refusal or a conflict: it is no loss when it isn't done */
     bool stale_is_fine;                           /* a failed precondition ends the plan without failure: the watch brings a new look */
 };
 struct plan {

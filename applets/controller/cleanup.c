@@ -8,6 +8,7 @@
 #include "applets/controller/controller.h"
 
 #define FINALIZER "kruntimes.io/artifact-cleanup"
+enum { NS_WORDS = 2 };                            /* of the Job's arguments: --namespace NAME, before the Runs */
 enum { RUNS_MAX = 100, BYTES_MAX = 4 << 20, TRIES = 10, LIMIT_S = 1800, KEPT_S = 3600, NOBODY = 65532 };
 
 struct cleaning {
@@ -185,7 +186,7 @@ static bool was_asked(struct cleaning *c, const struct json *job, struct str run
 /* Those that the Job was asked for, whoever has come since; without one as many as go into the next. */
 static int take_runs(struct cleaning *c, const struct json *job, struct kr_err *e)
 {
-    size_t most = job ? json_len(asked_of(job)) : RUNS_MAX, bytes = 0;
+    size_t words = json_len(asked_of(job)), bytes = 0, most = !job ? RUNS_MAX : words > NS_WORDS ? words - NS_WORDS : 0;
     c->runs = arena_alloc(c->a, (most + 1) * sizeof *c->runs);
     for (struct str r; c->runs && c->n < most && (r = c->v->next(c->v->runs)).p;) {
         if (job && !was_asked(c, job, r))

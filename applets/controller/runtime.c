@@ -25,18 +25,21 @@ struct look {
 
 /* ---- what we own, as it is to be -------------------------------------------------------------------------------- */
 
-/* A server leaves out what is empty, but for what means something else then. */
+/* A server leaves out empty lists and texts, and of the rest what has no pointer in its Go types: an absent `hostUsers` isn't false. */
 static bool may_be_absent(const struct json *want)
 {
-    static const char *const never[] = { "allowPrivilegeEscalation", "automountServiceAccountToken", "emptyDir", "enableServiceLinks", "fsGroup",
-                                         "replicas", "runAsGroup", "runAsUser", "terminationGracePeriodSeconds" };
+    static const char *const plain[] = { "annotations", "hostIPC", "hostNetwork", "hostPID", "initialDelaySeconds", "labels", "limits", "matchLabels",
+                                         "minReadySeconds", "nodeSelector", "overhead", "readOnly", "requests", "stdin", "stdinOnce", "tty" };
     int64_t n;
-    for (size_t i = 0; i < LEN(never); i++)
-        if (str_is(json_key(want), never[i]))
-            return false;
-    if (json_is(want, JSON_OBJECT) || json_is(want, JSON_ARRAY))
+    if (json_is(want, JSON_ARRAY))
         return !json_len(want);
-    return json_is(want, JSON_FALSE) || (json_is(want, JSON_STRING) && !json_string(want).n) || (json_int(want, &n) && !n);
+    if (json_is(want, JSON_STRING))
+        return !json_string(want).n && !str_is(json_key(want), "storageClassName");
+    bool empty = json_is(want, JSON_OBJECT) ? !json_len(want) : json_is(want, JSON_FALSE) || (json_int(want, &n) && !n);
+    for (size_t i = 0; empty && i < LEN(plain); i++)
+        if (str_is(json_key(want), plain[i]))
+            return true;
+    return false;
 }
 
 /* "0.5" is kept as "500m", and 1 as "1". */
@@ -183,7 +186,7 @@ static void tell_costs(struct look *k, int64_t replicas)
             continue;
         struct plan_op *op = plan_add(k->p, PLAN_MERGE_PATCH, &kube_pods, k->r->metadata.namespace, arena_str(k->a, l->name));
         op->body = arena_fmt(k->a, "{\"metadata\":{\"annotations\":{\"" POD_DELETION_COST "\":\"%.*s\"}}}", SFMT(cost));
-        op->beside = op->missing_is_fine = true;
+        op->beside = op->missing_is_fine = op->refused_is_fine = true;      /* it is advice */
         op->why = "replicas are lowered";
     }
 }

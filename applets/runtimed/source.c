@@ -15,8 +15,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Who fetches before us has an hour at most: so long may git.timeoutSeconds be. */
-enum { ANSWER_MAX = 2048, WAIT_S = 3600, LATE_US = 2000000, INTO_FD = 3, FILES_MAX = 256, CPU_MORE_S = 5 };
+/* TURNS: others from there may fetch before us, each for all of its time: no more, as a server that is down isn't waited for in a row. */
+enum { ANSWER_MAX = 2048, TURNS = 10, LATE_US = 2000000, INTO_FD = 3, FILES_MAX = 256, CPU_MORE_S = 5 };
 
 struct source {
     struct task *t;                               /* NULL: nobody waits any more */
@@ -66,7 +66,7 @@ static bool understand(struct source *s, int status, char commit[65], struct kr_
     text = str_trim(text);
     text.n = str_utf8_prefix(text);
     if (s->too_late && !s->begun)
-        kr_fail(e, KR_DEADLINE, "others were fetching from there for an hour");
+        kr_fail(e, KR_DEADLINE, "others were fetching from there, for %d times git.timeoutSeconds: %lld", TURNS, (long long)s->t->d->git.timeout_s);
     else if (s->too_late)
         kr_fail(e, KR_DEADLINE, "the fetch took longer than git.timeoutSeconds: %lld", (long long)s->t->d->git.timeout_s);
     else if (str_is(word, "ok") && text.n > 0 && text.n < 65)
@@ -150,7 +150,7 @@ int source_begin(struct task *t, int work, struct kr_err *e)
     }
     t->source = s;
     loop_watch(t->d->loop, &s->answer, LOOP_IN);
-    loop_timer_in(t->d->loop, &s->late, WAIT_S * INT64_C(1000000));
+    loop_timer_in(t->d->loop, &s->late, TURNS * t->d->git.timeout_s * 1000000);
     return 0;
 }
 

@@ -250,7 +250,7 @@ TEST(golden_plans_of_the_controller)
 TEST(a_deployment_is_applied_again_when_something_of_ours_differs)
 {
     static const char template[] =
-        "{\"spec\":{\"hostNetwork\":false,\"nodeSelector\":{},\"containers\":[{\"name\":\"runtime\",\"image\":\"i\",\"args\":[],\"env\":[{\"name\":\"E\",\"value\":\"\"}],"
+        "{\"spec\":{\"hostNetwork\":false,\"hostUsers\":false,\"nodeSelector\":{},\"containers\":[{\"name\":\"runtime\",\"image\":\"i\",\"args\":[],\"env\":[{\"name\":\"E\",\"value\":\"\"}],"
         "\"readinessProbe\":{\"initialDelaySeconds\":0,\"tcpSocket\":{\"port\":9091}},\"resources\":{\"requests\":{\"cpu\":0.5,\"memory\":\"1024Mi\"},\"limits\":{\"cpu\":1}}}],"
         "\"volumes\":[{\"name\":\"v\",\"emptyDir\":{\"sizeLimit\":\"2048Ki\"}},{\"name\":\"w\",\"emptyDir\":{}}]}}";
     static const struct { const char *was, *is; bool differs; } T[] = {
@@ -259,7 +259,7 @@ TEST(a_deployment_is_applied_again_when_something_of_ours_differs)
         { "\"2048Ki\"", "\"2Mi\"", false }, { "\"hostNetwork\":false", "\"hostNetwork\":true", true }, { "\"args\":[]", "\"args\":[\"a\"]", true },
         { "\"nodeSelector\":{}", "\"nodeSelector\":{\"a\":\"b\"}", false },      /* says nothing of others */
         { "\"value\":\"\"", "\"value\":\"x\"", true }, { "\"cpu\":0.5", "\"cpu\":\"501m\"", true }, { "\"cpu\":0.5", "\"cpu\":\"many\"", true }, { "\"cpu\":1}", "\"memory\":\"1\"}", true },
-        { "\"image\":\"i\",", "", true }, { ",\"readOnlyRootFilesystem\":true", "", true }, { "\"capabilities\":{\"drop\":[\"ALL\"]},", "", true }, { "\"emptyDir\":{}", "\"hostPath\":{\"path\":\"/\"}", true }, { "\"automountServiceAccountToken\":false,", "", true },
+        { "\"hostUsers\":false,", "", true }, { "\"image\":\"i\",", "", true }, { ",\"readOnlyRootFilesystem\":true", "", true }, { "\"capabilities\":{\"drop\":[\"ALL\"]},", "", true }, { "\"emptyDir\":{}", "\"hostPath\":{\"path\":\"/\"}", true }, { "\"automountServiceAccountToken\":false,", "", true },
         { "\"allowPrivilegeEscalation\":false,", "", true }, { "\"containerPort\":9094", "\"containerPort\":\"9094\"", true },
     };
     AUTO_ARENA struct arena a = { .limit = 4 << 20 };

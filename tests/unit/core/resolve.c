@@ -2,6 +2,7 @@
 #include "core/resolve.h"
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
+#include <netdb.h>
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <sched.h>
@@ -72,4 +73,27 @@ TEST(a_name_that_cannot_be_is_an_error_and_a_cancelled_look_up_is_silent)
     CHECK(!b.over);
     loop_free(h.loop);
     threads_end();
+}
+
+TEST(families_take_turns)
+{
+    static const struct { const char *list, *taken; } T[] = {
+        { "666666666644", "64646666" }, { "4466", "4646" }, { "4444", "4444" }, { "6u4", "64" }, { "u", "" }, { "", "" } };
+    for (size_t i = 0; i < LEN(T); i++) {
+        struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+        struct sockaddr_in v4 = { .sin_family = AF_INET };
+        struct addrinfo a[16] = { 0 };
+        struct resolved r = { 0 };
+        size_t n = strlen(T[i].list);
+        for (size_t k = 0; k < n; k++) {
+            bool six = T[i].list[k] == '6', four = T[i].list[k] == '4';
+            a[k] = (struct addrinfo){ .ai_family = six ? AF_INET6 : four ? AF_INET : AF_UNIX, .ai_addr = six ? (void *)&v6 : (void *)&v4,
+                                      .ai_addrlen = six ? sizeof v6 : sizeof v4, .ai_next = k + 1 < n ? &a[k + 1] : NULL };
+        }
+        resolve_take(&r, n ? a : NULL);
+        char text[RESOLVE_MAX + 1] = "";
+        for (size_t k = 0; k < r.n; k++)
+            text[k] = r.addr[k].ss_family == AF_INET6 ? '6' : '4';
+        CHECK_Z(text, T[i].taken);
+    }
 }

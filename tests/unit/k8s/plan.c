@@ -149,6 +149,24 @@ TEST(a_refused_operation_does_not_stop_those_beside_it)
     here_done(&h);
 }
 
+TEST(advice_that_is_refused_keeps_nothing_from_being_done)
+{
+    static const char *const patches[] = { "{\"metadata\":{\"labels\":{\"a b\":\"c\"}}}", "{\"metadata\":{\"resourceVersion\":\"1\"}}" };      /* 422, 409 */
+    struct here h;
+    struct plan p = { 0 };
+    struct end end;
+    here_init(&h);
+    for (size_t i = 0; i < LEN(patches); i++) {
+        struct plan_op *op = plan_add(&p, PLAN_MERGE_PATCH, &kube_namespaces, S(""), S("default"));
+        op->body = str_of(patches[i]);
+        op->beside = op->refused_is_fine = true;
+    }
+    create(&p, S("after"), MAP("after"));
+    carry_out(&h, &p, &end);
+    CHECK(!end.failed && is_there(&h, S("after")));
+    here_done(&h);
+}
+
 /* The ConfigMap's finalizer keeps the namespace, which takes nothing new. */
 static void end_namespace(struct here *h)
 {
