@@ -117,6 +117,7 @@ struct httpc_request {
     bool more;                                           /* hcall_write will follow, then hcall_finish */
     uint64_t length;                                     /* with more: that many bytes will be written; 0: not known (HTTP/1.1: chunked) */
     int64_t deadline_us;                                 /* monotonic moment at which it fails with DEADLINE; 0: none */
+    bool first;                                          /* goes before those that wait */
     bool upgrade;                                        /* HTTP/1.1 upgrade on a connection of its own: after 101 head, raw bytes both ways */
 };
 struct hcall *httpc_call(struct httpc *, const struct httpc_request *, struct hcall_user);

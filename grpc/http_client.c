@@ -360,7 +360,7 @@ struct hcall *httpc_call(struct httpc *h, const struct httpc_request *q, struct 
     if (q->deadline_us)
         loop_timer_at(h->loop, &k->deadline, q->deadline_us);
     h->ncalls++;
-    enqueue(k, false);
+    enqueue(k, q->first);
     return k;
 }
 

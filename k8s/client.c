@@ -40,7 +40,7 @@ struct kube_call {
     int64_t deadline_us, date_us;
     struct timer again;
     int status, waits, retry_after_s;
-    bool reauthorized, unfenced;
+    bool reauthorized, unfenced, first;
 };
 struct kube_stream {
     struct kube *k;
@@ -380,7 +380,7 @@ static void start(struct kube_call *q)
     if (q->body.n)
         f[n++] = (struct http_field){ S("content-type"), str_of(q->content_type) };
     struct httpc_request hr = { .method = str_of(q->method), .path = str_of(q->path), .authority = buf_view(&k->authority),
-                                .fields = { f, n }, .body = buf_view(&q->body), .deadline_us = q->deadline_us };
+                                .fields = { f, n }, .body = buf_view(&q->body), .deadline_us = q->deadline_us, .first = q->first };
     q->call = httpc_call(k->calls, &hr, (struct hcall_user){ .head = on_head, .data = on_data, .end = on_end, .failed = on_failed, .ctx = q });
 }
 
@@ -423,6 +423,7 @@ struct kube_call *kube_send(struct kube *k, const struct kube_request *r, struct
     q->deadline_us = loop_now_us(k->loop) + (r->timeout_us ? r->timeout_us : k->config.timeout_us ? k->config.timeout_us : TIMEOUT_US);
     buf_str(&q->body, r->body);
     q->unfenced = r->unfenced;
+    q->first = r->first;
     if (q->body.failed || !q->path || !may_send(q))
         loop_timer_in(k->loop, &q->again, 0);     /* told from the loop */
     else

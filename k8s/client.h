@@ -46,6 +46,7 @@ struct kube_request {
     const char *kind;                             /* what a success must be ("Pod", "PodList"): anything else is KR_PROTOCOL; NULL: any JSON */
     int64_t timeout_us;                           /* 0: the configuration's, else 30 s */
     bool unfenced;                                /* sent whatever kube_fence says */
+    bool first;                                   /* goes before those that wait for their turn */
 };
 struct kube_call *kube_send(struct kube *, const struct kube_request *, struct kube_user);
 void kube_cancel(struct kube_call *);             /* no further callback; NULL is fine */

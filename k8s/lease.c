@@ -55,13 +55,13 @@ static void expired(struct loop *loop, struct timer *t)
 
 bool lease_is_held(const struct lease *l) { return l->held && loop_now_us(l->loop) < l->until_us; }
 
-/* An attempt that hangs must leave time for another one. */
+/* An attempt that hangs must leave time for another one, and all that the holder writes may wait for it, but not the other way round. */
 static struct kube_call *send(struct lease *l, const char *method, bool by_name, struct str body, const char *type, struct kube_user user)
 {
     AUTO_BUF struct buf p = { .max = 4096 };
     kube_path(&p, &kube_leases, str_of(l->ns), by_name ? str_of(l->name) : (struct str){ 0 }, NULL);
     return kube_send(l->k, &(struct kube_request){ .method = method, .path = buf_view(&p), .body = body, .content_type = type, .kind = "Lease",
-                                                   .timeout_us = l->c.duration_us / 5, .unfenced = true }, user);
+                                                   .timeout_us = l->c.duration_us / 5, .unfenced = true, .first = true }, user);
 }
 
 static void write_spec(struct lease *l, struct buf *b, bool release)

@@ -112,6 +112,32 @@ TEST(a_lease_that_cannot_be_renewed_is_lost_before_its_duration_is_over)
     here_done(&h);
 }
 
+static void count(void *ctx, const struct kube_result *r)
+{
+    CHECK_INT(r->status, 404);
+    ++*(int *)ctx;
+}
+
+/* More than the server takes at once: the others wait, and the lease goes before them. */
+TEST(a_lease_does_not_wait_behind_what_its_holder_writes)
+{
+    enum { WRITES = 8 * LIMIT_H2_STREAMS };
+    struct here h;
+    struct candidate a;
+    int answered = 0;
+    here_init(&h);
+    for (int i = 0; i < WRITES; i++)
+        kube_delete(h.kube, &kube_leases, S("default"), S("none"), S(""), -1, (struct kube_user){ count, &answered });
+    stand(&a, &h, h.kube, S("a"));
+    here_until_is(&h, &a.won, 1);
+    CHECK(answered < WRITES / 2);
+    lease_release(a.l, over, &a);
+    here_until(&h, &a.over);
+    CHECK(answered < WRITES);
+    here_until_is(&h, &answered, WRITES);
+    here_done(&h);
+}
+
 struct deaf { int connections, fd; };
 static void deaf(void *ctx, int fd)
 {
