@@ -20,7 +20,7 @@ struct workqueue {
     struct loop *loop;
     struct map entries;
     struct entry *head, **tail;
-    size_t depth;
+    size_t depth, working;
     bool begun;
     struct defer turn;
     void (*work)(void *, struct str);
@@ -76,14 +76,15 @@ static void turn(struct loop *loop, struct defer *d)
 {
     (void)loop;
     struct workqueue *q = container_of(d, struct workqueue, turn);
-    struct entry *n = q->head;
-    q->head = NULL;
-    q->tail = &q->head;
-    for (struct entry *next; n; n = next) {
-        next = n->next;
+    for (size_t left = q->depth; left && q->working < WORKQUEUE_AT_ONCE; left--) {
+        struct entry *n = q->head;
+        q->head = n->next;
+        if (!q->head)
+            q->tail = &q->head;
         n->due = false;
         n->working = true;
         q->depth--;
+        q->working++;
         q->work(q->ctx, n->key);
     }
 }
@@ -134,6 +135,9 @@ void workqueue_done(struct workqueue *q, struct str key, bool failed)
     if (!n || !n->working)
         return;
     n->working = false;
+    q->working--;
+    if (q->head)
+        loop_defer(q->loop, &q->turn);
     n->wait_us = !failed ? 0 : !n->wait_us ? WAIT_MIN_US : n->wait_us * 2 > WAIT_MAX_US ? WAIT_MAX_US : n->wait_us * 2;
     if (n->again && !failed) {
         n->again = false;

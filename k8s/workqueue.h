@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * workqueue: keys that need a look, each at most once, never one that is being worked on (client-go's work queue as an
- * idea). A key that failed comes back after a wait that doubles from 10 ms to 60 s; success forgets the wait.
+ * idea). A key that failed comes back after a wait that doubles from 10 ms to 60 s; success forgets the wait. Beyond
+ * WORKQUEUE_AT_ONCE that are being worked on the others wait here: what they send would wait all the same, and its time run.
  */
 #ifndef K8S_WORKQUEUE_H
 #define K8S_WORKQUEUE_H
 #include "core/loop.h"
 
+enum { WORKQUEUE_AT_ONCE = 256 };
 struct workqueue;
 /* work(ctx, key) is called from the loop; it must end, now or later, in exactly one workqueue_done for that key. */
 struct workqueue *workqueue_new(struct loop *, void (*work)(void *ctx, struct str key), void *ctx);

@@ -169,6 +169,28 @@ TEST(a_moment_that_comes_while_the_key_is_under_way_is_not_lost)
     end(&f);
 }
 
+TEST(beyond_so_many_under_way_keys_wait_until_one_is_done)
+{
+    struct fixture f;
+    char key[] = "000";
+    begin(&f, 0);
+    for (int i = 0; i < WORKQUEUE_AT_ONCE; i++) {
+        key[0] = (char)('0' + i / 100), key[1] = (char)('0' + i / 10 % 10), key[2] = (char)('0' + i % 10);
+        workqueue_add(f.q, (struct str){ key, 3 });
+    }
+    workqueue_add(f.q, S("a"));
+    workqueue_add(f.q, S("b"));
+    CHECK_INT(after(&f, 0).n, WORKQUEUE_AT_ONCE * sizeof key);
+    workqueue_done(f.q, S("000"), false);
+    CHECK_STR(after(&f, 0), S("a "));
+    workqueue_done(f.q, S("a"), true);
+    CHECK_STR(after(&f, 0), S("b "));
+    CHECK_STR(after(&f, 20000), S(""));           /* "a" is due again, and waits */
+    workqueue_done(f.q, S("b"), false);
+    CHECK_STR(after(&f, 0), S("a "));
+    end(&f);
+}
+
 TEST(keys_of_one_queue_do_not_wait_for_each_other)
 {
     struct fixture f;
