@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * informer: states LISTING → WATCHING → (WAITING →) WATCHING or LISTING. A watch that ends is opened again from the last
- * version seen; only a 410, a version that can't be used, or an event that isn't one makes a new list.
+ * version seen; only a 410, a version that can't be used, or an event that is none or too large makes a new list.
  *
  * Waiting after trouble doubles from 50 ms to 10 s with jitter, and starts over when a watch has lived for ten seconds: neither a
  * list nor an event proves anything, lists may be allowed and watches refused, or broken off behind their first event. For the
@@ -254,6 +254,8 @@ static void on_ended(void *ctx, int status, const struct kr_err *e)
         inf->relist = true;
         go_on(inf, NULL);
     } else if (e) {
+        if (e->code == KR_TOO_LARGE)              /* a line: the same watch would lead to it again, a list goes around it */
+            inf->relist = true;
         if (status >= 400 && status != 401 && status != 429 && status < 500)
             inf->relist = true;
         go_on(inf, e);

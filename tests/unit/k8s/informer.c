@@ -412,6 +412,7 @@ TEST(lines_that_are_no_events_or_too_long_end_the_watch)
     CHECK_INT(s.v.sets, 2);
     CHECK_INT(s.v.troubles, 2);
     CHECK(str_find(str_of(s.v.trouble), S("longer than")) >= 0);
+    CHECK_INT(s.lists, 3);
     CHECK_INT(s.v.gones, 1);                      /* b is not in the second list */
     done(&s, inf);
 }
