@@ -7,7 +7,7 @@
  * list nor an event proves anything, lists may be allowed and watches refused, or broken off behind their first event. For the
  * same reason only watches that lived are opened again without a wait. A watch that outlives the time it was asked for is cut: what stands
  * between us and the server has lost it; so is one that is not answered within a minute. Nothing counts as gone but after a list that
- * is whole and is one.
+ * is whole and is one. A page that is too large, or doesn't come in its time, is asked for again with half as many objects.
  *
  * The user may free us from inside any of its callbacks: then `closed` is seen by what is on the stack, and memory goes when
  * the last of it leaves. Tested in tests/unit/k8s/informer.c, client_faults.c.
@@ -19,7 +19,7 @@
 #include "core/uri.h"
 #include <stdio.h>
 
-enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 10000000, LIVED_US = 10000000, PAGE = 500, WATCH_S = 600, OVERTIME_S = 30, ANSWER_US = 60000000 };
+enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 10000000, LIVED_US = 10000000, PAGE_MAX = 500, WATCH_S = 600, OVERTIME_S = 30, ANSWER_US = 60000000 };
 
 /* version: a hash of it. It is only compared with itself, and there may be a hundred thousand of these. */
 struct known { uint64_t version, seen; uint32_t n; char key[]; };
@@ -37,6 +37,7 @@ struct informer {
     struct timer wait;                            /* until the next try; of a watch: the end of its answer's time, then its own */
     int64_t watch_us, wait_us, list_began_us, listed_at_us, opened_at_us;
     struct buf version, cont;
+    int page;                                     /* so many objects are asked for at once */
     int idle_pages;                               /* of the list in progress: in a row, that had nothing new */
     bool synced, live, relist, use_fallback, always_relist, whole;       /* whole: lists expired between their pages: without pages then */
     bool closed; int busy;                        /* calls of ours on the stack that may call the user */
@@ -303,6 +304,7 @@ static void listed(struct informer *inf)
         return;
     inf->relist = false;
     inf->synced = true;
+    inf->page = inf->page * 2 > PAGE_MAX ? PAGE_MAX : inf->page * 2;      /* for the next one */
     inf->listed_at_us = inf->list_began_us;
     if (inf->user.synced)
         inf->user.synced(inf->user.ctx);
@@ -310,9 +312,25 @@ static void listed(struct informer *inf)
         watch(inf);
 }
 
+/* False: it can't be less. */
+static bool ask_for_less(struct informer *inf)
+{
+    if (!inf->whole && inf->page == 1)
+        return false;
+    if (!inf->whole)
+        inf->page /= 2;
+    inf->whole = false;
+    return true;
+}
+
 static void list_failed(struct informer *inf, const struct kube_result *r, const struct kr_err *e)
 {
     inf->whole |= r->status == 410 && inf->cont.n;        /* the pages took longer than the server keeps a snapshot */
+    bool less = (e->code == KR_TOO_LARGE || e->code == KR_DEADLINE) && ask_for_less(inf);
+    if (less && e->code == KR_TOO_LARGE) {
+        list_page(inf);
+        return;
+    }
     buf_clear(&inf->cont);
     if (r->status == 400 && inf->fallback && !inf->use_fallback) {
         inf->use_fallback = true;
@@ -389,7 +407,7 @@ static void list_page(struct informer *inf)
     AUTO_BUF struct buf p = { .max = LIMIT_HTTP1_START_LINE };
     char limit[16];
     put_selectors(inf, &p);
-    snprintf(limit, sizeof limit, "%d", PAGE);
+    snprintf(limit, sizeof limit, "%d", inf->page);
     if (!inf->whole)
         uri_put_param(&p, "limit", str_of(limit));
     if (inf->cont.n) {
@@ -402,7 +420,7 @@ static void list_page(struct informer *inf)
     }
     if (p.failed) {
         struct kr_err e = { 0 };
-        kr_fail(&e, KR_TOO_LARGE, "the API server's continue token for %s is too long", inf->r->plural);
+        kr_fail(&e, KR_PROTOCOL, "the API server's continue token for %s is too long", inf->r->plural);
         list_failed(inf, &(struct kube_result){ 0 }, &e);
         return;
     }
@@ -430,7 +448,7 @@ struct informer *informer_new(struct kube *k, const struct informer_config *c, s
     struct informer *inf = xcalloc(1, sizeof *inf);
     *inf = (struct informer){ .k = k, .loop = kube_loop(k), .rnd = rnd, .r = c->resource, .ns = copy(c->ns), .labels = copy(c->labels),
                               .fields = copy(c->fields), .fallback = c->fallback_fields.p ? copy(c->fallback_fields) : NULL, .user = c->user, .always_relist = c->relist_after_trouble,
-                              .wait = { .fire = wait_fired }, .wait_us = WAIT_MIN_US, .version = { .max = 1024 }, .cont = { .max = 65536 } };
+                              .wait = { .fire = wait_fired }, .wait_us = WAIT_MIN_US, .page = PAGE_MAX, .version = { .max = 1024 }, .cont = { .max = 65536 } };
     snprintf(inf->list_kind, sizeof inf->list_kind, "%sList", c->resource->kind);
     begin(inf);
     return inf;

@@ -2,19 +2,21 @@
 /*
  * asks: one list a question, page by page until a Run that was assigned is found. The server selects by
  * spec.workspace.name; what it sends is looked at anyway, as a server that knows no such field gets the question without it.
- * Tests: tests/unit/applets/scheduler.c, tests/local/workspaces.py
+ * After a page that was too large, or didn't come in its time, half as many are asked for.
+ * Tests: tests/unit/crds/asks.c, tests/unit/applets/scheduler.c, tests/local/workspaces.py
  */
 #include "crds/sched/asks.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/uri.h"
 
-enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 3200000, PAGE = 500 };
+enum { WAIT_MIN_US = 50000, WAIT_MAX_US = 3200000, PAGE_MAX = 500 };
 struct ask {
     struct ask *next, **at;
     struct asks *all;
     char *ns, *runtime, *workspace, *page;        /* page: the continue token, or NULL */
     bool no_fields;                               /* the server refused the field selector */
+    int limit;                                    /* Runs of a page */
     int64_t wait_us;
     struct timer again;
     struct kube_call *call;
@@ -69,6 +71,8 @@ static void failed(struct ask *q, const struct kr_err *e)
         send_ask(q);
         return;
     }
+    if ((e->code == KR_TOO_LARGE || e->code == KR_DEADLINE) && q->limit > 1)
+        q->limit /= 2;
     log_warn(&log_std, "the pod of a workspace could not be asked for", LOG_Z("namespace", q->ns), LOG_Z("workspace", q->workspace), LOG_ERR(e));
     q->wait_us = q->wait_us ? q->wait_us * 2 : WAIT_MIN_US;
     if (q->wait_us > WAIT_MAX_US)
@@ -106,7 +110,7 @@ static void send_ask(struct ask *q)
     buf_fmt(&fields, "spec.workspace.name=%s", q->workspace);
     if (!q->no_fields)
         uri_put_param(&path, "fieldSelector", buf_view(&fields));
-    buf_fmt(&page, "%d", PAGE);
+    buf_fmt(&page, "%d", q->limit);
     uri_put_param(&path, "limit", buf_view(&page));
     if (q->page)
         uri_put_param(&path, "continue", str_of(q->page));
@@ -117,7 +121,7 @@ void asks_send(struct asks *all, struct str ns, struct str runtime, struct str w
 {
     struct ask *q = xcalloc(1, sizeof *q);
     *q = (struct ask){ .next = all->list, .at = &all->list, .all = all, .ns = xstrndup(ns.p, ns.n), .runtime = xstrndup(runtime.p, runtime.n),
-                       .workspace = xstrndup(workspace.p, workspace.n) };
+                       .workspace = xstrndup(workspace.p, workspace.n), .limit = PAGE_MAX };
     if (all->list)
         all->list->at = &q->next;
     all->list = q;

@@ -287,6 +287,77 @@ TEST(row37_pages_that_expire_give_way_to_a_list_without_pages)
     end(&s);
 }
 
+/* Pages of more objects than fit, the first and the second, are larger than an answer may be, or, with `slow`, don't come. */
+static int fits[2];
+static bool slow;
+static void list_by_size(struct script *s, struct hreq *r, struct str path)
+{
+    ptrdiff_t at = str_find(path, S("limit="));
+    struct str rest = str_from(path, at < 0 ? path.n : (size_t)at + 6);
+    int64_t limit = INT64_MAX;
+    bool second = str_find(path, S("continue=more")) >= 0;
+    str_i64(str_cut(&rest, '&'), &limit);
+    if (limit > fits[second] && slow)
+        s->held = r;
+    else if (limit > fits[second])
+        hreq_start(r, 200, (struct http_fields){ &(struct http_field){ S("content-length"), S("268435457") }, 1 });
+    else if (!second)
+        hreq_respond(r, 200, NONE, PAGE(CM("a", "1")));
+    else if (bad_status)
+        hreq_respond(r, bad_status, NONE, S("{}"));
+    else
+        hreq_respond(r, 200, NONE, S(LIST(CM("b", "2"))));
+}
+static void begin_by_size(struct script *s, int first, int second, bool is_slow, int status_of_second)
+{
+    *s = (struct script){ .list = list_by_size, .watch = watch_stays };
+    fits[0] = first, fits[1] = second, slow = is_slow, bad_status = status_of_second;
+    begin(s);
+}
+
+TEST(a_page_that_is_too_large_is_asked_for_again_in_smaller_ones)
+{
+    struct script s;
+    begin_by_size(&s, 250, 100, false, 0);
+    here_until_is(&s.h, &s.watches, 1);
+    CHECK_INT(s.lists, 5);                        /* 500, 250; of the second page 250, 125, 62 */
+    CHECK_INT(s.v.sets, 2);
+    CHECK_INT(s.v.troubles, 0);
+    informer_relist(s.inf);
+    here_until_is(&s.h, &s.watches, 2);
+    CHECK_INT(s.lists, 8);                        /* 124; 124, 62: what was too large once need not stay so */
+    end(&s);
+    begin_by_size(&s, 0, 0, false, 0);
+    here_until_is(&s.h, &s.v.troubles, 1);
+    CHECK_INT(s.lists, 9);                        /* of a single object at the end */
+    CHECK(str_find(str_of(s.path), S("limit=1")) >= 0 && str_find(str_of(s.v.trouble), S("larger than")) >= 0);
+    end(&s);
+}
+
+TEST(a_page_that_does_not_come_is_asked_for_again_in_smaller_ones)
+{
+    struct script s;
+    begin_by_size(&s, 250, 250, true, 0);
+    pass_until(&s, &s.watches, 1, 70000000);
+    CHECK_INT(s.lists, 3);
+    CHECK_INT(s.v.troubles, 1);
+    CHECK_INT(s.v.sets, 2);
+    end(&s);
+}
+
+TEST(a_list_without_pages_that_is_too_large_gives_way_to_pages)
+{
+    struct script s;
+    begin_by_size(&s, 500, 500, false, 410);
+    here_until_is(&s.h, &s.v.troubles, 1);        /* they expired */
+    bad_status = 0;
+    pass_until(&s, &s.watches, 1, 10000000);
+    CHECK_INT(s.lists, 5);                        /* two pages, the whole, two pages */
+    CHECK_INT(s.v.troubles, 1);
+    CHECK_INT(s.v.sets, 2);
+    end(&s);
+}
+
 /* Lists whose pages lead nowhere: the same token again; in a circle; ever other ones, without an object more. */
 static enum { SAME, CIRCLE, EVER_OTHERS } endless;
 static bool is_endless;
