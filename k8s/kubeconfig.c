@@ -200,8 +200,10 @@ static int read_config(struct kube_reading *r, const struct kube_flags *f, struc
 
 static int apply_identity(struct kube_config *c, const struct kube_flags *f, struct kr_err *e)
 {
-    if (f->token.n)
+    if (f->token.n) {
         c->token = arena_str(&c->arena, f->token);
+        c->token_file = S("");                    /* else it would be read over the token that was asked for */
+    }
     if (f->as.n || f->as_uid.n || f->as_groups.n) {
         c->as = arena_str(&c->arena, f->as);
         c->as_uid = arena_str(&c->arena, f->as_uid);

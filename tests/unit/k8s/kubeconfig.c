@@ -2,7 +2,9 @@
 #include "core/fs.h"
 #include "k8s/kubeconfig.h"
 #include "tests/kit/test.h"
+#include <sched.h>
 #include <stdio.h>
+#include <sys/mount.h>
 
 static const char *put(const char *name, const char *text)
 {
@@ -267,6 +269,41 @@ TEST(the_command_line_goes_before_the_files)
     CHECK_OR(find(&c, &(struct kube_flags){ .server = S("http://127.0.0.1:8001") }));
     CHECK_STR(c.host, S("127.0.0.1"));            /* without any file */
     CHECK_STR(c.proxy, S(""));
+    kube_config_free(&c);
+}
+
+/* The service account's place is the same everywhere: in a mount namespace of our own it is ours. */
+static bool mount_account(void)
+{
+    static const char *const dirs[] = { "/var/run/secrets", "/var/run/secrets/kubernetes.io", "/var/run/secrets/kubernetes.io/serviceaccount" };
+    struct kr_err e = { 0 };
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("none", "/var/run", "tmpfs", 0, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < LEN(dirs); i++)
+        CHECK_INT(fs_make_dir(dirs[i], 0700, &e), 0);
+    CHECK_INT(fs_write("/var/run/secrets/kubernetes.io/serviceaccount/token", S("the pod's\n"), 0600, false, &e), 0);
+    CHECK_INT(fs_write("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", S("the cluster's"), 0600, false, &e), 0);
+    return true;
+}
+
+TEST(in_a_cluster_the_command_line_goes_before_the_service_account)
+{
+    struct kube_config c;
+    if (!mount_account()) {
+        printf("skip service account: no mount namespace may be made here\n");
+        return;
+    }
+    unsetenv("KUBECONFIG");
+    setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1", 1);
+    setenv("KUBERNETES_SERVICE_PORT", "443", 1);
+    CHECK_OR(find(&c, &(struct kube_flags){ 0 }));
+    CHECK_STR(c.token, S("the pod's"));
+    CHECK_STR(c.token_file, S("/var/run/secrets/kubernetes.io/serviceaccount/token"));
+    kube_config_free(&c);
+    CHECK_OR(find(&c, &(struct kube_flags){ .token = S("mine") }));
+    CHECK_STR(c.token, S("mine"));
+    CHECK_STR(c.token_file, S(""));
+    CHECK_STR(c.ca, S("the cluster's"));
     kube_config_free(&c);
 }
 
