@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * portforward: pumps between one end of a socketpair and two channels of a WebSocket (0 data, 1 errors), each of which
- * begins with the port in two bytes. Neither side is read while what came of it before still waits for the other; of PINGs
- * that come faster than their answers leave, the last is answered (RFC 6455 section 5.5.3). Tested in tests/unit/k8s/portforward.c.
+ * begins with the port in two bytes. Neither side is read while what came of it before still waits for the other, and our end
+ * closes behind the last byte of the server's; of PINGs that come faster than their answers leave, the last is answered (RFC 6455
+ * section 5.5.3). Tested in tests/unit/k8s/portforward.c.
  */
 #include "k8s/portforward.h"
 #include "core/link.h"
@@ -23,6 +24,7 @@ struct kube_forward {
     int status;
     char accept[WS_ACCEPT_TEXT], ping[125];
     size_t nping;
+    bool ended;                                   /* by the server: our end closes once it has all of out */
     bool open, dead, full, pinged;                /* full: what was written to the server has not left yet; pinged: an answer is due */
     void (*failed)(void *, const struct kr_err *);
     void *ctx;
@@ -40,16 +42,21 @@ static void fail(struct kube_forward *f, const struct kr_err *e)
 
 static void flush_link(struct kube_forward *f)
 {
-    while (f->link && f->out.n) {
-        ptrdiff_t n = link_write(f->link, f->out.p, f->out.n);
-        if (n <= 0)
-            break;
+    ptrdiff_t n = 0;
+    while (f->link && f->out.n && (n = link_write(f->link, f->out.p, f->out.n)) > 0)
         buf_drop(&f->out, (size_t)n);
-    }
+    if (f->link && f->ended && (!f->out.n || n < 0))
+        link_close(TAKE(f->link));
     if (f->link)
         link_want_write(f->link, f->out.n > 0);
     if (f->call)
         hcall_pause(f->call, f->out.n > QUEUE_HIGH);
+}
+
+static void end_link(struct kube_forward *f)
+{
+    f->ended = true;
+    flush_link(f);
 }
 
 static void send_frame(struct kube_forward *f, enum ws_kind kind, struct str data)
@@ -66,7 +73,7 @@ static void link_ready(struct link *l, void *ctx)
     struct kube_forward *f = ctx;
     char chunk[16385];
     flush_link(f);
-    while (f->open && !f->full && f->link == l) {
+    while (f->open && !f->ended && !f->full && f->link == l) {
         ptrdiff_t n = link_read(l, chunk + 1, sizeof chunk - 1);
         if (n == 0)
             return;
@@ -163,7 +170,7 @@ static void on_data(struct hcall *h, struct str bytes)
         else if (ev.kind == WS_PING)
             on_ping(f, ev.data);
         else if (ev.kind == WS_CLOSE)
-            link_close(TAKE(f->link));
+            end_link(f);
     }
 }
 
@@ -174,7 +181,7 @@ static void on_end(struct hcall *h, struct http_fields t)
     (void)t;
     f->call = NULL;
     if (f->open) {
-        link_close(TAKE(f->link));
+        end_link(f);
         return;
     }
     kube_status_error(f->status, buf_view(&f->error), &e, NULL);
@@ -186,7 +193,7 @@ static void on_failed(struct hcall *h, const struct kr_err *e)
     struct kube_forward *f = hcall_ctx(h);
     f->call = NULL;
     if (f->open)
-        link_close(TAKE(f->link));
+        end_link(f);
     else
         fail(f, e);
 }

@@ -14,7 +14,7 @@ struct way {
     struct link *mine;                            /* the caller's end */
     struct hreq *r;
     struct ws ws;
-    bool open, done;
+    bool open, done, over;                        /* over: our end was closed */
     int pongs, failures;
     char last[126];                               /* what the PONG that came last said */
     size_t bytes, got;                            /* that the server heard; that came out at our end */
@@ -55,6 +55,7 @@ static void mine_ready(struct link *l, void *ctx)
     while ((n = link_read(l, chunk, sizeof chunk)) > 0)
         w->got += (size_t)n;
     w->done |= w->got > 0;
+    w->over |= n < 0;
 }
 
 static void begin(struct way *w)
@@ -139,6 +140,57 @@ TEST(a_server_that_does_not_read_holds_back_who_writes)
         here_run(&w.h, 500);
     }
     CHECK_INT(w.bytes, ALL);
+    CHECK(!w.failures);
+    end(&w);
+}
+
+/* More than the pair of sockets holds, and the end in one with it: by CLOSE, or by the end of the connection. */
+TEST(the_last_bytes_before_the_end_come_out)
+{
+    enum { PARTS = 48 };
+    static char part[16385];
+    for (int by_close = 0; by_close < 2; by_close++) {
+        struct way w;
+        AUTO_BUF struct buf all = { .max = 1 << 20 };
+        begin(&w);
+        ws_put(&w.ws, &all, WS_BINARY, (struct str){ "\0\0\120", 3 });
+        for (int i = 0; i < PARTS; i++)
+            ws_put(&w.ws, &all, WS_BINARY, (struct str){ part, sizeof part });
+        if (by_close)
+            ws_put_close(&w.ws, &all, 1000, S(""));
+        hreq_write(w.r, buf_view(&all));
+        if (!by_close)
+            hreq_finish(w.r, (struct http_fields){ 0 });
+        here_until(&w.h, &w.over);
+        CHECK_INT(w.got, PARTS * (sizeof part - 1));
+        CHECK(!w.failures);
+        end(&w);
+    }
+}
+
+/* What it sends while ours has not taken all is for nobody; and who never takes it may leave. */
+TEST(an_end_that_leaves_with_bytes_to_come_is_let_go)
+{
+    static char part[600001];
+    struct way w;
+    AUTO_BUF struct buf all = { .max = 1 << 20 };
+    begin(&w);
+    link_pause_read(w.mine, true);
+    ws_put(&w.ws, &all, WS_BINARY, (struct str){ "\0\0\120", 3 });
+    ws_put(&w.ws, &all, WS_BINARY, (struct str){ part, sizeof part });
+    ws_put_close(&w.ws, &all, 1000, S(""));
+    hreq_write(w.r, buf_view(&all));
+    hreq_finish(w.r, (struct http_fields){ 0 });
+    here_run(&w.h, 20000);
+    CHECK_INT(link_write(w.mine, "more", 4), 4);
+    here_run(&w.h, 5000);
+    while (link_read(w.mine, part, sizeof part) > 0)
+        ;                                         /* so that the pair holds nothing, whose loss would be an error */
+    link_close(TAKE(w.mine));
+    here_run(&w.h, 5000);
+    uint64_t before = loop_wakeups(w.h.loop);
+    here_run(&w.h, 20000);
+    CHECK(loop_wakeups(w.h.loop) - before <= 4);  /* nothing is tried again */
     CHECK(!w.failures);
     end(&w);
 }
