@@ -139,12 +139,11 @@ void workqueue_done(struct workqueue *q, struct str key, bool failed)
     if (q->head)
         loop_defer(q->loop, &q->turn);
     n->wait_us = !failed ? 0 : !n->wait_us ? WAIT_MIN_US : n->wait_us * 2 > WAIT_MAX_US ? WAIT_MAX_US : n->wait_us * 2;
-    if (n->again && !failed) {
+    if (n->again) {                               /* news, of which what failed may have known nothing */
         n->again = false;
         make_due(n);
     } else if (failed) {
-        n->again = false;
-        loop_timer_in(q->loop, &n->later, n->wait_us);
+        workqueue_add_at(q, n->key, loop_now_us(q->loop) + n->wait_us);      /* or when it was to be looked at anyway */
     }
     drop_when_idle(n);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * workqueue: keys that need a look, each at most once, never one that is being worked on (client-go's work queue as an
- * idea). A key that failed comes back after a wait that doubles from 10 ms to 60 s; success forgets the wait. Beyond
+ * idea). A key that failed comes back after a wait that doubles from 10 ms to 60 s, or with news of it; success forgets the wait. Beyond
  * WORKQUEUE_AT_ONCE that are being worked on the others wait here: what they send would wait all the same, and its time run.
  */
 #ifndef K8S_WORKQUEUE_H

@@ -134,6 +134,30 @@ TEST(news_of_a_key_do_not_wait_for_its_backoff)
     end(&f);
 }
 
+TEST(neither_news_nor_moments_are_lost_when_what_is_under_way_fails)
+{
+    struct fixture f;
+    begin(&f, 2);
+    workqueue_add(f.q, S("a"));
+    after(&f, 0);
+    for (int64_t wait = 10000; wait < 10000000; wait *= 2)
+        after(&f, wait);                          /* the next one comes after more than 10 s */
+    f.outcome = 0;
+    workqueue_add(f.q, S("a"));
+    CHECK_STR(after(&f, 0), S("a "));
+    workqueue_add(f.q, S("a"));                   /* news while it is under way */
+    workqueue_done(f.q, S("a"), true);
+    CHECK_STR(after(&f, 0), S("a "));
+    workqueue_add_at(f.q, S("a"), f.clock.mono + 3000);
+    workqueue_done(f.q, S("a"), true);
+    CHECK_STR(after(&f, 2999), S(""));
+    CHECK_STR(after(&f, 1), S("a "));
+    workqueue_done(f.q, S("a"), true);
+    CHECK_STR(after(&f, 10000000), S(""));
+    CHECK_STR(after(&f, 60000000), S("a "));
+    end(&f);
+}
+
 TEST(of_two_moments_the_earlier_wins)
 {
     struct fixture f;
