@@ -30,7 +30,7 @@ static bool may_be_absent(const struct json *want)
 {
     static const char *const plain[] = { "annotations", "hostIPC", "hostNetwork", "hostPID", "initialDelaySeconds", "labels", "limits", "matchLabels",
                                          "minReadySeconds", "nodeSelector", "overhead", "readOnly", "requests", "stdin", "stdinOnce", "tty" };
-    int64_t n;
+    int64_t n = 0;
     if (json_is(want, JSON_ARRAY))
         return !json_len(want);
     if (json_is(want, JSON_STRING))
