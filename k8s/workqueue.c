@@ -76,8 +76,8 @@ static void turn(struct loop *loop, struct defer *d)
 {
     (void)loop;
     struct workqueue *q = container_of(d, struct workqueue, turn);
-    for (size_t left = q->depth; left && q->working < WORKQUEUE_AT_ONCE; left--) {
-        struct entry *n = q->head;
+    size_t left = q->depth;                       /* who comes meanwhile comes next time */
+    for (struct entry *n; (n = q->head) && left && q->working < WORKQUEUE_AT_ONCE; left--) {
         q->head = n->next;
         if (!q->head)
             q->tail = &q->head;
