@@ -46,15 +46,16 @@ static const struct addrinfo *of_family(const struct addrinfo *a, bool v6)
 void resolve_take(struct resolved *r, const struct addrinfo *list)
 {
     bool v6 = list && list->ai_family == AF_INET6;
-    const struct addrinfo *own = of_family(list, v6), *other = of_family(list, !v6);
-    while (own || other) {
-        if (own) {
-            add(r, own->ai_addr, own->ai_addrlen);
-            own = of_family(own->ai_next, v6);
-        }
-        if (other) {
-            add(r, other->ai_addr, other->ai_addrlen);
-            other = of_family(other->ai_next, !v6);
+    const struct addrinfo *next = of_family(list, v6), *other = of_family(list, !v6);
+    while (next) {
+        const struct addrinfo *left = of_family(next->ai_next, v6);
+        add(r, next->ai_addr, next->ai_addrlen);
+        if (other) {                              /* its turn */
+            next = other;
+            other = left;
+            v6 = !v6;
+        } else {
+            next = left;
         }
     }
 }

@@ -135,6 +135,7 @@ int api_remove(struct api_call *, struct str name, struct str json);       /* ou
 /* api_meta.c */
 int meta_for_create(struct api_call *, struct json *object);
 int meta_for_update(struct api_call *, struct json *object, const struct json *old);
+void meta_raise_generation(struct api_call *, struct json *object);        /* where it has one */
 void meta_next_generation(struct api_call *, struct json *object, const struct json *old);      /* of what is admitted: one more when the spec changed */
 int meta_check_kind(struct api_call *, const struct json *object);         /* apiVersion and kind are the path's */
 bool meta_is_deleted(const struct json *object);                           /* marked, and nothing holds it any more */

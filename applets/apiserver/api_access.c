@@ -34,11 +34,11 @@ static struct str only_name(struct api_call *c)
     return name;
 }
 
+static bool may_all(const struct api_call *c) { return !c->q->user || !c->api->authz || c->q->user->masters; }
+
 static int ask(struct api_call *c, const struct authz_request *q)
 {
-    if (!c->q->user || !c->api->authz || c->q->user->masters)
-        return 0;
-    return authz_allows(c->api->authz, c->q->user, q) ? 0 : authz_refuse(c->q->user, q, &c->e);
+    return may_all(c) || authz_allows(c->api->authz, c->q->user, q) ? 0 : authz_refuse(c->q->user, q, &c->e);
 }
 
 static struct authz_request about(struct api_call *c, struct str verb, struct str name)
@@ -52,6 +52,8 @@ int api_authorize(struct api_call *c)
 {
     struct api_path p;
     struct authz_request q = { .path = c->q->path, .verb = S("get") };
+    if (may_all(c))
+        return 0;
     if (api_path_parse(&p, c->q->path, &c->arena) == 0) {
         c->path = p;
         q = about(c, verb_of(c), p.name.n ? p.name : only_name(c));
@@ -122,14 +124,15 @@ int api_may_grant(struct api_call *c, const struct json *object, const struct js
         api_add_cause(c, "FieldValueInvalid", S("Invalid value: cannot change roleRef"), S("roleRef"));
         return api_fail_invalid(c, name);
     }
-    if (!c->q->user || !c->api->authz || c->q->user->masters || (old && only_lets_go(c, object, old)))
+    bool user = makes_user(c, object) || makes_user(c, old);
+    if ((!rbac && !user) || may_all(c) || (old && only_lets_go(c, object, old)))
         return 0;
-    if (makes_user(c, object) || makes_user(c, old))
+    if (user)
         kr_fail(&e, KR_FORBIDDEN, "a Secret of type " AUTHN_USER_SECRET " makes a user with groups: only system:masters may write it");
-    else if (rbac && !binding)
-        may_give_role(c, object, old, &e);
     else if (binding)
         may_bind(c, object, &e);
+    else
+        may_give_role(c, object, old, &e);
     if (e.code != KR_FORBIDDEN)
         return e.code ? (c->e = e, -1) : 0;
     c->about = name;

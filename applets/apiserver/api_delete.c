@@ -132,9 +132,8 @@ static void mark(struct api_call *c, struct json *object, int64_t grace_s)
 {
     char text[TIME_TEXT];
     struct json *meta = json_get(object, "metadata");
-    int64_t generation = 0;
-    if (!json_get(meta, "deletionTimestamp") && json_int(json_get(meta, "generation"), &generation))      /* who waits for new ones hears of it */
-        json_set(&c->arena, meta, S("generation"), json_new_int(&c->arena, generation + 1));
+    if (!json_get(meta, "deletionTimestamp"))
+        meta_raise_generation(c, object);         /* who waits for new ones hears of it */
     time_print(text, loop_wall_us(c->api->loop) + grace_s * 1000000);
     json_set(&c->arena, meta, S("deletionTimestamp"), json_new_str(&c->arena, str_of(text)));
     json_set(&c->arena, meta, S("deletionGracePeriodSeconds"), json_new_int(&c->arena, grace_s));

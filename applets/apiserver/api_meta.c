@@ -213,13 +213,18 @@ int meta_for_update(struct api_call *c, struct json *object, const struct json *
     return 0;
 }
 
-void meta_next_generation(struct api_call *c, struct json *object, const struct json *old)
+void meta_raise_generation(struct api_call *c, struct json *object)
 {
     struct json *meta = json_get(object, "metadata");
-    int64_t generation = 0;
-    if ((c->path.r->flags & RES_GENERATION) && (spec_differs(object, old) || spec_differs(old, object)) &&
-        json_int(json_get(meta, "generation"), &generation))
+    int64_t generation;
+    if (json_int(json_get(meta, "generation"), &generation))
         json_set(&c->arena, meta, S("generation"), json_new_int(&c->arena, generation + 1));
+}
+
+void meta_next_generation(struct api_call *c, struct json *object, const struct json *old)
+{
+    if ((c->path.r->flags & RES_GENERATION) && (spec_differs(object, old) || spec_differs(old, object)))
+        meta_raise_generation(c, object);
 }
 
 bool meta_is_deleted(const struct json *object)

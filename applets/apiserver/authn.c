@@ -231,6 +231,12 @@ static bool is_there(struct authn *n, const char *plural, struct str ns, struct 
            str_eq(json_str_of(json_find_path(v.json, path, 2), a), uid);
 }
 
+void user_add_account_groups(struct api_user *u, struct str ns, struct arena *a)
+{
+    user_add_group(u, S("system:serviceaccounts"));
+    user_add_group(u, arena_fmt(a, "system:serviceaccounts:%.*s", SFMT(ns)));
+}
+
 static int read_account(struct authn *n, const struct json *claims, struct arena *a, struct api_user *u)
 {
     const struct json *k = json_get(claims, "kubernetes.io"), *account = json_get(k, "serviceaccount"), *pod = json_get(k, "pod");
@@ -246,8 +252,7 @@ static int read_account(struct authn *n, const struct json *claims, struct arena
         if (!is_there(n, "pods", ns, u->extra_pod, u->extra_pod_uid, a))
             return -1;
     }
-    user_add_group(u, S("system:serviceaccounts"));
-    user_add_group(u, arena_fmt(a, "system:serviceaccounts:%.*s", SFMT(ns)));
+    user_add_account_groups(u, ns, a);
     user_add_group(u, S("system:authenticated"));
     return 0;
 }

@@ -39,6 +39,7 @@ int authn_user(struct authn *, struct str authorization, const struct link *, st
 int authn_token(struct authn *, struct str token, struct arena *, struct api_user *ret, struct str *audiences, struct kr_err *);
 bool user_in_group(const struct api_user *, struct str group);
 void user_add_group(struct api_user *, struct str group);
+void user_add_account_groups(struct api_user *, struct str ns, struct arena *);      /* those of each service account of that namespace */
 
 /* "controller" or "scheduler": its token and who it is; the same for the same key. */
 enum { COMPONENTS = 2 };

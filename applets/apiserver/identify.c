@@ -10,14 +10,20 @@ static int may_impersonate(struct asking *h, const char *resource, struct str ns
     return authz_allows(h->api->authz, h->user, &q) ? 0 : authz_refuse(h->user, &q, e);
 }
 
-static int may_be(struct asking *h, struct str name, struct kr_err *e)
+static bool is_account(struct str user, struct str *ns, struct str *name)
 {
-    struct str rest = name, account = S("system:serviceaccount:");
-    if (!str_starts(name, account))
-        return may_impersonate(h, "users", S(""), name, e);
-    rest = str_from(name, account.n);
-    struct str ns = str_cut(&rest, ':');
-    return may_impersonate(h, "serviceaccounts", ns, rest, e);
+    struct str prefix = S("system:serviceaccount:");
+    if (!str_starts(user, prefix))
+        return false;
+    *name = str_from(user, prefix.n);
+    *ns = str_cut(name, ':');
+    return true;
+}
+
+static int may_be(struct asking *h, struct str user, struct kr_err *e)
+{
+    struct str ns, name;
+    return is_account(user, &ns, &name) ? may_impersonate(h, "serviceaccounts", ns, name, e) : may_impersonate(h, "users", S(""), user, e);
 }
 
 /* Impersonate-User, -Group, -Uid (Kubernetes docs, "User impersonation"): each needs a right of its own. */
@@ -48,13 +54,9 @@ static int impersonate(struct asking *h, struct http_fields f, struct kr_err *e)
         return kr_fail(e, KR_BAD_REQUEST, "requested impersonation of groups or a UID without impersonating a user");
     if (may_be(h, name, e) < 0)
         return -1;
-    struct str rest, account = S("system:serviceaccount:");
-    if (!as.ngroups && str_starts(name, account)) {
-        rest = str_from(name, account.n);
-        struct str ns = str_cut(&rest, ':');
-        user_add_group(&as, S("system:serviceaccounts"));
-        user_add_group(&as, arena_fmt(h->arena, "system:serviceaccounts:%.*s", SFMT(ns)));
-    }
+    struct str ns, account;
+    if (!as.ngroups && is_account(name, &ns, &account))
+        user_add_account_groups(&as, ns, h->arena);
     user_add_group(&as, str_is(name, "system:anonymous") ? S("system:unauthenticated") : S("system:authenticated"));
     *h->user = as;
     return 0;
