@@ -210,9 +210,9 @@ static void note_there(struct collector *g, const struct resource *r, struct str
     if (owners_text(json).p || map_get(&g->objects, key))
         connect(g, r, key, json, a);
     if (is_deleted(json))
-        enqueue(g, is_namespace ? 'n' : 'o', is_namespace ? name : key);
-    else if (is_namespace)
-        enqueue(g, 'f', name);
+        enqueue(g, 'o', key);
+    if (is_namespace)
+        enqueue(g, is_deleted(json) ? 'n' : 'f', name);
 }
 
 static void committed(void *ctx, const struct version *now, const struct version *before)

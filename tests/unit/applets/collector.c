@@ -225,6 +225,27 @@ TEST(a_namespace_goes_with_what_is_in_it)
     kit_api_free(k);
 }
 
+/* It may own what is in no namespace, as any owner may. */
+TEST(a_namespace_goes_by_each_policy)
+{
+    static const struct { const char *policy; int role; } cases[] = { { "Background", 404 }, { "Foreground", 404 }, { "Orphan", 200 } };
+    for (size_t i = 0; i < LEN(cases); i++) {
+        struct kit_api *k = kit_api_new();
+        char body[512], path[128];
+        CHECK_INT(kit_post(k, "/api/v1/namespaces", "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"n\"}}"), 201);
+        snprintf(body, sizeof body, "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"ClusterRole\",\"metadata\":{\"name\":\"r\",\"ownerReferences\":[{\"apiVersion\":"
+                 "\"v1\",\"kind\":\"Namespace\",\"name\":\"n\",\"uid\":\"%.*s\",\"blockOwnerDeletion\":true}]},\"rules\":[]}", SFMT(kit_get(k, "{.metadata.uid}")));
+        CHECK_INT(kit_post(k, "/apis/rbac.authorization.k8s.io/v1/clusterroles", body), 201);
+        kit_collect(k);
+        snprintf(path, sizeof path, "/api/v1/namespaces/n?propagationPolicy=%s", cases[i].policy);
+        CHECK_INT(kit_call(k, "DELETE", path, NULL, NULL), 200);
+        kit_collect(k);
+        CHECK_INT(kit_call(k, "GET", "/api/v1/namespaces/n", NULL, NULL), 404);
+        CHECK_INT(kit_call(k, "GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/r", NULL, NULL), cases[i].role);
+        kit_api_free(k);
+    }
+}
+
 /* Almost as large as an object may be: what its deletion adds finds room, and its namespace goes. */
 TEST(a_namespace_goes_with_a_large_object)
 {
