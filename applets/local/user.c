@@ -140,21 +140,29 @@ static int make_certificate(const char *dir, struct new_user *u, int64_t now_us,
     return rc;
 }
 
+/* A YAML string whatever it looks like: as it is, 007 would be a number, and @ann nothing at all. */
+static struct str quoted(struct arena *a, struct str text)
+{
+    AUTO_BUF struct buf b = { .max = 4096 };
+    jw_str(&b, text);
+    return arena_str(a, buf_view(&b));
+}
+
 static int write_kubeconfig(struct session *s, struct new_user *u, const char *path, struct kr_err *e)
 {
     AUTO_BUF struct buf b = { .max = 262144 }, ca = { .max = 65536 };
     struct arena *a = &u->arena;
+    struct str name = quoted(a, u->name), ns = quoted(a, o.ns.n ? o.ns : S("default"));
     if (fs_read(fs_join(a, s->dir, "ca.pem"), &ca, e) < 0)
         return -1;
     buf_fmt(&b, "apiVersion: v1\nkind: Config\ncurrent-context: kruntimes-local\nclusters:\n- name: kruntimes-local\n  cluster:\n    server: %.*s\n", SFMT(s->config.server));
-    buf_fmt(&b, "    certificate-authority-data: %.*s\nusers:\n- name: %.*s\n  user:\n", SFMT(base64_encode(a, BASE64_STD, buf_view(&ca))), SFMT(u->name));
+    buf_fmt(&b, "    certificate-authority-data: %.*s\nusers:\n- name: %.*s\n  user:\n", SFMT(base64_encode(a, BASE64_STD, buf_view(&ca))), SFMT(name));
     if (o.certificate)
         buf_fmt(&b, "    client-certificate-data: %.*s\n    client-key-data: %.*s\n", SFMT(base64_encode(a, BASE64_STD, buf_view(&u->pair.cert))),
                 SFMT(base64_encode(a, BASE64_STD, buf_view(&u->pair.key))));
     else
         buf_fmt(&b, "    token: %s\n", u->token);
-    buf_fmt(&b, "contexts:\n- name: kruntimes-local\n  context:\n    cluster: kruntimes-local\n    user: %.*s\n    namespace: %.*s\n", SFMT(u->name),
-            SFMT(o.ns.n ? o.ns : S("default")));
+    buf_fmt(&b, "contexts:\n- name: kruntimes-local\n  context:\n    cluster: kruntimes-local\n    user: %.*s\n    namespace: %.*s\n", SFMT(name), SFMT(ns));
     int rc = fs_write(path, buf_view(&b), 0600, false, e);
     explicit_bzero(b.p, b.n);
     return rc;

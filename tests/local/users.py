@@ -189,6 +189,14 @@ with instance() as i:
     s.equal('for a year at most', request(expirationSeconds=10 ** 9)[0], 422)
     s.equal('for ten minutes at least', request(expirationSeconds=1)[0], 422)
 
+    # names that YAML would take for something else
+    i.api.call('POST', '/api/v1/namespaces', {'metadata': {'name': '123'}})
+    for name in ('007', 'true', '1e5', '@ann'):
+        path, api = add(i, name, '--role', 'viewer', '-n', '123')
+        s.equal('a name is a text: ' + name, re.findall(r'(?:user|name|namespace): ("?(?:%s|123)"?)$' % name, open(path).read(), re.M), ['"%s"' % name] * 2 + ['"123"'])
+        s.equal('and is theirs', who(api)['username'], name)
+        i.cli('local', 'user', 'delete', name)
+
     # the verbs
     r = i.cli('local', 'user', 'list')
     s.equal('list', sorted(line.split()[:3] for line in r.stdout.splitlines()[1:]), [['ann', 'token', '<none>'], ['boss', 'token', '<none>'], ['ed', 'token', '<none>'], ['mal', 'token', '<none>'], ['nil', 'token', '<none>'],
