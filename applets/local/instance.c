@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,19 +52,45 @@ pid_t instance_pid(const char *dir)
     return n > 0 && str_i64(str_trim((struct str){ text, (size_t)n }), &pid) ? (pid_t)pid : 0;
 }
 
+/* ---- logs -------------------------------------------------------------------------------------------------------- */
+
+int instance_open_log(const char *dir, const char *name)
+{
+    char path[4200], aside[4210];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/log/%s.log", dir, name);
+    snprintf(aside, sizeof aside, "%s.1", path);
+    if (stat(path, &st) == 0 && st.st_size > LIMIT_LOCAL_LOG)
+        rename(path, aside);                      /* where that fails it grows on: better than no log */
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+}
+
+void instance_last_words(const char *dir, const char *name, char out[LAST_WORDS])
+{
+    char path[4200];
+    UNFILLED char tail[65536];                    /* of a log that may be larger than one wants to read */
+    snprintf(path, sizeof path, "%s/log/%s.log", dir, name);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END), most = sizeof tail;
+    ptrdiff_t n = fd < 0 ? 0 : pread(fd, tail, sizeof tail, size > most ? size - most : 0);
+    struct str text = str_trim((struct str){ tail, n > 0 ? (size_t)n : 0 }), last = text;
+    while (text.n)
+        last = str_cut(&text, '\n');
+    snprintf(out, LAST_WORDS, "%.*s", SFMT(last));
+}
+
+/* ---- starting ---------------------------------------------------------------------------------------------------- */
+
 int instance_start(const char *dir, int64_t port, bool follow, pid_t *pid, struct kr_err *e)
 {
-    char number[24], log_path[4200], log_dir[4200];
-    struct kr_err ignored = { 0 };
+    char number[24], log_dir[4200];
     snprintf(number, sizeof number, "%lld", (long long)port);
     snprintf(log_dir, sizeof log_dir, "%s/log", dir);
-    snprintf(log_path, sizeof log_path, "%s/log/supervisor.log", dir);
     if (fs_make_dir(dir, 0700, e) < 0 || fs_make_dir(log_dir, 0700, e) < 0)
         return kr_wrap(e, "the state folder");
-    AUTO_CLOSE int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    AUTO_CLOSE int log = instance_open_log(dir, "supervisor");
     if (log < 0)
         return kr_fail_sys(e, KR_FORBIDDEN, errno, "the state folder \"%s\" can't be written", dir);
-    (void)ignored;
     const char *argv[] = { "kruntimes", "local-supervisor", "--state-dir", dir, "--port", number, NULL };
     extern char **environ;
     struct proc_spec s = { .argv = argv, .envp = (const char *const *)environ, .program = "/proc/self/exe", .in = -1, .out = log, .err = log,
@@ -137,16 +164,10 @@ static bool supervisor_is_gone(struct waiting *w) { return w->supervisor && kill
 
 static void tell_death(struct waiting *w)
 {
-    char path[4200];
-    struct kr_err ignored = { 0 };
-    AUTO_BUF struct buf b = { .max = 1 << 20 };
-    snprintf(path, sizeof path, "%s/log/supervisor.log", w->dir);
-    fs_read(path, &b, &ignored);
-    struct str text = str_trim(buf_view(&b)), last = text;
-    while (text.n)
-        last = str_cut(&text, '\n');
+    char last[LAST_WORDS];
+    instance_last_words(w->dir, "supervisor", last);
     w->failed = true;
-    kr_fail(&w->e, KR_UNAVAILABLE, "the instance ended while it started: %.*s (see %s)", last.n < 300 ? (int)last.n : 300, last.p, path);
+    kr_fail(&w->e, KR_UNAVAILABLE, "the instance ended while it started: %.300s (see %s/log/supervisor.log)", last, w->dir);
 }
 
 static void look(struct loop *loop, struct timer *t)

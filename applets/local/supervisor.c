@@ -77,7 +77,7 @@ static void start_part(struct part *p)
     AUTO_ARENA struct arena a = { .limit = 65536 };
     struct kr_err e = { 0 };
     arguments(p, argv, &a);
-    AUTO_CLOSE int log = open(arena_fmt(&a, "%s/log/%s.log", o.dir.p, p->name).p, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    AUTO_CLOSE int log = instance_open_log(o.dir.p, p->name);
     struct proc_spec s = { .argv = argv, .envp = (const char *const *)environ, .program = "/proc/self/exe", .in = -1, .out = log, .err = log,
                            .new_group = true, .death_signal = SIGKILL };
     p->started_us = loop_now_us(p->s->loop);
@@ -96,17 +96,11 @@ static void start_again(struct loop *loop, struct timer *t)
     start_part(container_of(t, struct part, again));
 }
 
-/* The last line the API server wrote: why it can't start. */
 static void tell_failure(struct supervisor *s)
 {
-    AUTO_ARENA struct arena a = { .limit = 65536 };
-    AUTO_BUF struct buf b = { .max = 16 << 20 };
-    struct kr_err ignored = { 0 };
-    fs_read(path_of(&a, "log/apiserver.log"), &b, &ignored);
-    struct str text = str_trim(buf_view(&b)), last = text;
-    while (text.n)
-        last = str_cut(&text, '\n');
-    kr_fail(&s->e, KR_UNAVAILABLE, "%.*s", last.n < 400 ? (int)last.n : 400, last.p);
+    char last[LAST_WORDS];
+    instance_last_words(o.dir.p, "apiserver", last);
+    kr_fail(&s->e, KR_UNAVAILABLE, "%s", last);
     loop_stop(s->loop);
 }
 
