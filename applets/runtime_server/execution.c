@@ -3,7 +3,8 @@
  * execution: a shim and two pipes make one execution.
  *
  * It ends when the shim says so: then nobody below is left, what stands in the pipes is read to the end (nobody holds them
- * open any more) and the state changes. Cancel only tells the shim to end it and waits for the same end.
+ * open any more) and the state changes. Cancel only tells the shim to end it and waits for the same end; who follows the
+ * execution then has the rest of its output before the entry goes.
  * Not here: how processes are found and ended (shim.c), gRPC (service.c). Tests: tests/unit/applets/runtime_server.c
  */
 #include "applets/runtime_server/execution.h"
@@ -23,7 +24,7 @@ struct execution {
     struct str id;
     struct stream streams[2];
     struct shim *shim;                   /* NULL when it has ended */
-    struct timer deadline;
+    struct timer deadline;               /* of the command; when it has ended, of Cancel */
     bool timed_out;
     int64_t oom_before;                  /* processes that the kernel had killed for want of memory when it began */
     enum exec_state state;
@@ -89,6 +90,7 @@ static void remove_execution(struct execution *x)
 {
     struct loop *l = x->all->loop;
     map_del(&x->all->by_id, x->id);
+    if (x->cancelled) x->cancelled(x->cancel_ctx);
     tell(x, true);
     loop_timer_stop(l, &x->deadline);
     for (int i = 0; i < 2; i++) {
@@ -97,6 +99,19 @@ static void remove_execution(struct execution *x)
     }
     free((char *)x->id.p);
     xblock_free(x, sizeof *x);
+}
+
+static void cancel_is_over(struct loop *l, struct timer *t)
+{
+    (void)l;
+    remove_execution(container_of(t, struct execution, deadline));
+}
+
+/* Nothing runs any more; who follows may be behind by what hold() lets pass, and has the time for it that the command had to end. */
+static void end_cancel(struct execution *x)
+{
+    x->deadline.fire = cancel_is_over;
+    loop_timer_in(x->all->loop, &x->deadline, x->watches ? x->all->cfg.grace_ms * INT64_C(1000) : 0);
 }
 
 static void judge_exec(struct execution *x, int err)
@@ -148,12 +163,8 @@ static void shim_ended(void *ctx, const struct shim_report *report)
         snprintf(x->error, sizeof x->error, "Signalled: the process that watched over the command was killed");
     }
     judge_kill(x);
-    if (!x->cancel) {
-        tell(x, false);
-        return;
-    }
-    if (x->cancelled) x->cancelled(x->cancel_ctx);
-    remove_execution(x);
+    tell(x, false);
+    if (x->cancel) end_cancel(x);
 }
 
 static void deadline_passed(struct loop *l, struct timer *t)
@@ -302,16 +313,12 @@ const struct output *exec_output(const struct execution *x, int stream) { return
 void exec_cancel(struct execs *s, struct execution *x, void (*done)(void *ctx), void *ctx)
 {
     (void)s;
-    if (x->state != EXEC_RUNNING) {
-        remove_execution(x);
-        if (done) done(ctx);
-        return;
-    }
     if (x->cancelled) x->cancelled(x->cancel_ctx);       /* a second Cancel takes the place of the first, which is answered now */
     x->cancel = true;
     x->cancelled = done;
     x->cancel_ctx = ctx;
-    shim_end(x->shim);
+    if (x->shim) shim_end(x->shim);
+    else if (!timer_is_set(&x->deadline)) end_cancel(x);
 }
 
 int exec_forget(struct execs *s, struct execution *x, struct kr_err *e)
@@ -333,8 +340,9 @@ void exec_unwatch(struct execution *x, struct exec_watch *w)
     for (struct exec_watch **at = &x->watches; *at; at = &(*at)->next)
         if (*at == w) {
             *at = w->next;
-            return;
+            break;
         }
+    if (x->cancel && !x->shim && !x->watches) end_cancel(x);
 }
 
 void execs_free(struct execs *s)

@@ -46,7 +46,8 @@ void execs_free(struct execs *);
 int exec_start(struct execs *, const struct exec_request *, struct kr_err *e);
 struct execution *exec_find(struct execs *, struct str id);
 struct execution *exec_next(struct execs *, size_t *at);          /* for (size_t i = 0; (x = exec_next(s, &i)); ) */
-/* Ends it (TERM, KILL after the grace); done is called when nothing of it is left and the entry is removed. */
+/* Ends it (TERM, KILL after the grace); done is called when nothing of it is left and the entry is removed. That is when nobody
+ * watches it any more, at most the grace after its end. */
 void exec_cancel(struct execs *, struct execution *, void (*done)(void *ctx), void *ctx);
 /* PRECONDITION while it runs. */
 int exec_forget(struct execs *, struct execution *, struct kr_err *e);

@@ -2,8 +2,8 @@
 /*
  * exec: a task's calls to the Runtime Server. Every call has a deadline; a server that is away is asked again with waits
  * that double; one that has forgotten the execution, answers about another one, or fails to tell of it for UNTOLD_US, makes the
- * task lost; one that doesn't even answer Cancel is waited for no longer than CANCEL_US, one that has told the end and keeps the
- * stream open no longer than CLOSE_US. Watch is tried first, Status takes over where a server doesn't know it.
+ * task lost; one that doesn't even answer Cancel is waited for no longer than CANCEL_US, one that has told the end, or that Cancel is
+ * through, and keeps the stream open no longer than CLOSE_US. Watch is tried first, Status takes over where a server doesn't know it.
  *
  * This file must not include stdio.h: two members of the messages are called stdout and stderr.
  */
@@ -323,7 +323,9 @@ static void watch_done(void *ctx, int status, struct str text)
     struct task *t = ctx;
     KR_FAILPOINT("runtimed.watch.after");
     t->watch = NULL;
-    if (t->ended) {
+    if (t->cancelled) {
+        task_stopped(t);
+    } else if (t->ended) {
         task_ended(t);
     } else if (status == GRPC_UNIMPLEMENTED) {
         t->d->no_watch = true;
@@ -369,7 +371,9 @@ static void status_done(void *ctx, int status, struct str text)
     struct task *t = ctx;
     KR_FAILPOINT("runtimed.status.after");
     t->watch = NULL;
-    if (t->ended)
+    if (t->cancelled)
+        task_stopped(t);
+    else if (t->ended)
         task_ended(t);
     else if (status == GRPC_NOT_FOUND && t->state != TASK_STOPPING)
         task_lost(t);
@@ -442,6 +446,24 @@ static void again_cancel(struct loop *loop, struct timer *timer)
     exec_cancel_task(container_of(timer, struct task, again));
 }
 
+static void no_more_output(struct loop *loop, struct timer *timer)
+{
+    (void)loop;
+    task_stopped(container_of(timer, struct task, again));
+}
+
+/* What it had written may still be on its way. */
+static void cancel_is_through(struct task *t)
+{
+    t->cancelled = true;
+    if (!t->watch) {
+        task_stopped(t);
+        return;
+    }
+    t->again.fire = no_more_output;
+    loop_timer_in(t->d->loop, &t->again, CLOSE_US);
+}
+
 static void cancel_done(void *ctx, int status, struct str text)
 {
     struct task *t = ctx;
@@ -449,7 +471,7 @@ static void cancel_done(void *ctx, int status, struct str text)
     t->call = NULL;
     t->unconfirmed = status != GRPC_OK && status != GRPC_NOT_FOUND;
     if (!t->unconfirmed || loop_now_us(t->d->loop) >= t->cancel_until_us) {
-        task_stopped(t);
+        cancel_is_through(t);
         return;
     }
     if (status == GRPC_UNAVAILABLE)

@@ -104,7 +104,7 @@ struct task {
     struct timer again, grace, deadline, backoff, rewrite;
     int64_t wait_us, write_wait_us;               /* before `again` and `rewrite`; they double */
     uint64_t seen[3];                             /* bytes of each stream that are in the log */
-    bool ended, lost, mistaken, unconfirmed, heard;       /* the end was seen; the server doesn't know it; it answered about another; Cancel was given up; this answer was readable */
+    bool ended, lost, mistaken, unconfirmed, cancelled, heard;    /* the end was seen; the server doesn't know it; it answered about another; Cancel was given up; it is through, or was given up: only Watch is waited for; this answer was readable */
     int64_t untold_since_us, cancel_until_us;     /* monotonic: the server answers and fails to tell; Cancel is tried; 0: not so */
     int final_state; int32_t exit_code; char error[512];
     enum stop_cause stop;

@@ -17,6 +17,7 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
     """What it does with an execution is its first argument."""
     def __init__(self):
         self.what, self.seen, self.vast, self.many = {}, {}, False, 0
+        self.cancelled = threading.Event()     # that of 'speaks-behind', and answered
 
     def count(self, kind, id):
         self.seen[kind, id] = self.seen.get((kind, id), 0) + 1
@@ -37,6 +38,9 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
             context.abort(grpc.StatusCode.UNIMPLEMENTED, 'no Watch')
         if what == 'watch-hang':
             over.wait(300)
+        if what == 'speaks-behind':
+            self.cancelled.wait(300)
+            yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=b'words behind Cancel')
         if what == 'die':
             yield w.WatchEvent(state=x.EXECUTION_STATE_RUNNING, stdout=b'0123456789'[q.stdout_offset:q.stdout_offset + 3])
             if q.stdout_offset < 9:
@@ -72,6 +76,8 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
 
     def Cancel(self, q, context):
         self.count('cancel', q.id)
+        if self.what.get(q.id) == 'speaks-behind':
+            context.add_callback(self.cancelled.set)
         return x.CancelResponse()
 
     def Forget(self, q, context):
@@ -91,10 +97,10 @@ port = server.add_insecure_port('127.0.0.1:0')
 server.start()
 # What it does, spec, phase, and words of the message or the reason.
 RUNS_OF = {'well': ({}, 'Succeeded', ''), 'hang': ({'timeoutSeconds': 2}, 'Timeout', ''), 'watch-hang': ({'timeoutSeconds': 2}, 'Timeout', ''),
-           'status-hang': ({'timeoutSeconds': 2}, 'Timeout', ''), 'other': ({}, 'Failed', ''), 'status-other': ({}, 'Failed', ''),
+           'speaks-behind': ({'timeoutSeconds': 2}, 'Timeout', ''), 'status-hang': ({'timeoutSeconds': 2}, 'Timeout', ''), 'other': ({}, 'Failed', ''), 'status-other': ({}, 'Failed', ''),
            'ends-and-stays': ({}, 'Succeeded', ''), 'ends-twice': ({}, 'Succeeded', ''), 'vast-event': ({}, 'Failed', 'larger than allowed'),
            'forget': ({}, 'Failed', ''), 'die': ({}, 'Succeeded', ''), 'flood': ({}, 'Succeeded', '')}
-FOLLOWED = {'well', 'hang', 'watch-hang', 'die', 'flood', 'ends-and-stays', 'ends-twice', 'vast-event'}
+FOLLOWED = {'well', 'hang', 'watch-hang', 'speaks-behind', 'die', 'flood', 'ends-and-stays', 'ends-twice', 'vast-event'}
 with instance() as i:
     i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': 'theirs'},
                                  'spec': {'replicas': 0, 'template': {'spec': {'containers': [{'name': 'runtime', 'image': 'x'}]}}}})
@@ -154,7 +160,9 @@ with instance() as i:
     s.check('row 21: of very many executions of no Run some are ended at a time, and it is asked for the others', theirs.seen.get(('list', ''), 0) > asked + 1 and 0 < ended() <= 1024, str(ended()))
     stop.set()
     looker.join()
-    s.check('row 21: what comes behind the end is nothing', 0 == sum(b'behind the end' in open(os.path.join(base, f), 'rb').read() for base, _, files in os.walk(os.path.join(work, 'st', 'logs')) for f in files))
+    logged = lambda words: sum(words in open(os.path.join(base, f), 'rb').read() for base, _, files in os.walk(os.path.join(work, 'st', 'logs')) for f in files)
+    s.equal('row 21: what comes behind the end is nothing', logged(b'behind the end'), 0)
+    s.equal('row 21: output that comes behind the answer to Cancel is kept', logged(b'words behind Cancel'), 1)
     s.check('row 21: memory of runtimed', 0 < most[0] <= 64, '%.1f MiB at most' % most[0])
     s.check('row 21: of 400 MB of output 64 and 64 MiB are kept', 100 << 20 < most[1] <= (64 + 64 + 8) << 20, '%d bytes' % most[1])
     over.set()

@@ -112,11 +112,12 @@ TEST(what_is_executed)
 }
 
 /* ---- executions ---- */
-struct runner { struct loop *l; struct execs *all; struct exec_watch w; bool ended, cancelled; };
+struct runner { struct loop *l; struct execs *all; struct exec_watch w; bool stays, ended, cancelled; };
 static void changed(struct exec_watch *w, struct execution *x, bool gone)
 {
     struct runner *r = container_of(w, struct runner, w);
     if (gone || exec_state(x) != EXEC_RUNNING) r->ended = true;
+    if (r->ended && !gone && !r->stays) exec_unwatch(x, w);
 }
 static bool has_ended(void *ctx) { return ((struct runner *)ctx)->ended; }
 static void on_cancelled(void *ctx) { ((struct runner *)ctx)->cancelled = true; }
@@ -265,6 +266,24 @@ TEST(cancel_ends_everything_and_removes_the_entry)
     CHECK_INT(loop_run_until(r->l, is_cancelled, r, loop_now_us(r->l) + 30000000), 0);
     CHECK(!exec_find(r->all, S("x")) && !alive() && r->ended);
     runner_free(r);
+}
+
+/* Output is lost with the entry, and who follows may not have had all of it. */
+TEST(cancel_waits_for_who_follows)
+{
+    for (int leaves = 0; leaves < 2; leaves++) {
+        struct runner *r = runner(leaves ? 60000 : 200);
+        struct execution *x = start(r, ARGS("echo words; kill $$"), 0);
+        CHECK_OR(x);
+        r->stays = true;
+        exec_cancel(r->all, x, on_cancelled, r);
+        CHECK_INT(loop_run_until(r->l, has_ended, r, loop_now_us(r->l) + 30000000), 0);
+        CHECK(!r->cancelled && exec_find(r->all, S("x")) == x);
+        if (leaves) exec_unwatch(x, &r->w);
+        CHECK_INT(loop_run_until(r->l, is_cancelled, r, loop_now_us(r->l) + 30000000), 0);
+        CHECK(!exec_find(r->all, S("x")));
+        runner_free(r);
+    }
 }
 
 TEST(a_second_execute_of_an_id_is_refused)
