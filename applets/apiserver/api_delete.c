@@ -2,6 +2,7 @@
 /*
  * api_delete: DELETE of one object and of a collection: preconditions, propagation, finalizers, and the grace of pods
  * (deletionTimestamp is the moment at which the grace is over; whoever runs the pod deletes it with grace 0 when it is gone).
+ * A further DELETE can only shorten a grace, which counts from the first one: as in a kube-apiserver.
  *
  * Propagation only leaves a finalizer here, as in a kube-apiserver; collector.c does the rest.
  */
@@ -93,9 +94,16 @@ int api_remove(struct api_call *c, struct str name, struct str json)
 
 static int64_t grace_of(struct api_call *c, const struct options *o, const struct json *object)
 {
-    static const char *const grace_path[] = { "spec", "terminationGracePeriodSeconds" }, *const node_path[] = { "spec", "nodeName" };
-    int64_t grace = POD_GRACE_S;
-    if (!(c->path.r->flags & RES_GRACE) || !json_string(json_get_path(object, node_path, 2)).n)
+    static const char *const grace_path[] = { "spec", "terminationGracePeriodSeconds" }, *const node_path[] = { "spec", "nodeName" },
+                      *const phase_path[] = { "status", "phase" };
+    const struct json *meta = json_get(object, "metadata");
+    struct str phase = json_string(json_get_path(object, phase_path, 2));
+    int64_t grace = POD_GRACE_S, had = 0;
+    if (json_get(meta, "deletionTimestamp")) {
+        json_int(json_get(meta, "deletionGracePeriodSeconds"), &had);
+        return o->grace_s >= 0 && o->grace_s < had ? o->grace_s : had;
+    }
+    if (!(c->path.r->flags & RES_GRACE) || !json_string(json_get_path(object, node_path, 2)).n || str_is(phase, "Succeeded") || str_is(phase, "Failed"))
         return 0;
     json_int(json_get_path(object, grace_path, 2), &grace);
     grace = o->grace_s >= 0 ? o->grace_s : grace;
@@ -132,9 +140,12 @@ static void mark(struct api_call *c, struct json *object, int64_t grace_s)
 {
     char text[TIME_TEXT];
     struct json *meta = json_get(object, "metadata");
-    if (!json_get(meta, "deletionTimestamp"))
+    int64_t over_us = loop_wall_us(c->api->loop), had = 0;
+    if (time_parse(json_string(json_get(meta, "deletionTimestamp")), &over_us))
+        json_int(json_get(meta, "deletionGracePeriodSeconds"), &had);
+    else
         meta_raise_generation(c, object);         /* who waits for new ones hears of it */
-    time_print(text, loop_wall_us(c->api->loop) + grace_s * 1000000);
+    time_print(text, over_us + (grace_s - had) * 1000000);
     json_set(&c->arena, meta, S("deletionTimestamp"), json_new_str(&c->arena, str_of(text)));
     json_set(&c->arena, meta, S("deletionGracePeriodSeconds"), json_new_int(&c->arena, grace_s));
     if (api_is_namespace(c))
@@ -158,15 +169,12 @@ static int delete_one(struct api_call *c, struct str name, const struct options 
     if (refuse_namespace(c, name) < 0 || preconditions(c, name, o, meta) < 0)
         return -1;
     static const char *const held_path[] = { "spec", "finalizers" };
-    int64_t grace = grace_of(c, o, object), had = 0;
-    bool marked = json_get(meta, "deletionTimestamp") != NULL;
+    int64_t grace = grace_of(c, o, object);
     bool held = set_finalizers(c, meta, o->policy) || (api_is_namespace(c) && json_len(json_get_path(object, held_path, 2)));
     *removed = !held && !grace;
     if (*removed)
         return c->dry_run ? 0 : api_remove(c, name, was);
-    json_int(json_get(meta, "deletionGracePeriodSeconds"), &had);
-    if (!marked || grace < had)
-        mark(c, object, grace);
+    mark(c, object, grace);
     struct json *before = json_parse(&c->arena, was, &c->e);
     if (!before || json_equal(before, object))
         return before ? 0 : -1;

@@ -60,7 +60,7 @@ struct npod {
     struct timer probe_timer, kill_timer;
     struct kube_call *write;
     bool mine, started, ready, told, deleting, going, removing, unrunnable, sandbox, dirty, deleted;
-    int64_t grace_s, created_us, cost;            /* cost: its POD_DELETION_COST */
+    int64_t grace_s, gone_by_us, created_us, cost;        /* gone_by_us: its deletionTimestamp; cost: its POD_DELETION_COST */
 };
 
 /* node_deploy.c */

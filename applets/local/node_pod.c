@@ -17,7 +17,8 @@
 #include <arpa/inet.h>
 #include <unistd.h>
 
-enum { PROBE_FAST_US = 10000, PROBE_US = 2000000, WAIT_MIN_US = 10000, WAIT_MAX_US = 10000000, LIVED_US = 10000000 };
+enum { PROBE_FAST_US = 10000, PROBE_US = 2000000, WAIT_MIN_US = 10000, WAIT_MAX_US = 10000000, LIVED_US = 10000000,
+       KILL_US = 3000000 };                       /* after deletionTimestamp, whose seconds are whole: runtimed cancels what is left when the grace is over */
 
 static void start_child(struct child_proc *c);
 static void check_end(struct npod *p);
@@ -454,7 +455,11 @@ static void grace_over(struct loop *loop, struct timer *t)
     check_end(p);
 }
 
-static void kill_after_grace(struct npod *p) { loop_timer_in(p->n->loop, &p->kill_timer, (p->grace_s + 2) * 1000000); }
+static void kill_after_grace(struct npod *p)
+{
+    int64_t left_us = p->gone_by_us + KILL_US - loop_wall_us(p->n->loop);
+    loop_timer_in(p->n->loop, &p->kill_timer, left_us > 0 ? left_us : 0);
+}
 
 static void go(struct npod *p)
 {
@@ -575,17 +580,17 @@ void npod_set(void *ctx, struct str key, struct str json)
         p = npod_new(n, key, o);
     buf_clear(&p->json);
     buf_str(&p->json, json);
-    int64_t before_s = p->grace_s;
+    int64_t before_us = p->gone_by_us;
     p->grace_s = o->metadata.has_deletion_grace_period_seconds          ? o->metadata.deletion_grace_period_seconds
                  : o->spec.has_termination_grace_period_seconds ? o->spec.termination_grace_period_seconds
                                                                 : 30;
     if (!str_i64(str_map_get(o->metadata.annotations, S(POD_DELETION_COST)), &p->cost))
         p->cost = 0;
-    if (o->metadata.deletion_timestamp.n) {
+    if (time_parse(o->metadata.deletion_timestamp, &p->gone_by_us)) {
         p->deleting = true;
         if (!p->going)
             go(p);
-        else if (p->grace_s < before_s)           /* deleted once more, by somebody with less patience */
+        else if (p->gone_by_us < before_us)      /* deleted once more, by somebody with less patience */
             kill_after_grace(p);
     } else if (!p->started && !n->stopping) {
         start(p);

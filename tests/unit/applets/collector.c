@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define CMS "/api/v1/namespaces/default/configmaps"
+#define PODS "/api/v1/namespaces/default/pods"
 
 /* A ConfigMap, owned by those named (by UID text as it stands in `uids`). */
 static void make(struct kit_api *k, const char *name, const char *owners)
@@ -190,6 +191,62 @@ TEST(what_a_delete_may_say)
     CHECK_INT(kit_call(k, "DELETE", "/api/v1/configmaps", NULL, NULL), 405);
     CHECK_INT(del(k, "a", NULL), 200);
     CHECK_INT(del(k, "a", NULL), 404);
+    kit_api_free(k);
+}
+
+static int delete_pod(struct kit_api *k, const char *query)
+{
+    char path[128];
+    snprintf(path, sizeof path, PODS "/p%s", query);
+    return kit_call(k, "DELETE", path, NULL, NULL);
+}
+
+static void make_pod(struct kit_api *k, const char *node)
+{
+    char body[512];
+    snprintf(body, sizeof body, "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\"},\"spec\":{%s\"terminationGracePeriodSeconds\":30,"
+             "\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}", node);
+    CHECK_INT(kit_post(k, PODS, body), 201);
+}
+
+/* The first delete says how long; those after it may say less, and it counts from the first. */
+TEST(the_grace_of_a_pod_is_only_made_shorter)
+{
+    static const struct { const char *query; int64_t later_s; const char *grace; int64_t gone_by_s; } cases[] = {
+        { "?gracePeriodSeconds=600", 0, "600", 600 }, { "", 0, "600", 600 },   { "?gracePeriodSeconds=599", 32, "599", 599 },
+        { "?gracePeriodSeconds=700", 0, "599", 599 }, { "?gracePeriodSeconds=1", 0, "1", 1 }, { "", 0, "1", 1 },
+    };
+    struct kit_api *k = kit_api_new();
+    make_pod(k, "\"nodeName\":\"n\",");
+    int64_t first_us = k->clock.wall;
+    for (size_t i = 0; i < LEN(cases); i++) {
+        char gone_by[TIME_TEXT];
+        clock_fake_advance(&k->clock, cases[i].later_s * 1000000);
+        loop_run_until(k->api.loop, NULL, NULL, loop_now_us(k->api.loop));
+        CHECK_INT(delete_pod(k, cases[i].query), 200);
+        time_print(gone_by, first_us + cases[i].gone_by_s * 1000000);
+        CHECK_STR(kit_get(k, "{.metadata.deletionTimestamp}"), str_of(gone_by));
+        CHECK_STR(kit_get(k, "{.metadata.deletionGracePeriodSeconds}"), str_of(cases[i].grace));
+    }
+    CHECK_INT(delete_pod(k, "?gracePeriodSeconds=0"), 200);
+    CHECK_INT(kit_call(k, "GET", PODS "/p", NULL, NULL), 404);
+    kit_api_free(k);
+}
+
+TEST(a_pod_with_nothing_to_end_has_no_grace)
+{
+    static const struct { const char *node, *phase; int left; } cases[] = {
+        { "\"nodeName\":\"n\",", "Running", 200 }, { "\"nodeName\":\"n\",", "Succeeded", 404 }, { "\"nodeName\":\"n\",", "Failed", 404 }, { "", "Pending", 404 } };
+    struct kit_api *k = kit_api_new();
+    for (size_t i = 0; i < LEN(cases); i++) {
+        char status[64];
+        make_pod(k, cases[i].node);
+        snprintf(status, sizeof status, "{\"status\":{\"phase\":\"%s\"}}", cases[i].phase);
+        CHECK_INT(kit_call(k, "PATCH", PODS "/p/status", "application/merge-patch+json", status), 200);
+        CHECK_INT(delete_pod(k, "?gracePeriodSeconds=60"), 200);
+        CHECK_INT(kit_call(k, "GET", PODS "/p", NULL, NULL), cases[i].left);
+        delete_pod(k, "?gracePeriodSeconds=0");
+    }
     kit_api_free(k);
 }
 

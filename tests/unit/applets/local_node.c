@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node: its Deployment controller and its pods against the embedded API server, without a process: no container of these pods
+ * is ours. tests/local/pods.py has those that run.
+ */
+#include "applets/local/node.h"
+#include "tests/kit/here.h"
+#include "tests/kit/test.h"
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define LABELS "\"labels\":{\"kruntimes.io/runtime\":\"r\",\"app.kubernetes.io/managed-by\":\"kruntimes\"}"
+
+struct world { struct here here; struct node node; struct serve *door; uint16_t port; };
+
+static void turn(struct loop *loop, struct defer *d)
+{
+    (void)loop;
+    deploys_turn(container_of(d, struct node, turn));
+}
+
+static void again(struct loop *loop, struct timer *t)
+{
+    (void)loop;
+    node_wake(container_of(t, struct node, again));
+}
+
+static void synced(void *ctx) { node_wake(ctx); }
+
+static void open_door(struct world *w)
+{
+    struct kr_err e = { 0 };
+    w->door = serve_new(&w->here.api, &(struct serve_config){ .host = S("127.0.0.1"), .port = w->port }, &e);
+    CHECK(w->door);
+    w->port = serve_port(w->door);
+}
+
+static struct world *begin(void)
+{
+    struct world *w = xcalloc(1, sizeof *w);
+    struct node *n = &w->node;
+    here_init(&w->here);
+    open_door(w);
+    *n = (struct node){ .loop = w->here.loop, .kube = here_client(&w->here, w->port), .rnd = w->here.rnd, .dir = test_tmpdir(), .volumes = test_tmpdir(), .kubeconfig = "kubeconfig",
+                        .self = "kruntimes", .net = 1, .turn = { .run = turn }, .again = { .fire = again } };
+    n->deployments = informer_new(n->kube, &(struct informer_config){ .resource = &kube_deployments, .user = { deploy_set, deploy_gone, synced, NULL, n } }, &n->rnd);
+    n->pods = informer_new(n->kube, &(struct informer_config){ .resource = &kube_pods, .user = { npod_set, npod_gone, synced, NULL, n } }, &n->rnd);
+    return w;
+}
+
+static void end(struct world *w)
+{
+    struct node *n = &w->node;
+    struct npod *p;
+    struct deploy *d;
+    informer_free(n->deployments);
+    informer_free(n->pods);
+    for (size_t i = 0; (p = map_next(&n->by_key, &i)); i = 0)
+        npod_free(p);
+    for (size_t i = 0; (d = map_next(&n->deploys, &i));)
+        deploy_free(d);
+    loop_timer_stop(n->loop, &n->again);
+    loop_defer_cancel(n->loop, &n->turn);
+    map_free(&n->by_key);
+    map_free(&n->deploys);
+    kube_free(n->kube);
+    serve_free(w->door);
+    here_done(&w->here);
+    free(w);
+}
+
+static void make_deployment(struct world *w, int replicas)
+{
+    struct here_answer r = { 0 };
+    char body[1024];
+    snprintf(body, sizeof body, "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"d\"," LABELS "},\"spec\":{\"replicas\":%d,\"selector\":{\"matchLabels\":"
+             "{\"kruntimes.io/runtime\":\"r\"}},\"template\":{\"metadata\":{" LABELS "},\"spec\":{\"containers\":[{\"name\":\"runtime\",\"image\":\"a\"}]}}}}", replicas);
+    kube_create(w->here.kube, &kube_deployments, S("default"), str_of(body), here_into(&r));
+    here_until(&w->here, &r.over);
+    CHECK_INT(r.status, 201);
+    here_answer_free(&r);
+}
+
+/* Whether so many pods are there, all with the hash of the template as it is. */
+struct wanted { struct world *w; int pods; bool makes_ready; };
+static bool are_there(void *ctx)
+{
+    struct wanted *x = ctx;
+    struct deploy *d = map_get(&x->w->node.deploys, S("default/d"));
+    struct npod *p;
+    int n = 0;
+    for (size_t i = 0; (p = map_next(&x->w->node.by_key, &i)); n++) {
+        if (x->makes_ready && !p->ready) {
+            p->ready = true;                      /* what a probe would find */
+            node_wake(&x->w->node);
+        }
+        if (!d || strcmp(p->hash, d->hash) || p->deleting)
+            return false;
+    }
+    return n == x->pods;
+}
+
+static void wait_for(struct world *w, int pods, bool makes_ready)
+{
+    struct wanted x = { w, pods, makes_ready };
+    CHECK(loop_run_until(w->here.loop, are_there, &x, loop_now_us(w->here.loop) + 20000000) == 0);
+}
+
+/* A process that doesn't end when it is asked to. */
+static void give_process(struct world *w, struct child_proc *c)
+{
+    struct kr_err e = { 0 };
+    signal(SIGTERM, SIG_IGN);
+    c->child.pid = fork();
+    if (!c->child.pid) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            pause();
+    }
+    signal(SIGTERM, SIG_DFL);
+    CHECK_INT(loop_child(w->here.loop, &c->child, &e), 0);
+    c->running = true;
+}
+
+static void delete_pod(struct world *w, struct str name, int64_t grace_s)
+{
+    struct here_answer r = { 0 };
+    kube_delete(w->here.kube, &kube_pods, S("default"), name, S(""), grace_s, here_into(&r));
+    here_until(&w->here, &r.over);
+    CHECK_INT(r.status, 200);
+    here_answer_free(&r);
+}
+
+TEST(a_pod_is_killed_when_the_grace_from_its_first_delete_is_over)
+{
+    struct world *w = begin();
+    char name[128];
+    size_t at = 0;
+    make_deployment(w, 1);
+    wait_for(w, 1, false);
+    struct npod *p = map_next(&w->node.by_key, &at);
+    snprintf(name, sizeof name, "%.*s", SFMT(p->name));
+    give_process(w, &p->runtimed);
+    delete_pod(w, str_of(name), 60);
+    here_skip(&w->here, 32000000);
+    here_turn(&w->here);                          /* else the clock of what is asked next stands where it was */
+    delete_pod(w, str_of(name), 33);
+    here_skip(&w->here, 5000000);
+    wait_for(w, 1, false);                        /* the one that takes its place */
+    end(w);
+}
