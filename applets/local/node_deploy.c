@@ -205,14 +205,14 @@ static void status_written(void *ctx, const struct kube_result *r)
 }
 
 /* The condition is the one by which a cluster tells of pods that a quota refuses. */
-static void tell(struct deploy *d, struct count c, int64_t want)
+static void tell(struct deploy *d, struct count c, int64_t asked)
 {
     char body[sizeof d->told], failure[256] = "null";
-    if (want > LIMIT_LOCAL_PODS)
+    if (asked > LIMIT_LOCAL_PODS)
         snprintf(failure, sizeof failure,
                  "[{\"type\":\"ReplicaFailure\",\"status\":\"True\",\"reason\":\"FailedCreate\",\"message\":\"%lld pods are wanted, %d are the most that are made "
                  "of a Deployment on one machine: give each more slots\"}]",
-                 (long long)want, LIMIT_LOCAL_PODS);
+                 (long long)asked, LIMIT_LOCAL_PODS);
     snprintf(body, sizeof body,
              "{\"status\":{\"observedGeneration\":%lld,\"replicas\":%lld,\"readyReplicas\":%lld,\"availableReplicas\":%lld,"
              "\"updatedReplicas\":%lld,\"conditions\":%s}}",
@@ -226,15 +226,15 @@ static void tell(struct deploy *d, struct count c, int64_t want)
 static void look(struct deploy *d)
 {
     struct count c = count(d);
-    int64_t want = d->deleting ? 0 : d->replicas;
-    for (int64_t i = c.now + d->creating; i < want && i < LIMIT_LOCAL_PODS; i++)
+    int64_t asked = d->deleting ? 0 : d->replicas, want = asked < LIMIT_LOCAL_PODS ? asked : LIMIT_LOCAL_PODS;
+    for (int64_t i = c.now + d->creating; i < want; i++)
         make_pod(d);
     for (int64_t i = c.now; i > want; i--)
         npod_delete(surplus(d, false));
     if (c.old && c.ready >= want)
         for (int64_t i = 0; i < c.old; i++)
             npod_delete(surplus(d, true));
-    tell(d, c, want);
+    tell(d, c, asked);
 }
 
 void deploys_turn(struct node *n)

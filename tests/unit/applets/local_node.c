@@ -83,6 +83,15 @@ static void make_deployment(struct world *w, int replicas)
     here_answer_free(&r);
 }
 
+static void patch_deployment(struct world *w, const char *body)
+{
+    struct here_answer r = { 0 };
+    kube_merge_patch(w->here.kube, &kube_deployments, S("default"), S("d"), NULL, str_of(body), here_into(&r));
+    here_until(&w->here, &r.over);
+    CHECK_INT(r.status, 200);
+    here_answer_free(&r);
+}
+
 /* Whether so many pods are there, all with the hash of the template as it is. */
 struct wanted { struct world *w; int pods; bool makes_ready; };
 static bool are_there(void *ctx)
@@ -91,21 +100,31 @@ static bool are_there(void *ctx)
     struct deploy *d = map_get(&x->w->node.deploys, S("default/d"));
     struct npod *p;
     int n = 0;
+    bool all = d;
     for (size_t i = 0; (p = map_next(&x->w->node.by_key, &i)); n++) {
         if (x->makes_ready && !p->ready) {
             p->ready = true;                      /* what a probe would find */
             node_wake(&x->w->node);
         }
-        if (!d || strcmp(p->hash, d->hash) || p->deleting)
-            return false;
+        all = all && !strcmp(p->hash, d->hash) && !p->deleting;
     }
-    return n == x->pods;
+    return all && n == x->pods;
 }
 
 static void wait_for(struct world *w, int pods, bool makes_ready)
 {
     struct wanted x = { w, pods, makes_ready };
     CHECK(loop_run_until(w->here.loop, are_there, &x, loop_now_us(w->here.loop) + 20000000) == 0);
+}
+
+TEST(a_rollout_ends_though_more_is_wanted_than_is_made)
+{
+    struct world *w = begin();
+    make_deployment(w, LIMIT_LOCAL_PODS + 1);
+    wait_for(w, LIMIT_LOCAL_PODS, true);
+    patch_deployment(w, "{\"spec\":{\"template\":{\"spec\":{\"terminationGracePeriodSeconds\":7}}}}");
+    wait_for(w, LIMIT_LOCAL_PODS, true);
+    end(w);
 }
 
 /* A process that doesn't end when it is asked to. */
