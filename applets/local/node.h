@@ -58,7 +58,7 @@ struct npod {
     struct secrets secrets;
     struct httpc *probe; struct hcall *probing;
     struct timer probe_timer, kill_timer;
-    struct kube_call *write;
+    struct kube_call *write, *deletion;            /* deletion: what its Deployment asked for */
     bool mine, started, ready, told, deleting, going, removing, unrunnable, sandbox, dirty, deleted;
     int64_t grace_s, gone_by_us, created_us, cost;        /* gone_by_us: its deletionTimestamp; cost: its POD_DELETION_COST */
 };
@@ -71,7 +71,7 @@ void deploy_free(struct deploy *);
 /* node_pod.c */
 void npod_set(void *node, struct str key, struct str json);
 void npod_gone(void *node, struct str key, struct str json);
-void npod_delete(struct npod *);                  /* asks the API to delete it */
+void npod_delete(struct npod *);                  /* asks the API to delete it; `deleting` until that has failed */
 void npod_free(struct npod *);                    /* its processes are killed */
 void npod_stop(struct npod *);                    /* the machine goes down: TERM */
 bool npod_is_down(const struct npod *);

@@ -17,7 +17,7 @@
 #include <arpa/inet.h>
 #include <unistd.h>
 
-enum { PROBE_FAST_US = 10000, PROBE_US = 2000000, WAIT_MIN_US = 10000, WAIT_MAX_US = 10000000, LIVED_US = 10000000,
+enum { PROBE_FAST_US = 10000, PROBE_US = 2000000, WAIT_MIN_US = 10000, WAIT_MAX_US = 10000000, LIVED_US = 10000000, AGAIN_US = 1000000,
        KILL_US = 3000000 };                       /* after deletionTimestamp, whose seconds are whole: runtimed cancels what is left when the grace is over */
 
 static void start_child(struct child_proc *c);
@@ -431,7 +431,7 @@ static void removed(void *ctx, const struct kube_result *r)
     p->write = NULL;
     p->removing = false;
     if (r->error && r->error->code != KR_NOT_FOUND && r->error->code != KR_CONFLICT)
-        loop_timer_in(p->n->loop, &p->kill_timer, 1000000);
+        loop_timer_in(p->n->loop, &p->kill_timer, AGAIN_US);
 }
 
 /* Both are gone: so may the object be. */
@@ -488,9 +488,13 @@ bool npod_is_down(const struct npod *p) { return !p->runtimed.running && !p->ser
 
 static void deleted(void *ctx, const struct kube_result *r)
 {
-    (void)ctx;
-    if (r->error && r->error->code != KR_NOT_FOUND && r->error->code != KR_CONFLICT)
-        log_warn(&log_std, "a pod could not be deleted", LOG_ERR(r->error));
+    struct npod *p = ctx;
+    p->deletion = NULL;
+    if (!r->error || r->error->code == KR_NOT_FOUND || r->error->code == KR_CONFLICT)
+        return;                                   /* the watch brings what became of it */
+    log_warn(&log_std, "a pod could not be deleted", LOG_STR("pod", p->name), LOG_ERR(r->error));
+    p->deleting = p->going;                       /* its Deployment looks again, and chooses anew */
+    loop_timer_in(p->n->loop, &p->n->again, AGAIN_US);
 }
 
 void npod_delete(struct npod *p)
@@ -498,7 +502,7 @@ void npod_delete(struct npod *p)
     if (!p || p->deleting)
         return;
     p->deleting = true;
-    kube_delete(p->n->kube, &kube_pods, p->ns, p->name, str_of(p->uid), -1, (struct kube_user){ deleted, NULL });
+    p->deletion = kube_delete(p->n->kube, &kube_pods, p->ns, p->name, str_of(p->uid), -1, (struct kube_user){ deleted, p });
 }
 
 /* ---- objects ----------------------------------------------------------------------------------------------------- */
@@ -544,6 +548,7 @@ void npod_free(struct npod *p)
     hcall_cancel(p->probing);
     httpc_free(p->probe);
     kube_cancel(p->write);
+    kube_cancel(p->deletion);
     if (p->deleted)
         fs_remove_tree(arena_fmt(&a, "%s/%s", n->dir, p->uid).p, &ignored);
     buf_free(&p->json);

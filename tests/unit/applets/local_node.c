@@ -13,6 +13,7 @@
 
 #define LABELS "\"labels\":{\"kruntimes.io/runtime\":\"r\",\"app.kubernetes.io/managed-by\":\"kruntimes\"}"
 
+/* The node asks through a door of its own, which a test can shut. */
 struct world { struct here here; struct node node; struct serve *door; uint16_t port; };
 
 static void turn(struct loop *loop, struct defer *d)
@@ -35,6 +36,12 @@ static void open_door(struct world *w)
     w->door = serve_new(&w->here.api, &(struct serve_config){ .host = S("127.0.0.1"), .port = w->port }, &e);
     CHECK(w->door);
     w->port = serve_port(w->door);
+}
+
+static void shut_door(struct world *w)
+{
+    serve_free(w->door);
+    w->door = NULL;
 }
 
 static struct world *begin(void)
@@ -168,5 +175,37 @@ TEST(a_pod_is_killed_when_the_grace_from_its_first_delete_is_over)
     delete_pod(w, str_of(name), 33);
     here_skip(&w->here, 5000000);
     wait_for(w, 1, false);                        /* the one that takes its place */
+    end(w);
+}
+
+static bool one_is_being_deleted(void *ctx)
+{
+    struct world *w = ctx;
+    struct npod *p;
+    for (size_t i = 0; (p = map_next(&w->node.by_key, &i));)
+        if (p->deleting)
+            return true;
+    return false;
+}
+
+static bool none_is_being_deleted(void *ctx) { return !one_is_being_deleted(ctx); }
+
+static void until(struct world *w, bool (*is_so)(void *)) { CHECK(loop_run_until(w->here.loop, is_so, w, loop_now_us(w->here.loop) + 20000000) == 0); }
+
+TEST(a_delete_that_fails_is_tried_again)
+{
+    struct world *w = begin();
+    make_deployment(w, 2);
+    wait_for(w, 2, false);
+    shut_door(w);
+    struct deploy *d = map_get(&w->node.deploys, S("default/d"));
+    patch_deployment(w, "{\"spec\":{\"replicas\":1}}");
+    d->replicas = 1;                              /* as the watch has just told */
+    node_wake(&w->node);
+    until(w, one_is_being_deleted);
+    until(w, none_is_being_deleted);
+    open_door(w);
+    here_skip(&w->here, 1000000);
+    wait_for(w, 1, false);
     end(w);
 }
