@@ -57,7 +57,7 @@ struct npod {
     struct child_proc runtimed, server;
     struct secrets secrets;
     struct httpc *probe; struct hcall *probing;
-    struct timer probe_timer, kill_timer;
+    struct timer begin_again, probe_timer, kill_timer;
     struct kube_call *write, *deletion;            /* deletion: what its Deployment asked for */
     bool mine, started, ready, told, deleting, going, removing, unrunnable, sandbox, dirty, deleted;
     int64_t grace_s, gone_by_us, created_us, cost;        /* gone_by_us: its deletionTimestamp; cost: its POD_DELETION_COST */

@@ -408,12 +408,13 @@ static void start(struct npod *p)
 {
     AUTO_ARENA struct arena a = { .limit = 16 << 20 };
     struct kr_err e = { 0 };
-    p->started = true;
-    choose_address(p);
     if (fs_make_dir(below(p, &a, "workspace"), 0700, &e) < 0 || fs_make_dir(below(p, &a, "state"), 0700, &e) < 0) {
         log_error(&log_std, "a pod's folder can't be made", LOG_STR("pod", p->name), LOG_ERR(&e));
+        loop_timer_in(p->n->loop, &p->begin_again, AGAIN_US);
         return;
     }
+    p->started = true;
+    choose_address(p);
     p->probe = httpc_new(p->n->loop, &(struct httpc_config){ .target = { .host = str_of(p->ip), .port = 9094 }, .version = HTTP_11 });
     struct json *pod = json_parse(&a, buf_view(&p->json), &e);
     p->secrets.ready = secrets_ready;
@@ -421,6 +422,14 @@ static void start(struct npod *p)
         secrets_mount(&p->secrets, p->n, p->ns, pod, container(pod, "initContainers", "runtimed"), below(p, &a, "secrets"));
     if (!p->secrets.first)
         start_children(p);
+}
+
+static void begin_again(struct loop *loop, struct timer *t)
+{
+    (void)loop;
+    struct npod *p = container_of(t, struct npod, begin_again);
+    if (!p->started && !p->n->stopping)
+        start(p);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
@@ -465,6 +474,7 @@ static void go(struct npod *p)
 {
     p->going = true;
     p->ready = false;
+    loop_timer_stop(p->n->loop, &p->begin_again);
     loop_timer_stop(p->n->loop, &p->runtimed.again);
     loop_timer_stop(p->n->loop, &p->server.again);
     if (p->runtimed.running)
@@ -517,6 +527,7 @@ static struct npod *npod_new(struct node *n, struct str key, const struct pod *o
     p->json.max = LIMIT_KUBE_LINE;
     p->runtimed = (struct child_proc){ .child = { .ended = child_ended }, .p = p, .what = "runtimed", .again = { .fire = start_again } };
     p->server = (struct child_proc){ .child = { .ended = child_ended }, .p = p, .what = "runtime-server", .again = { .fire = start_again } };
+    p->begin_again.fire = begin_again;
     p->probe_timer.fire = probe_now;
     p->kill_timer.fire = grace_over;
     snprintf(p->uid, sizeof p->uid, "%.*s", SFMT(o->metadata.uid));
@@ -542,6 +553,7 @@ void npod_free(struct npod *p)
             loop_child_forget(n->loop, &both[i]->child);
         }
     }
+    loop_timer_stop(n->loop, &p->begin_again);
     loop_timer_stop(n->loop, &p->probe_timer);
     loop_timer_stop(n->loop, &p->kill_timer);
     secrets_unmount(&p->secrets);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * node_secret: the Secrets that a pod's runtimed or a Job mounts, as folders of files, before its processes start. One that isn't
- * there is waited for, and one that changes is written anew, file by file, as a kubelet does: who reads one sees the old or the
- * new. The runtime container's volumes are not served: its processes see the machine's files as they are.
- * Tests: tests/local/git.py, tests/interop/s3_local.py
+ * there is waited for, one that can't be written is tried again, and one that changes is written anew, file by file, as a kubelet
+ * does: who reads one sees the old or the new. The runtime container's volumes are not served: its processes see the machine's
+ * files as they are.
+ * Tests: tests/unit/applets/local_node.c, tests/local/git.py, tests/interop/s3_local.py
  */
 #include "applets/local/node.h"
 #include "core/base64.h"
@@ -13,11 +14,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { AGAIN_US = 1000000 };
 struct secret {
     struct secret *next;
     struct secrets *of;
+    struct loop *loop;
     char *volume, *name, *dir;
     struct informer *watch;
+    struct buf json;                              /* what could not be written yet */
+    struct timer again;
     bool there;
 };
 
@@ -64,23 +69,42 @@ static int write_keys(const struct secret *s, struct str json, struct arena *a, 
 
 /* ---- the watch --------------------------------------------------------------------------------------------------- */
 
-static void set(void *ctx, struct str key, struct str json)
+static void put(struct secret *s)
 {
-    struct secret *s = ctx;
     AUTO_ARENA struct arena a = { .limit = 16 << 20 };
     struct kr_err e = { 0 };
-    if (write_keys(s, json, &a, &e) < 0) {
-        log_error(&log_std, "a Secret can't be mounted", LOG_STR("secret", key), LOG_ERR(&e));
+    if (write_keys(s, buf_view(&s->json), &a, &e) < 0) {
+        log_error(&log_std, "a Secret can't be mounted", LOG_Z("secret", s->name), LOG_ERR(&e));
+        loop_timer_in(s->loop, &s->again, AGAIN_US);
         return;
     }
+    loop_timer_stop(s->loop, &s->again);
+    buf_free(&s->json);
     s->there = true;
     if (secrets_are_there(s->of))
         s->of->ready(s->of);
 }
 
+static void put_again(struct loop *loop, struct timer *t)
+{
+    (void)loop;
+    put(container_of(t, struct secret, again));
+}
+
+static void set(void *ctx, struct str key, struct str json)
+{
+    struct secret *s = ctx;
+    (void)key;
+    buf_clear(&s->json);
+    buf_str(&s->json, json);
+    put(s);
+}
+
 static void gone(void *ctx, struct str key, struct str json)
 {
-    (void)ctx, (void)key, (void)json;             /* what is mounted stays until its user ends */
+    struct secret *s = ctx;
+    (void)key, (void)json;
+    loop_timer_stop(s->loop, &s->again);          /* what is mounted stays until its user ends */
 }
 
 static void synced(void *ctx)
@@ -95,7 +119,8 @@ static void mount(struct secrets *of, struct node *n, struct str ns, struct str 
     AUTO_BUF struct buf fields = { .max = 512 };
     AUTO_ARENA struct arena a = { .limit = 65536 };
     struct secret *s = xcalloc(1, sizeof *s);
-    *s = (struct secret){ .next = of->first, .of = of, .volume = xstrndup(volume.p, volume.n), .name = xstrndup(name.p, name.n) };
+    *s = (struct secret){ .next = of->first, .of = of, .loop = n->loop, .volume = xstrndup(volume.p, volume.n), .name = xstrndup(name.p, name.n),
+                          .json = { .max = LIMIT_KUBE_LINE }, .again = { .fire = put_again } };
     const char *path = arena_fmt(&a, "%s/%s", dir, s->volume).p;
     s->dir = xstrndup(path, strlen(path));
     of->first = s;
@@ -138,6 +163,8 @@ void secrets_unmount(struct secrets *of)
     for (struct secret *s; (s = of->first);) {
         of->first = s->next;
         informer_free(s->watch);
+        loop_timer_stop(s->loop, &s->again);
+        buf_free(&s->json);
         free(s->volume);
         free(s->name);
         free(s->dir);

@@ -4,6 +4,7 @@
  * is ours. tests/local/pods.py has those that run.
  */
 #include "applets/local/node.h"
+#include "core/fs.h"
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
 #include <signal.h>
@@ -207,5 +208,74 @@ TEST(a_delete_that_fails_is_tried_again)
     open_door(w);
     here_skip(&w->here, 1000000);
     wait_for(w, 1, false);
+    end(w);
+}
+
+/* ---- a disk without room: a plain file stands where a folder is to be ---------------------------------------------- */
+
+static const char *block(const char *name)
+{
+    static char path[256];
+    struct kr_err e = { 0 };
+    snprintf(path, sizeof path, "%s/%s", test_tmpdir(), name);
+    CHECK_INT(fs_write(path, S(""), 0600, false, &e), 0);
+    return path;
+}
+
+static void unblock(struct world *w, const char *path)
+{
+    CHECK_INT(unlink(path), 0);
+    here_skip(&w->here, 1000000);
+    here_turn(&w->here);
+}
+
+static bool one_is_there(void *ctx) { return ((struct world *)ctx)->node.by_key.n == 1; }
+
+TEST(a_pod_starts_when_its_folder_can_be_made)
+{
+    struct world *w = begin();
+    size_t at = 0;
+    w->node.dir = block("pods");
+    make_deployment(w, 1);
+    until(w, one_is_there);
+    struct npod *p = map_next(&w->node.by_key, &at);
+    CHECK(!p->started);
+    unblock(w, w->node.dir);
+    CHECK(p->started);
+    end(w);
+}
+
+struct mounted { struct secrets secrets; bool ready; };
+
+static void on_ready(struct secrets *s) { container_of(s, struct mounted, secrets)->ready = true; }
+
+static void mount(struct world *w, struct mounted *m, const char *dir)
+{
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    struct kr_err e = { 0 };
+    struct json *pod = json_parse(&a, S("{\"spec\":{\"volumes\":[{\"name\":\"v\",\"secret\":{\"secretName\":\"s\"}}]}}"), &e);
+    const struct json *box = json_parse(&a, S("{\"volumeMounts\":[{\"name\":\"v\"}]}"), &e);
+    *m = (struct mounted){ .secrets = { .ready = on_ready } };
+    secrets_mount(&m->secrets, &w->node, S("default"), pod, box, dir);
+}
+
+TEST(a_secret_is_mounted_when_it_can_be_written)
+{
+    struct world *w = begin();
+    struct here_answer r = { 0 };
+    struct mounted blocked, free_one;
+    kube_create(w->here.kube, &kube_secrets, S("default"), S("{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"s\"},\"data\":{\"k\":\"dg==\"}}"), here_into(&r));
+    here_until(&w->here, &r.over);
+    CHECK_INT(r.status, 201);
+    const char *dir = block("secrets");
+    mount(w, &blocked, dir);
+    mount(w, &free_one, test_tmpdir());
+    here_until(&w->here, &free_one.ready);
+    CHECK(!blocked.ready);
+    unblock(w, dir);
+    here_until(&w->here, &blocked.ready);
+    secrets_unmount(&blocked.secrets);
+    secrets_unmount(&free_one.secrets);
+    here_answer_free(&r);
     end(w);
 }
