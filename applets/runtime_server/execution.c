@@ -240,16 +240,22 @@ static int launch(struct execution *x, struct shim_spec *spec, struct kr_err *e)
     return x->shim ? 0 : -1;
 }
 
-/* The folder of the Run is above that of $KRUNTIME_OUTPUTS, which runtimed sets and a Run's env can't; a shared working
- * directory lies elsewhere. */
-static int rules_of(const struct execs *s, const struct exec_request *r, int dir, struct arena *a, struct kr_err *e)
+/* The folder of the Run is above that of $KRUNTIME_OUTPUTS, which runtimed sets and a Run's env can't. Empty: there is none. */
+static const char *folder_of(const struct exec_request *r, struct arena *a)
 {
     struct str outputs = env_get(r, "KRUNTIME_OUTPUTS", S(""));
     for (int up = 0; up < 2; up++) {
         while (outputs.n && outputs.p[outputs.n - 1] != '/') outputs.n--;
         if (outputs.n) outputs.n--;
     }
-    const char *own[] = { outputs.n ? arena_z(a, outputs) : NULL, arena_fmt(a, "/proc/self/fd/%d", dir).p };
+    const char *folder = arena_z(a, outputs);
+    return folder ? folder : "";
+}
+
+/* A shared working directory lies elsewhere. */
+static int rules_of(const struct execs *s, const char *folder, int dir, struct arena *a, struct kr_err *e)
+{
+    const char *own[] = { *folder ? folder : NULL, arena_fmt(a, "/proc/self/fd/%d", dir).p };
     return sandbox_rules(s->cfg.sandbox, own, LEN(own), e);
 }
 
@@ -267,7 +273,8 @@ static int start_in(struct execs *s, const struct exec_request *r, int dir, cons
     const char *own = getenv("PATH");
     struct str path = env_get(r, "PATH", own && *own ? str_of(own) : S("/usr/local/bin:/usr/bin:/bin"));
     AUTO_CLOSE int rules = -1;
-    if (s->cfg.sandbox && (rules = rules_of(s, r, dir, &a, e)) < 0) return -1;
+    spec.folder = folder_of(r, &a);
+    if (s->cfg.sandbox && (rules = rules_of(s, spec.folder, dir, &a, e)) < 0) return -1;
     spec.sandbox = s->cfg.sandbox;
     spec.rules = rules;
     if (spec.sandbox) spec.memory = memory_of(r);

@@ -118,6 +118,8 @@ static int make_sandbox(struct sandbox **ret, struct kr_err *e)
         log_info(&log_std, "Sandbox: rules, a filter and namespaces");
     else if (*ret)
         log_info(&log_std, "Sandbox: rules and a filter, no namespaces", LOG_Z("why", sandbox_lacks(*ret)));
+    if (*ret && sandbox_leaves_open(*ret))
+        log_warn(&log_std, "Sandbox: Runs may change modes, owners, times and attributes of each other's files", LOG_Z("why", sandbox_leaves_open(*ret)));
     if (*ret)
         return 0;
     AUTO_CLOSE int log = open("/dev/termination-log", O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);

@@ -9,6 +9,7 @@
  * Tests: tests/local/sandbox.py, tests/unit/applets/sandbox.c.
  */
 #include "applets/runtime_server/sandbox.h"
+#include "applets/runtime_server/sandbox_calls.h"
 #include "applets/runtime_server/spaces.h"
 #include "core/landlock.h"
 #include <dirent.h>
@@ -32,6 +33,8 @@ struct sandbox {
     struct around readable, neighbours;           /* readable: until that ruleset is made */
     enum spaces spaces;
     struct kr_err lacks;                          /* why there are none */
+    bool answers;                                 /* calls, by sandbox_calls.h */
+    struct kr_err open;                           /* why it doesn't */
     char *workspaces;
     char *own[SPACES_OWN]; size_t nown;           /* what executions get of spaces_own */
     int proc[16]; size_t nproc;                   /* what is shown of /proc besides the process itself */
@@ -232,6 +235,7 @@ struct sandbox *sandbox_new(const char *workspaces, const char *const *hidden, s
         s->spaces = spaces_try(s->workspaces, &s->lacks);
     else
         kr_fail(&s->lacks, KR_UNSUPPORTED, "they are switched off");
+    s->answers = calls_try(&s->open) == 0;
     find_own(s);
     hide_all(&s->readable, hidden, n);
     hide(&s->neighbours, workspaces);
@@ -244,6 +248,8 @@ struct sandbox *sandbox_new(const char *workspaces, const char *const *hidden, s
 }
 
 const char *sandbox_lacks(const struct sandbox *s) { return s->spaces ? NULL : s->lacks.msg; }
+
+const char *sandbox_leaves_open(const struct sandbox *s) { return s->answers ? NULL : s->open.msg; }
 
 void sandbox_free(struct sandbox *s)
 {
@@ -271,7 +277,7 @@ int sandbox_settle(const struct sandbox *s)
     int machine = s->machine;
     if (s->spaces && (spaces_furnish(s->spaces, s->workspaces, &e) < 0 || (machine = machine_rules(s, &e)) < 0))
         return EPERM;
-    return landlock_enter(machine, &e) < 0 ? EPERM : sandbox_filter(s->spaces, landlock_keeps_sockets());
+    return landlock_enter(machine, &e) < 0 ? EPERM : sandbox_filter(s->spaces, landlock_keeps_sockets(), s->answers);
 }
 
 bool sandbox_is_used(const struct sandbox *s) { return s->spaces && spaces_are_used(); }
@@ -301,9 +307,23 @@ int sandbox_rules(const struct sandbox *s, const char *const *own, size_t n, str
     return rules_or_close(rules, rc);
 }
 
-int sandbox_enter(const struct sandbox *s, int rules)
+/* What its rules let it write, but for devices. */
+static int enter_calls(const struct sandbox *s, struct calls *c, const char *folder)
+{
+    if (folder[0])
+        calls_place(c, folder);
+    calls_place(c, ".");
+    calls_place(c, "/dev/pts");
+    for (size_t i = 0; s->spaces && i < s->nown; i++)
+        calls_place(c, s->own[i]);
+    return calls_enter(c);
+}
+
+int sandbox_enter(const struct sandbox *s, int rules, struct calls *c, const char *folder)
 {
     struct kr_err e = { 0 };
     int rc = s->spaces ? own_rules(s, rules, &e) : landlock_path(rules, "/proc/self", LANDLOCK_READ, &e);
-    return rc < 0 || landlock_enter(rules, &e) < 0 ? EPERM : 0;
+    if (rc < 0 || landlock_enter(rules, &e) < 0)
+        return EPERM;
+    return s->answers ? enter_calls(s, c, folder) : 0;
 }

@@ -29,7 +29,7 @@ enum { ARCH = (int)AUDIT_ARCH_AARCH64 };
 #endif
 
 static const uint32_t refused[] = {
-    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_process_madvise, SYS_kcmp, SYS_pidfd_getfd,
+    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_process_madvise, SYS_kcmp,
     SYS_keyctl, SYS_add_key, SYS_request_key, SYS_bpf, SYS_perf_event_open, SYS_userfaultfd,
     SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_move_mount, SYS_open_tree, SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick, SYS_mount_setattr,
     SYS_unshare, SYS_setns, SYS_open_by_handle_at, SYS_name_to_handle_at, SYS_fanotify_init,
@@ -110,7 +110,7 @@ static void drop_capabilities(void)
     }
 }
 
-int sandbox_filter(bool ipc, bool sockets)
+int sandbox_filter(bool ipc, bool sockets, bool answered)
 {
     struct program p = { .n = 0 };
     load(&p, offsetof(struct seccomp_data, arch));
@@ -123,6 +123,10 @@ int sandbox_filter(bool ipc, bool sockets)
 #endif
     put_arguments(&p);
     put_sockets(&p, sockets);
+    if (!answered) {                              /* else a shim needs it, and its executions lose it later */
+        when(&p, SYS_pidfd_getfd, 1);
+        answer(&p, EPERM);
+    }
     uint8_t also = ipc ? 0 : LEN(of_ipc);
     for (uint8_t i = 0; i < REFUSED; i++)
         op(&p, BPF_JMP | BPF_JEQ | BPF_K, refused[i], (uint8_t)(REFUSED - i + also), 0);

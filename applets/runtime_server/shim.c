@@ -2,14 +2,15 @@
 /*
  * shim: see shim.h.
  *
- * While a command runs the shim waits for SIGCHLD (somebody ended), for its socket (end it all, or the server is gone), and while
- * ending for a deadline; between two it waits for an order. It must not allocate: it is a fork of a server with open buffers, and small.
+ * While a command runs the shim waits for SIGCHLD (somebody ended), for its socket (end it all, or the server is gone), for calls
+ * that it makes for others (sandbox_calls.h), and while ending for a deadline; between two it waits for an order. It must not allocate: it is a fork of a server with open buffers, and small.
  * What is below it is found through /proc/self/task/<tid>/children (a kernel without it: by a scan of /proc), again and
  * again until nobody is left, because a process may fork while it is looked for. With namespaces one signal reaches them all.
  * Tests: tests/unit/applets/runtime_server.c
  */
 #include "applets/runtime_server/shim.h"
 #include "applets/runtime_server/sandbox.h"
+#include "applets/runtime_server/sandbox_calls.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +29,7 @@
 
 enum { FILES_MAX = 65536, SWEEP_MS = 20, ORDER_MAX = 65536, END_SIZE = 1, WORDS_MAX = 4096, NFDS = 4 };
 
-/* An order: this head, then path, the working directory's path, argv and envp, each with its NUL. Both sides are one program.
+/* An order: this head, then path, the paths of the working directory and the Run's folder, argv and envp, each with its NUL. Both sides are one program.
  * A packet of one byte ends the execution that was ordered last. */
 struct order_head { int64_t memory; uint32_t argc, envc; int32_t grace_ms; bool harden; };
 
@@ -78,7 +79,7 @@ static int exec_in_path(const struct shim_spec *s)
 static const int inherited[] = { SIGPIPE, SIGHUP, SIGINT, SIGQUIT };
 
 /* Runs in the child that shares the shim's memory until exec: only system calls, and the answer through *failed. */
-static void become_command(const struct shim_spec *s, volatile int *failed)
+static void become_command(const struct shim_spec *s, struct calls *calls, volatile int *failed)
 {
     sigset_t none;
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -92,7 +93,7 @@ static void become_command(const struct shim_spec *s, volatile int *failed)
         *failed = errno;
         _exit(127);
     }
-    if (s->sandbox && (*failed = sandbox_enter(s->sandbox, s->rules)) != 0) _exit(127);
+    if (s->sandbox && (*failed = sandbox_enter(s->sandbox, s->rules, calls, s->folder)) != 0) _exit(127);
     syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);      /* unshared table: a vfork child has its own */
     sigprocmask(SIG_SETMASK, &none, NULL);
     *failed = exec_in_path(s);
@@ -177,6 +178,7 @@ static void signal_tree(pid_t of, int sig, int depth)
 struct shim {
     const struct shim_spec *spec;
     int socket;
+    struct calls *calls;
     pid_t leader;
     bool leader_ended, ending, killing;
     int64_t kill_at_ms;
@@ -223,15 +225,18 @@ static void begin_ending(struct shim *s)
     end_all(s, SIGTERM);
 }
 
-/* Waits until somebody has ended or KILL is due; true when the server wants the end, or is gone. While a command runs nothing else
+/* Waits until somebody has ended, made a call or KILL is due; true when the server wants the end, or is gone. While a command runs nothing else
  * comes by the socket: what was sent before its order was read before it. */
 static bool is_told_to_end(const struct shim *s, const sigset_t *waiting)
 {
     int64_t ms = s->killing ? SWEEP_MS : s->kill_at_ms - now_ms();
     if (ms < 0) ms = 0;
     struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-    struct pollfd p = { .fd = s->ending ? -1 : s->socket, .events = POLLIN };
-    return ppoll(&p, 1, s->ending ? &t : NULL, waiting) > 0;
+    struct pollfd p[] = { { .fd = s->ending ? -1 : s->socket, .events = POLLIN }, { .fd = s->calls->listener, .events = POLLIN } };
+    if (ppoll(p, LEN(p), s->ending ? &t : NULL, waiting) <= 0) return false;
+    if (p[1].revents & POLLIN) calls_answer(s->calls);
+    else if (p[1].revents) calls_end(s->calls);          /* nobody is left who could make one */
+    return p[0].revents != 0;
 }
 
 /* Until nobody is left. */
@@ -249,16 +254,20 @@ static void live(struct shim *s, const sigset_t *waiting)
 
 static void execute(const struct shim_spec *spec, int socket, const sigset_t *waiting, int unsettled)
 {
-    struct shim s = { .spec = spec, .socket = socket };
+    static struct calls calls = CALLS_NONE;
+    struct shim s = { .spec = spec, .socket = socket, .calls = &calls };
     volatile int failed = unsettled;
-    if (!unsettled && (s.leader = vfork()) == 0) become_command(spec, &failed);
+    if (!unsettled && spec->sandbox && !sandbox_leaves_open(spec->sandbox)) failed = calls_begin(&calls);
+    if (!failed && (s.leader = vfork()) == 0) become_command(spec, &calls, &failed);
     if (s.leader < 0) failed = errno;
+    calls_take(&calls);
     s.report.exec_errno = failed;
     close(spec->out);                                    /* the pipes end when the command's side does */
     close(spec->err);
     close(spec->dir);
     if (spec->sandbox) close(spec->rules);
     live(&s, waiting);
+    calls_end(&calls);
     s.report.spent = spec->sandbox && sandbox_is_used(spec->sandbox);
     send(socket, &s.report, sizeof s.report, MSG_NOSIGNAL);
 }
@@ -301,10 +310,11 @@ static bool next_order(int socket, struct shim_spec *spec)
                                 .memory = h.memory, .sandbox = sandbox, .rules = fds[3] };
     if (!sandbox) close(fds[3]);
     if (h.argc > WORDS_MAX || h.envc > WORDS_MAX - h.argc) return false;
-    char *paths[3];
-    if (!take_words(&at, end, 2, paths)) return false;
+    char *paths[4];
+    if (!take_words(&at, end, 3, paths)) return false;
     spec->path = paths[0];
     spec->where = paths[1];
+    spec->folder = paths[2];
     spec->argv = free_words;
     if (!(free_words = take_words(&at, end, h.argc, free_words))) return false;
     spec->envp = free_words;
@@ -326,7 +336,8 @@ bool shim_order(int socket, const struct shim_spec *spec)
     static char text[ORDER_MAX];                         /* one loop, one thread */
     struct order_head h = { .memory = spec->memory, .grace_ms = spec->grace_ms, .harden = spec->harden };
     size_t n = sizeof h;
-    bool fits = put_word(text, &n, spec->path) && put_word(text, &n, spec->where ? spec->where : "");
+    bool fits = put_word(text, &n, spec->path) && put_word(text, &n, spec->where ? spec->where : "") &&
+                put_word(text, &n, spec->folder ? spec->folder : "");
     for (char **v = spec->argv; fits && *v; v++, h.argc++) fits = put_word(text, &n, *v);
     for (char **v = spec->envp; fits && *v; v++, h.envc++) fits = put_word(text, &n, *v);
     if (!fits || h.argc + h.envc > WORDS_MAX) return false;

@@ -30,6 +30,7 @@ struct shim_spec {
     bool harden;                 /* no_new_privs, resource limits, no core files (isolation Process) */
     const struct sandbox *sandbox;       /* NULL, or isolation Sandbox: the same for all executions of a server */
     int rules;                   /* of sandbox_rules; only with sandbox */
+    const char *folder;          /* the path of the Run's own folder, empty: none; only with sandbox */
     int64_t memory;              /* bytes of data that each process may have; 0: no limit */
 };
 struct shim_report {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Isolation Sandbox, with namespaces where this machine lets us make them and without: a Run tries to read or harm its neighbour,
 runtimed, the instance, the machine; and the same Runs work."""
-import ctypes, os, select, shutil, sys
+import ctypes, os, select, shutil, struct, subprocess, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 
@@ -77,6 +77,8 @@ def try_all(i, box):
     pod = place[:place.index('/workspace/')]
     namespaces = 'Sandbox: rules, a filter and namespaces' in open(pod + '/runtime-server.log').read()
     daemon = i.pids('runtimed')[0]
+    looks = [os.stat(p)[:6] + (os.stat(p).st_mtime_ns,) for p in (place + '/own.txt', place, os.path.dirname(place))]
+    modes = oct(os.stat(pod + '/workspace').st_mode)
     server = os.getppid() and int(re.search(r'^PPid:\s*(\d+)', open('/proc/%s/status' % victim).read(), re.M).group(1))
     control = next((os.path.join(b, 'control') for b, d, f in os.walk(i.state) if 'control' in f), '/none')
     calls = {'x86_64': dict(ptrace=101, process_vm_readv=310, keyctl=250, bpf=321, perf_event_open=298, mount=165, unshare=272, setns=308, io_uring_setup=425, mq_open=240),
@@ -104,6 +106,14 @@ def try_all(i, box):
         'symbols of the kernel': 'head -c 1 /proc/kallsyms | grep .', 'its keys': 'cat /proc/keys | grep .', 'a device': 'mknod dev b 8 0', 'the shadow file': 'cat /etc/shadow', 'another home': 'HOME=/ && echo x > /kr-sandbox', 'mount': 'mount -t tmpfs x .',
         'a user name space': 'unshare -r true', 'become somebody': 'su -c id nobody < /dev/null && ls %s' % place,
     }
+    folder, watch = os.path.dirname(place), 'import ctypes, sys; l = ctypes.CDLL(None); sys.exit(l.inotify_add_watch(l.inotify_init(), sys.argv[1].encode(), 0xfff) < 0)'
+    attempts.update({
+        'change the mode of its file': 'chmod 0644 %s/own.txt' % place, 'change its times': 'touch -c -d 2001-01-01 %s/own.txt' % place,
+        'change its owner': 'chown $(id -u) %s/own.txt' % place, 'give it attributes': python + ' -c "import os; os.setxattr(\'%s/own.txt\', \'user.x\', b\'x\')"' % place,
+        'lock its folder': 'chmod 0 %s' % folder, 'lock where it works': 'chmod 0 $HOME/../../%s/work' % os.path.basename(folder), 'lock the folder of all': 'chmod 0500 $HOME/../..',
+        'all of it through a link': 'ln -s %s/own.txt m && { chmod 0644 m || touch -c -d 2001-01-01 m || chown $(id -u) m; }' % place,
+        'watch the folder of all': '%s -c "%s" $HOME/../..' % (python, watch), 'watch its folder': '%s -c "%s" %s' % (python, watch, place), 'watch its file': '%s -c "%s" %s/own.txt' % (python, watch, place),
+    })
     if KEEPS_SOCKETS:
         attempts['the socket of the neighbour'] = python + ' -c "import os, socket; os.chdir(%r); socket.socket(1).connect(\'s\')"' % place
     else:
@@ -129,6 +139,8 @@ def try_all(i, box):
     s.equal(box + ': the outputs of the neighbour are not its own', (st['phase'], st.get('reason'), st.get('outputs')), ('Failed', 'OutputsInvalid', None))
     s.equal(box + ': the neighbour is as it was', (open(place + '/own.txt').read(), sorted(os.listdir(place)), i.api.call('GET', RUNS + '/%s-victim' % box)[1]['status']['phase']),
             ('secret-of-victim\n', ['f', 'own.txt'] + ['s'] * KEEPS_SOCKETS, 'Running'))
+    s.equal(box + ': so are modes, owners and times', [os.stat(p)[:6] + (os.stat(p).st_mtime_ns,) for p in (place + '/own.txt', place, os.path.dirname(place))], looks)
+    s.equal(box + ': and the mode of the folder of all', oct(os.stat(pod + '/workspace').st_mode), modes)
     s.equal(box + ': nobody has come to a socket of somebody else', select.select(list(others.values()), [], [], 0)[0], [])
     s.equal(box + ': shared files are as they were', {w: open(f).read() for w, f in shared.items()}, {w: 'secret' for w in shared})
     s.equal(box + ': runtimed is as it was', i.pids('runtimed')[0], daemon)
@@ -151,6 +163,9 @@ def do_work(i, box, namespaces):
         'pipes': 'yes | head -n 100000 | sort -u | wc -l', 'children': 'sleep 60 & kill $!; wait $! ; [ $? = 143 ]',
         'python': python + ' -c "import subprocess, tempfile, threading, json, ssl, os; subprocess.run([\'true\'], check=True); tempfile.TemporaryFile(); t = threading.Thread(target=print); t.start(); t.join(); os.fork() or os._exit(0)"',
         'a server on loopback': python + ' -c "import socket; a = socket.create_server((\'127.0.0.1\', 0)); b = socket.create_connection(a.getsockname()); c = a.accept()[0]; b.send(b\'x\'); assert c.recv(1) == b\'x\'; socket.socketpair()"',
+        'modes, owners and times': 'cd "$TMPDIR" && mkdir -m 700 d && echo x > d/f && chmod 640 d/f && chown $(id -u):$(id -g) d/f && touch -d @1000000000 d/f && ln -s d/f l && touch -h -d @1 l && chmod u+x l '
+            '&& cp -a d e && tar -c e | (mkdir u && tar -x -C u) && [ "$(stat -c %a.%Y u/e/f)" = 740.1000000000 ] && chmod -R go= d && chmod 700 $HOME/.. && chmod a+w /dev/stdout',
+        'a watch of its own folder': python + ' -c "import ctypes, os; l = ctypes.CDLL(None); n = l.inotify_init(); assert l.inotify_add_watch(n, b\'.\', 0x100) == 1; open(\'new\', \'w\'); assert b\'new\' in os.read(n, 999)"',
         'own processes': 'cat /proc/cpuinfo /proc/meminfo /proc/stat > /dev/null && ls /proc/$$/fd && tr "\\0" "\\n" < /proc/$$/environ | grep -q KRUNTIME',
     }
     if KEEPS_SOCKETS:
@@ -192,6 +207,19 @@ def do_work(i, box, namespaces):
         s.check(box + ': without namespaces', box == 'floor' or s.skip('namespaces', 'this machine lets us make none') is None)
 
 
+def listen():
+    """As a container engine may: a filter around all that follows, which allows everything and has the one listener that there can be."""
+    allow = ctypes.create_string_buffer(struct.pack('=HBBI', 6, 0, 0, 0x7fff0000))
+    program = ctypes.create_string_buffer(struct.pack('=H6xQ', 1, ctypes.addressof(allow)))
+    libc.prctl(38, 1, 0, 0, 0)
+    os.set_inheritable(libc.syscall({'x86_64': 317, 'aarch64': 277}[os.uname().machine], 1, 8, program), True)
+
+
+if abi >= NEEDS:
+    with tempfile.TemporaryDirectory() as d:
+        log = subprocess.run([BINARY, 'runtime-server', '--isolation', 'Sandbox', '--workspaces', d + '/w', '--secret-file', d + '/none', '--secret-wait', '1ms'],
+                             capture_output=True, text=True, close_fds=False, preexec_fn=listen).stderr
+        s.check('where calls can\'t be answered the log says so', 'Sandbox: Runs may change modes' in log and 'busy' in log, log)
 with instance() as i:
     i.api.call('POST', RUNTIMES, runtime('foreign', 'Sandbox', 'Image'))
     s.equal('not with another Runtime Server', degraded(i, 'foreign'), 'SandboxUnavailable')

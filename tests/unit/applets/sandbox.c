@@ -48,7 +48,7 @@ TEST(a_filter_that_the_kernel_takes)
     pid_t child = fork();                         /* the leak sanitizer traces, which the filter refuses */
     if (child == 0) {
         int pair[2];
-        bool ok = sandbox_filter(false, false) == 0 && syscall(SYS_unshare, 0x10000000) == -1 && errno == EPERM;
+        bool ok = sandbox_filter(false, false, false) == 0 && syscall(SYS_unshare, 0x10000000) == -1 && errno == EPERM;
         ok = ok && syscall(SYS_socket, 1, 1, 0) == -1 && errno == EPERM;
         ok = ok && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0;
         ok = ok && socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == -1 && errno == EPERM && socketpair(AF_UNIX, SOCK_RAW | SOCK_NONBLOCK, 0, pair) == -1 && errno == EPERM;
@@ -60,7 +60,7 @@ TEST(a_filter_that_the_kernel_takes)
     child = fork();
     if (child == 0) {
         int pair[2];
-        bool ok = sandbox_filter(false, true) == 0 && socket(AF_UNIX, SOCK_STREAM, 0) >= 0 && socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0;
+        bool ok = sandbox_filter(false, true, true) == 0 && socket(AF_UNIX, SOCK_STREAM, 0) >= 0 && socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0;
         ok = ok && socket(AF_PACKET, SOCK_RAW, 0) == -1 && errno == EPERM;
         _exit(ok ? 0 : 1);
     }
