@@ -2,7 +2,7 @@
 /*
  * follow_flow: a watch on the Workflow, one on its children, and a follow_run for each child that is read. The two watches
  * know nothing of each other, so after the end the children are listed once more: what the list shows was read, or is. The
- * exit status is that of the first child that failed a job. Tests: tests/local/workflows.py
+ * exit status is that of the step that failed the Workflow. Tests: tests/unit/crds/follow_flow.c, tests/local/workflows.py
  */
 #include "crds/follow_flow.h"
 #include "core/uri.h"
@@ -47,18 +47,47 @@ static void tell(struct flow_follow *f, const struct kr_err *e)
         f->c.trouble(f->c.ctx, e);
 }
 
+static const struct workflow_job *spec_of(const struct workflow *w, struct str job)
+{
+    for (size_t i = 0; w && i < w->spec.jobs.n; i++)
+        if (str_eq(w->spec.jobs.v[i].key, job))
+            return &w->spec.jobs.v[i].value;
+    return NULL;
+}
+
 /* ---- the end ------------------------------------------------------------------------------------------------------------- */
 
-static bool failed_a_job(const struct workflow *w, const struct kid *k)
+/* Whether the Workflow goes on as if it had succeeded, where this step of the job fails. */
+static bool forgives(const struct workflow_job *j, struct str step)
 {
-    for (size_t i = 0; i < w->status.jobs.n; i++) {
-        const struct workflow_job_status *j = &w->status.jobs.v[i].value;
-        for (size_t l = 0; str_is(j->phase, "Failed") && l < j->legs.n; l++)
-            for (size_t r = 0; str_is(j->legs.v[l].phase, "Failed") && r < j->legs.v[l].runs.n; r++)
-                if (str_is(j->legs.v[l].runs.v[r].name, k->name))
-                    return true;
-    }
+    for (size_t i = 0; i < j->steps.n; i++)
+        if (str_eq(j->steps.v[i].name, step))
+            return j->steps.v[i].continue_on_error;
     return false;
+}
+
+static int leg_exit(const struct flow_follow *f, const struct workflow_job *j, const struct workflow_leg *l)
+{
+    for (size_t i = 0; str_is(l->phase, "Failed") && i < l->runs.n; i++)
+        for (const struct kid *k = f->kids; k && !forgives(j, l->runs.v[i].step); k = k->next)
+            if (k->exit > 0 && str_is(l->runs.v[i].name, k->name))
+                return k->exit;
+    return 0;
+}
+
+/* That of the first step, in the order of jobs, legs and steps, whose failure isn't forgiven; 0: none tells. */
+static int step_exit(const struct flow_follow *f)
+{
+    for (size_t i = 0; i < f->w->status.jobs.n; i++) {
+        const struct workflow_job_status *s = &f->w->status.jobs.v[i].value;
+        const struct workflow_job *j = spec_of(f->w, f->w->status.jobs.v[i].key);
+        for (size_t l = 0; str_is(s->phase, "Failed") && j && !j->continue_on_error && l < s->legs.n; l++) {
+            int exit = leg_exit(f, j, &s->legs.v[l]);
+            if (exit)
+                return exit;
+        }
+    }
+    return 0;
 }
 
 static int exit_status(const struct flow_follow *f)
@@ -68,10 +97,8 @@ static int exit_status(const struct flow_follow *f)
         return 0;
     if (str_is(s->phase, "Cancelled"))
         return EXIT_CANCELLED;
-    for (const struct kid *k = f->kids; k; k = k->next)
-        if (k->exit > 0 && failed_a_job(f->w, k))
-            return k->exit;
-    return str_is(s->reason, "InvalidWorkflow") ? EXIT_USAGE : str_is(s->reason, "Timeout") ? EXIT_TIMEOUT : EXIT_LOST;
+    int exit = step_exit(f);
+    return exit ? exit : str_is(s->reason, "InvalidWorkflow") ? EXIT_USAGE : str_is(s->reason, "Timeout") ? EXIT_TIMEOUT : EXIT_LOST;
 }
 
 static void finish(struct flow_follow *f, const struct kr_err *e)
@@ -161,9 +188,8 @@ static struct kid *kid_of(struct flow_follow *f, const struct run *r)
             return k;
     struct kid *k = xcalloc(1, sizeof *k);
     char label[400];
-    bool several = false;
-    for (size_t i = 0; f->w && i < f->w->spec.jobs.n; i++)
-        several |= str_eq(f->w->spec.jobs.v[i].key, job) && f->w->spec.jobs.v[i].value.has_strategy;
+    const struct workflow_job *spec = spec_of(f->w, job);
+    bool several = spec && spec->has_strategy;
     snprintf(label, sizeof label, "%.*s%s%.*s%s/%.*s", SFMT(job), several ? "[" : "", several ? (int)leg.n : 0, several ? leg.p : "", several ? "]" : "", SFMT(step));
     *k = (struct kid){ .f = f, .name = xstrndup(r->metadata.name.p, r->metadata.name.n), .label = xstrndup(label, strlen(label)), .exit = -1,
                        .read = !f->c.logs || !is_wanted(f, job, step) };

@@ -198,7 +198,8 @@ TEST(of_very_many_children_some_are_read_at_a_time)
 
 /* ---- a server that answers as it likes ----------------------------------------------------------------------------------- */
 
-struct script { struct here h; struct httpd *d; const char *flows, *children, *child; int lists; };
+/* child: what is answered about one child; NULL: what children write isn't wanted. */
+struct script { struct here h; struct httpd *d; const char *flows, *children, *child; };
 #define NONE ((struct http_fields){ 0 })
 #define LIST(kind, items) "{\"kind\":\"" kind "List\",\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[" items "]}"
 #define FLOW(phase) LIST("Workflow", "{\"metadata\":{\"namespace\":\"default\",\"name\":\"w\",\"uid\":\"u\",\"resourceVersion\":\"1\"},\"spec\":{\"jobs\":{" JOBS "}},\"status\":{\"phase\":\"" phase "\"}}")
@@ -226,7 +227,7 @@ static void play(struct script *s, struct seen *v, bool until_end, bool hears)
     s->d = httpd_new(s->h.loop, &(struct httpd_config){ .host = S("127.0.0.1"), .user = { on_begin, on_data, on_request, NULL, on_over, s } }, &e);
     CHECK_OR(s->d);
     struct kube *k = here_client(&s->h, httpd_port(s->d));
-    struct flow_follow *f = follow_flow(k, hears ? FOLLOW(v, "w", .logs = true, .until_end = until_end) : DEAF(v, "w", .logs = true, .until_end = until_end), &s->h.rnd);
+    struct flow_follow *f = follow_flow(k, hears ? FOLLOW(v, "w", .logs = s->child, .until_end = until_end) : DEAF(v, "w", .logs = s->child, .until_end = until_end), &s->h.rnd);
     here_until(&s->h, &v->over);
     here_turn(&s->h);
     CHECK_INT(v->dones, 1);
@@ -283,4 +284,31 @@ TEST(a_server_that_never_answers_is_given_up)
     follow_flow_stop(f);
     kube_free(k);
     loop_free(h.loop);
+}
+
+TEST(the_exit_status_is_that_of_the_step_that_failed_it)
+{
+#define STEP(name, forgives) "{\"name\":\"" name "\",\"run\":\"x\",\"continueOnError\":" forgives "}"
+#define JOB(forgives, step_forgives) "{\"runs-on\":\"bash\",\"continueOnError\":" forgives ",\"steps\":[" STEP("s", step_forgives) "," STEP("t", "false") "]}"
+#define RUNS(job) "\"runs\":[{\"step\":\"s\",\"name\":\"" job "-s\"},{\"step\":\"t\",\"name\":\"" job "-t\"}]"
+#define BECAME(job, phase, leg) "\"" job "\":{\"phase\":\"" phase "\",\"legs\":[{\"name\":\"\",\"phase\":\"" leg "\"," RUNS(job) "}]}"
+#define ENDED(jobs, status) LIST("Workflow", "{\"metadata\":{\"namespace\":\"default\",\"name\":\"w\",\"uid\":\"u\",\"resourceVersion\":\"1\"}," \
+    "\"spec\":{\"jobs\":{" jobs "}},\"status\":{\"phase\":\"Failed\",\"jobs\":{" status "}}}")
+#define EXITED(name, code) "{\"metadata\":{\"namespace\":\"default\",\"name\":\"" name "\",\"resourceVersion\":\"1\"},\"spec\":{\"runtime\":\"bash\",\"code\":\"x\"}," \
+    "\"status\":{\"phase\":\"Failed\",\"reason\":\"ExitCode\",\"exitCode\":" code "}}"
+#define PLAIN "\"a\":" JOB("false", "false") ",\"b\":" JOB("false", "false")
+    static const struct { const char *flow; int exit; } T[] = {
+        { ENDED(PLAIN, BECAME("a", "Failed", "Failed") "," BECAME("b", "Failed", "Failed")), 3 },
+        { ENDED("\"a\":" JOB("false", "true"), BECAME("a", "Failed", "Failed")), 4 },
+        { ENDED("\"a\":" JOB("true", "false") ",\"b\":" JOB("false", "false"), BECAME("a", "Failed", "Failed") "," BECAME("b", "Failed", "Failed")), 5 },
+        { ENDED(PLAIN, BECAME("a", "Succeeded", "Succeeded") "," BECAME("b", "Failed", "Failed")), 5 },
+        { ENDED(PLAIN, BECAME("a", "Failed", "Cancelled") "," BECAME("b", "Failed", "Failed")), 5 },
+        { ENDED(PLAIN, BECAME("a", "Cancelled", "Failed")), EXIT_LOST },
+    };
+    static struct seen s;
+    for (size_t i = 0; i < LEN(T); i++) {         /* the last one comes first: nothing goes by the order in which they arrive */
+        play(&(struct script){ .flows = T[i].flow, .children = LIST("Run", EXITED("b-t", "6") "," EXITED("b-s", "5") "," EXITED("a-t", "4") "," EXITED("a-s", "3")) }, &s, true, true);
+        CHECK(s.code == KR_OK && s.children >= 4);
+        CHECK_INT(s.exit, T[i].exit);
+    }
 }
