@@ -89,13 +89,11 @@ static int submit(struct applet_call *call, struct kr_err *e)
 {
     struct cli c;
     bool waits = o.wait || o.follow;
-    if (!o.files.n)
-        return kr_fail(e, KR_USAGE, "no file: name one with -f");
     if (cli_is_dry() && waits) {
         call->fail_exit = EXIT_USAGE;
         return kr_fail(e, KR_USAGE, "--dry-run makes nothing that could be waited for");
     }
-    int rc = cli_open_maybe(&c, cli_is_offline(), e);
+    int rc = o.files.n ? cli_open_maybe(&c, cli_is_offline(), e) : kr_fail(e, KR_USAGE, "no file: name one with -f");
     if (rc == 0) {
         rc = submit_all(&c, call, e);
         cli_close(&c);
@@ -108,7 +106,8 @@ static int submit(struct applet_call *call, struct kr_err *e)
 
 static const struct applet verb_submit = {
     .name = "submit", .brief = "create Workflows from files", .help = "All are checked before the first is sent: references, types and cycles too.",
-    .examples = "workflow submit -f ci.yaml\nworkflow submit -f ci.yaml --follow", .opts = submit_opts, .shared = create_tables, .main = submit };
+    .examples = "workflow submit -f ci.yaml\nworkflow submit -f ci.yaml --follow", .opts = submit_opts, .shared = create_tables, .main = submit,
+    .usage_exit = EXIT_USAGE, .usage_exit_with = (const char *const[]){ "--wait", "--follow", NULL } };
 static const struct applet verb_get = { .name = "get", .brief = "Workflows as a table or in another form", .args = "[NAME…]", .names = "workflows", .shared = list_tables, .main = get };
 static const struct applet verb_list = { .name = "list", .brief = "all Workflows of the namespace as a table", .aliases = (const char *const[]){ "ls", NULL },
                                          .shared = list_tables, .main = get };

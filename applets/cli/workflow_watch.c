@@ -14,7 +14,7 @@
 struct watching {
     struct str name;
     const char *prog;
-    bool logs, draws, quiet, done, interrupted;
+    bool logs, draws, quiet, until_end, done, interrupted;      /* until_end: its end is waited for, and the exit status tells of it */
     int exit;
     struct arena arena;                           /* the graph, made once */
     struct flow *flow;
@@ -198,7 +198,7 @@ static void on_done(void *ctx, const struct workflow *x, int status, const struc
 {
     struct watching *w = ctx;
     w->done = true;
-    w->exit = status;
+    w->exit = e || !x || w->until_end ? status : 0;
     if (e) {
         fprintf(stderr, "%s: %s\n", w->prog, e->msg);
         return;
@@ -224,11 +224,11 @@ static void on_signal(struct loop *loop, int sig, void *ctx)
     ((struct watching *)ctx)->interrupted = true;
 }
 
-static int follow_one(struct cli *c, struct watching *w, struct str ns, bool until_end, struct str only)
+static int follow_one(struct cli *c, struct watching *w, struct str ns, struct str only)
 {
     static const int signals[] = { SIGINT, SIGTERM };
     loop_signals(c->loop, signals, LEN(signals), on_signal, w);
-    struct flow_follow *f = follow_flow(c->kube, &(struct flow_follow_config){ .ns = ns, .name = w->name, .logs = w->logs, .until_end = until_end, .only = only,
+    struct flow_follow *f = follow_flow(c->kube, &(struct flow_follow_config){ .ns = ns, .name = w->name, .logs = w->logs, .until_end = w->until_end, .only = only,
                                                                                .changed = on_changed, .child = on_child, .line = on_line, .trouble = on_trouble,
                                                                                .done = on_done, .ctx = w }, &c->rnd);
     loop_run_until(c->loop, is_over, w, INT64_MAX);
@@ -242,16 +242,16 @@ static int follow_one(struct cli *c, struct watching *w, struct str ns, bool unt
 
 int cli_follow_flow(struct cli *c, struct str ns, struct str name, bool logs, bool until_end, struct str only, const char *prog)
 {
-    struct watching w = { .name = name, .prog = prog, .logs = logs, .draws = !logs && isatty(1), .arena = { .limit = 64 << 20 } };
-    return follow_one(c, &w, ns, until_end, only);
+    struct watching w = { .name = name, .prog = prog, .logs = logs, .draws = !logs && isatty(1), .until_end = until_end, .arena = { .limit = 64 << 20 } };
+    return follow_one(c, &w, ns, only);
 }
 
 /* ---- wait -------------------------------------------------------------------------------------------------------------------- */
 
 static int wait_one(struct cli *c, struct str name, const char *prog)
 {
-    struct watching w = { .name = name, .prog = prog, .quiet = true, .arena = { .limit = 64 << 20 } };
-    return follow_one(c, &w, cli_ns(c), true, S(""));
+    struct watching w = { .name = name, .prog = prog, .quiet = true, .until_end = true, .arena = { .limit = 64 << 20 } };
+    return follow_one(c, &w, cli_ns(c), S(""));
 }
 
 static int wait_all(struct applet_call *call, struct kr_err *e) { return cli_wait(call, &kube_workflows, wait_one, e); }
@@ -268,20 +268,17 @@ static const struct opt *const plain_tables[] = { cli_opts, NULL };
 static int follow(struct applet_call *call, bool logs, bool until_end, struct kr_err *e)
 {
     struct cli c;
-    call->fail_exit = EXIT_UNREACHABLE;
-    if (cli_open_latest(&c, &kube_workflows, call, 1, e) < 0)
+    if (cli_open_latest(&c, &kube_workflows, call, 1, e) < 0) {
+        call->fail_exit = failure_exit_status(e);
         return -1;
+    }
     int rc = cli_follow_flow(&c, cli_ns(&c), call->args[0], logs, until_end, o.only, call->prog);
     cli_close(&c);
     return rc;
 }
 
 static int watch(struct applet_call *call, struct kr_err *e) { return follow(call, false, true, e); }
-static int logs(struct applet_call *call, struct kr_err *e)
-{
-    int rc = follow(call, true, o.follow, e);
-    return o.follow ? rc : rc == 0 || rc == EXIT_CANCELLED || rc < EXIT_OTHER ? 0 : rc;
-}
+static int logs(struct applet_call *call, struct kr_err *e) { return follow(call, true, o.follow, e); }
 
 const struct applet workflow_wait = {
     .name = "wait", .brief = "wait for the end; exit with the exit code of the step that failed it", .args = "[NAME…]", .names = "workflows", .opts = cli_wait_opts,
@@ -290,7 +287,7 @@ const struct applet workflow_wait = {
 const struct applet workflow_watch = {
     .name = "watch", .brief = "its jobs and steps as they go, until it ends", .args = "NAME", .names = "workflows", .min_args = 1, .max_args = 1,
     .help = "On a terminal the graph of jobs is drawn anew in place; elsewhere each step that ends is a line. The exit status is that of the step that failed it.",
-    .shared = plain_tables, .main = watch };
+    .shared = plain_tables, .main = watch, .usage_exit = EXIT_USAGE };
 const struct applet workflow_logs = {
     .name = "logs", .brief = "what its steps wrote, each line with its step in front", .args = "NAME", .names = "workflows", .min_args = 1, .max_args = 1, .opts = logs_opts,
     .shared = plain_tables, .main = logs };

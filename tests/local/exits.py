@@ -37,12 +37,14 @@ with instance() as i:
         # failures of ours, while waiting
         (124, BASH + ('--wait', '--timeout', '1s', '--', 'sleep', '30')), (122, BASH + ('--wait',)),
         (125, BASH + ('--nonsense', '--wait')), (125, BASH + ('--wait', '--env', 'nothing', '--', 'true')), (125, ('run', 'wait')), (125, ('local', 'run', '--nonsense')),
-        (125, ('local', 'run')), (125, ('local', 'run', '-f', '/nobody.yaml')), (125, BASH + ('--wait', '--priority', '5000', '--', 'true')),
+        (125, ('workflow', 'wait', '--nonsense')), (125, ('workflow', 'submit', '--wait')), (125, ('workflow', 'submit', '--nonsense', '--follow')),
+        (125, ('workflow', 'watch')), (125, ('workflow', 'watch', '--nonsense', 'x')), (125, ('local', 'run')), (125, ('local', 'run', '-f', '/nobody.yaml')), (125, BASH + ('--wait', '--priority', '5000', '--', 'true')),
         (120, BASH + ('--name', 'taken', '--wait', '--', 'true')), (120, ('run', 'wait', 'nobody')), (120, ('run', 'wait', 'taken', '--kubeconfig', config['gone'])),
         (121, BASH + ('--wait', '--kubeconfig', config['dead'], '--', 'true')), (121, BASH + ('--wait', '--kubeconfig', config['stranger'], '--', 'true')),
         (121, ('run', 'wait', 'taken', '--kubeconfig', config['dead'])),
+        (120, ('workflow', 'watch', 'x', '--kubeconfig', config['gone'])), (120, ('workflow', 'logs', 'x', '--kubeconfig', config['gone'])),
         # elsewhere by the code table
-        (1, BASH + ('--nonsense',)), (1, ('run', 'nonsense')), (1, ('run', 'list', '-o', 'nonsense')), (1, ('completion', 'nonsense')), (1, ('nonsense',)),
+        (1, BASH + ('--nonsense',)), (1, ('run', 'nonsense')), (1, ('workflow', 'submit')), (1, ('workflow', 'submit', '--nonsense')), (1, ('run', 'list', '-o', 'nonsense')), (1, ('completion', 'nonsense')), (1, ('nonsense',)),
         (2, BASH + ('--name', 'No_Name', '--', 'true')), (2, ('run', 'list', '--kubeconfig', config['no-yaml'])),
         (3, ('run', 'get', 'nobody')), (3, ('run', 'logs', 'nobody')), (3, ('run', 'cancel', 'nobody')), (3, ('run', 'delete', 'nobody')), (3, ('run', 'describe', 'nobody')),
         (3, ('runtime', 'get', 'nobody')), (3, ('runtime', 'describe', 'nobody')), (3, ('run', 'list', '--kubeconfig', config['gone'])),

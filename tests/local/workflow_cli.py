@@ -72,6 +72,9 @@ with instance() as i:
     s.check('describe', '✗   b  bsd:' in out.replace('linux', 'bsd') and 'rerun nine --failed' in out and 'StepFailed' in out, out)
     s.equal('logs', sorted(i.cli('workflow', 'logs', 'nine').stdout.splitlines())[0], 'a/one | from one')
     s.equal('logs --only', i.cli('workflow', 'logs', 'nine', '--only', 'a/one').stdout, 'a/one | from one\n')
+    i.cli('workflow', 'submit', '-f', flow('typo', '127'), '--wait')
+    s.equal('logs exit with 0, whatever the step did', i.cli('workflow', 'logs', 'typo').returncode, 0)
+    s.equal('logs -f with what it did', i.cli('workflow', 'logs', '-f', 'typo').returncode, 127)
     s.equal('logs of none', i.cli('workflow', 'logs', 'none').returncode != 0, True)
 
     # rerun --failed: what succeeded keeps its outputs and isn't executed again
