@@ -5,6 +5,7 @@
  * up before the applet is known. Deliberately not here: what any applet needs to work. Tests: tests/unit/core/applet.c.
  */
 #include "core/applet.h"
+#include "core/terminal.h"
 #include "core/version.h"
 #include <errno.h>
 #include <stdio.h>
@@ -76,7 +77,7 @@ static int finish(int rc, const char *prog, const struct kr_err *e, int fail_exi
     }
     if (rc >= 0)
         return rc;
-    fprintf(stderr, "%s: %s\n", prog, e->msg);
+    terminal_say("%s: %s\n", prog, e->msg);
     if (e->code == KR_USAGE)
         fprintf(stderr, "try: %s --help\n", prog);
     return fail_exit ? fail_exit : kr_codes[e->code].exit;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* terminal: see terminal.h. A sequence may be cut between two pieces; C1 controls come as two bytes of UTF-8. Tests: tests/unit/core/terminal.c */
 #include "core/terminal.h"
+#include "core/fs.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
 
 /* How the bytes that begin with ESC or 0xc2 stand: a whole colour, nothing to be obeyed, or too short to tell. */
 enum verdict { SHOW, PASS, MORE };
@@ -78,4 +82,40 @@ void terminal_end(struct terminal *t, struct buf *out)
     for (size_t i = 0; i < t->n; i++)
         show((unsigned char)t->held[i], out);
     t->n = 0;
+}
+
+/* ---- streams ----------------------------------------------------------------------------------------------------- */
+
+struct str terminal_text(int fd, struct str text, struct buf *b)
+{
+    struct terminal t = { .n = 0 };
+    if (!isatty(fd))
+        return text;
+    b->max = 4 * text.n + 256;
+    terminal_put(&t, text, b);
+    terminal_end(&t, b);
+    return buf_view(b);
+}
+
+int terminal_write(struct terminal *t, int fd, struct str bytes, struct kr_err *e)
+{
+    AUTO_BUF struct buf shown = { .max = 4 * bytes.n + 256 };
+    if (!t) {
+        bytes = terminal_text(fd, bytes, &shown);
+    } else if (isatty(fd)) {
+        terminal_put(t, bytes, &shown);
+        bytes = buf_view(&shown);
+    }
+    return fs_write_fd(fd, bytes, fd == 2 ? "stderr" : "stdout", e);
+}
+
+void terminal_say(const char *fmt, ...)
+{
+    char text[8192];
+    struct kr_err ignored = { 0 };
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    terminal_write(NULL, 2, str_of(text), &ignored);
 }

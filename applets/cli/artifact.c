@@ -8,6 +8,7 @@
 #include "applets/cli/which.h"
 #include "core/digest.h"
 #include "core/fs.h"
+#include "core/terminal.h"
 #include "core/uri.h"
 #include "crds/run.h"
 #include "grpc/grpc.h"
@@ -103,9 +104,11 @@ struct fetch {
 static void show_progress(struct fetch *f, bool last)
 {
     int64_t now = loop_now_us(f->c->loop), us = now - f->shown_us;
+    AUTO_BUF struct buf shown = { 0 };
     if (!isatty(2))
         return;
-    fprintf(stderr, "\r%.*s  %3lld %%  %lld of %lld bytes  %.1f MB/s\033[K%s", SFMT(f->ref->name),
+    struct str name = terminal_text(2, f->ref->name, &shown);
+    fprintf(stderr, "\r%.*s  %3lld %%  %lld of %lld bytes  %.1f MB/s\033[K%s", SFMT(name),
             f->ref->size_bytes ? (long long)(f->got * 100 / f->ref->size_bytes) : 100LL, (long long)f->got, (long long)f->ref->size_bytes,
             us > 0 ? (double)(f->got - f->shown) / (double)us : 0, last ? "\n" : "");
     f->shown = f->got;

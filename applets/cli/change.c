@@ -5,6 +5,7 @@
  */
 #include "applets/cli/change.h"
 #include "applets/cli/which.h"
+#include "core/terminal.h"
 #include "core/uri.h"
 #include <stdio.h>
 
@@ -161,7 +162,7 @@ static int each_named(struct cli *c, const struct applet_call *call, int (*one)(
         if (one(c, call->args[i], &why) == 0)
             continue;
         if (rc < 0)
-            fprintf(stderr, "%s\n", why.msg);
+            terminal_say("%s\n", why.msg);
         else
             *e = why;
         rc = -1;

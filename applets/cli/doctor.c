@@ -5,6 +5,7 @@
  * components is in doctor_parts.c. Tests: tests/local/doctor.py
  */
 #include "applets/cli/doctor.h"
+#include "core/terminal.h"
 #include "core/version.h"
 #include "crds/access.h"
 #include <stdio.h>
@@ -22,9 +23,11 @@ static const struct opt opts[] = {
 
 static void line(const char *sign, const char *fmt, va_list ap)
 {
-    printf("%-5s ", sign);
-    vprintf(fmt, ap);
-    printf("\n");
+    char text[4096];
+    AUTO_BUF struct buf shown = { 0 };
+    vsnprintf(text, sizeof text, fmt, ap);
+    struct str told = terminal_text(1, str_of(text), &shown);
+    printf("%-5s %.*s\n", sign, SFMT(told));
     fflush(stdout);
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* follow: waiting for a Run as a command: `run submit --wait|--follow`, `run logs --follow`. */
 #include "applets/cli/run.h"
-#include "core/fs.h"
 #include "core/terminal.h"
 #include <signal.h>
 #include <stdio.h>
@@ -13,14 +12,10 @@ struct str cli_ns(const struct cli *c) { return str_of(c->own_ns); }
 
 static void on_output(void *ctx, int stream, struct str bytes)
 {
+    struct watching *w = ctx;
     struct kr_err e = { 0 };
-    AUTO_BUF struct buf shown = { .max = 8 * bytes.n + 256 };
     int fd = stream == 2 ? 2 : 1;
-    if (isatty(fd)) {
-        terminal_put(&((struct watching *)ctx)->terminal[fd], bytes, &shown);
-        bytes = buf_view(&shown);
-    }
-    fs_write_fd(fd, bytes, stream == 2 ? "stderr" : "stdout", &e);
+    terminal_write(&w->terminal[fd], fd, bytes, &e);
 }
 
 /* Why it waits is worth a line anywhere; progress only where somebody looks. */
@@ -29,21 +24,21 @@ static void on_changed(void *ctx, const struct run *r)
     struct watching *w = ctx;
     struct str phase = run_phase(r);
     if (isatty(2) && !w->output && !str_is(phase, w->phase) && !run_is_terminal(r))
-        fprintf(stderr, "run/%.*s %.*s\n", SFMT(w->name), SFMT(phase));
+        terminal_say("run/%.*s %.*s\n", SFMT(w->name), SFMT(phase));
     snprintf(w->phase, sizeof w->phase, "%.*s", (int)(phase.n < 15 ? phase.n : 15), phase.p);
     for (size_t i = 0; r->has_status && i < r->status.conditions.n; i++) {
         const struct condition *c = &r->status.conditions.v[i];
         if (!str_is(c->type, "Scheduled") || !str_is(c->status, "False") || str_is(c->reason, w->told))
             continue;
         snprintf(w->told, sizeof w->told, "%.*s", (int)(c->reason.n < 127 ? c->reason.n : 127), c->reason.p);
-        fprintf(stderr, "run/%.*s waits: %.*s: %.*s\n", SFMT(w->name), SFMT(c->reason), SFMT(c->message));
+        terminal_say("run/%.*s waits: %.*s: %.*s\n", SFMT(w->name), SFMT(c->reason), SFMT(c->message));
     }
 }
 
 static void on_trouble(void *ctx, const struct kr_err *e)
 {
     struct watching *w = ctx;
-    fprintf(stderr, "run/%.*s: %s\n", SFMT(w->name), e->msg);
+    terminal_say("run/%.*s: %s\n", SFMT(w->name), e->msg);
 }
 
 static void on_done(void *ctx, const struct run *r, const struct kr_err *e)
@@ -53,12 +48,12 @@ static void on_done(void *ctx, const struct run *r, const struct kr_err *e)
     if (e) {
         struct kr_err why = *e;
         cli_advise(w->c, &why);
-        fprintf(stderr, "%s: %s\n", w->prog, why.msg);
+        terminal_say("%s: %s\n", w->prog, why.msg);
         w->exit = failure_exit_status(e);
         return;
     }
     if (!r) {
-        fprintf(stderr, "run/%.*s: it was deleted\n", SFMT(w->name));
+        terminal_say("run/%.*s: it was deleted\n", SFMT(w->name));
         w->exit = EXIT_LOST;
         return;
     }
@@ -66,8 +61,8 @@ static void on_done(void *ctx, const struct run *r, const struct kr_err *e)
     struct str phase = run_phase(r), reason = r->status.reason, message = r->status.message;
     if (str_is(phase, "Succeeded") && !isatty(2))
         return;
-    fprintf(stderr, "run/%.*s %.*s%s%.*s%s%.*s%s%.*s\n", SFMT(w->name), SFMT(phase), r->status.duration.n ? " in " : "", SFMT(r->status.duration),
-            reason.n ? ": " : "", SFMT(reason), message.n ? ": " : "", SFMT(message));
+    terminal_say("run/%.*s %.*s%s%.*s%s%.*s%s%.*s\n", SFMT(w->name), SFMT(phase), r->status.duration.n ? " in " : "", SFMT(r->status.duration),
+                 reason.n ? ": " : "", SFMT(reason), message.n ? ": " : "", SFMT(message));
 }
 
 static bool is_over(void *ctx)
@@ -94,6 +89,6 @@ int cli_follow(struct cli *c, struct str ns, struct str name, bool output, const
     follow_stop(f);
     c->interrupted |= w.interrupted;
     if (w.interrupted)
-        fprintf(stderr, "%s: interrupted; the Run goes on: kruntimes run cancel %.*s ends it\n", prog, SFMT(name));
+        terminal_say("%s: interrupted; the Run goes on: kruntimes run cancel %.*s ends it\n", prog, SFMT(name));
     return w.interrupted ? EXIT_OTHER : w.exit;
 }

@@ -7,7 +7,6 @@
 #include "applets/cli/run.h"
 #include "applets/cli/which.h"
 #include "core/clock.h"
-#include "core/fs.h"
 #include "core/regex.h"
 #include "core/terminal.h"
 #include <signal.h>
@@ -49,12 +48,7 @@ static void put(struct reading *r, int stream, struct str bytes)
 {
     struct kr_err e = { 0 };
     int fd = stream == 2 ? 2 : 1;
-    AUTO_BUF struct buf shown = { .max = 8 * bytes.n + 256 };
-    if (isatty(fd)) {
-        terminal_put(&r->terminal[stream], bytes, &shown);
-        bytes = buf_view(&shown);
-    }
-    fs_write_fd(fd, bytes, stream == 2 ? "stderr" : "stdout", &e);
+    terminal_write(&r->terminal[fd], fd, bytes, &e);
     if (bytes.n)
         r->last = bytes.p[bytes.n - 1];
 }
@@ -126,7 +120,7 @@ static void on_output(void *ctx, int stream, struct str bytes, int64_t unix_us, 
 static void on_trouble(void *ctx, const struct kr_err *e)
 {
     const struct reading *r = ctx;
-    fprintf(stderr, "run/%.*s: %s\n", SFMT(r->name), e->msg);
+    terminal_say("run/%.*s: %s\n", SFMT(r->name), e->msg);
 }
 
 static void on_missing(void *ctx, const struct kr_err *e)
@@ -146,7 +140,7 @@ static void on_done(void *ctx, const struct run *run, const struct kr_err *e)
     if (e)
         on_missing(r, e);
     else if (run && !r->any && !run->status.access_key.n)
-        fprintf(stderr, "run/%.*s is %.*s: it has written nothing\n", SFMT(run->metadata.name), SFMT(run_phase(run)));
+        terminal_say("run/%.*s is %.*s: it has written nothing\n", SFMT(run->metadata.name), SFMT(run_phase(run)));
 }
 
 static void on_signal(struct loop *loop, int sig, void *ctx)
@@ -182,7 +176,7 @@ static void end(struct all *x, size_t i, struct kr_err *e)
     if (r->failed && !e->code)
         *e = r->e;
     else if (r->failed)
-        fprintf(stderr, "%s\n", r->e.msg);
+        terminal_say("%s\n", r->e.msg);
     if (r->last && r->last != '\n' && isatty(1))
         put(r, 1, S("\n"));                      /* the prompt is not glued to it */
 }

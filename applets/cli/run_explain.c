@@ -7,6 +7,7 @@
 #include "applets/cli/run.h"
 #include "applets/cli/which.h"
 #include "core/fs.h"
+#include "core/terminal.h"
 #include "core/uri.h"
 #include "crds/sched/asks.h"
 #include "crds/sched/objects.h"
@@ -402,14 +403,14 @@ static struct str news(struct str text)
 
 static int print(struct explaining *x, const struct buf *b, struct kr_err *e)
 {
-    AUTO_BUF struct buf out = { .max = TEXT_MAX + 64 };
+    AUTO_BUF struct buf out = { .max = 4 * TEXT_MAX + 512 }, shown = { 0 };
     if (x->told.n && str_eq(news(buf_view(&x->told)), news(buf_view(b))))
         return 0;
     if (x->drawn && isatty(1))
         buf_fmt(&out, "\033[%zuA\033[J", x->drawn);
     else if (x->told.n)
         buf_byte(&out, '\n');
-    buf_str(&out, buf_view(b));
+    buf_str(&out, terminal_text(1, buf_view(b), &shown));
     x->drawn = 0;
     for (size_t i = 0; i < b->n; i++)
         x->drawn += b->p[i] == '\n';

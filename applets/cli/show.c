@@ -6,6 +6,7 @@
  */
 #include "applets/cli/output.h"
 #include "applets/cli/which.h"
+#include "core/terminal.h"
 #include "core/uri.h"
 #include "crds/crds.h"
 #include <stdio.h>
@@ -138,7 +139,7 @@ static int gather(struct showing *s, const struct str *names, size_t n, struct k
             take(s, buf_view(&s->bodies[s->nbodies - 1]));
         } else {
             if (rc < 0)
-                fprintf(stderr, "%s\n", one.msg);
+                terminal_say("%s\n", one.msg);
             else
                 *e = one;
             rc = -1;

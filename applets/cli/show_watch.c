@@ -6,6 +6,7 @@
  */
 #include "applets/cli/output.h"
 #include "core/map.h"
+#include "core/terminal.h"
 #include "k8s/informer.h"
 #include <stdio.h>
 
@@ -150,7 +151,7 @@ static void on_trouble(void *ctx, const struct kr_err *e)
         stop(w, e);
     } else if (strcmp(w->told, e->msg)) {
         snprintf(w->told, sizeof w->told, "%s", e->msg);
-        fprintf(stderr, "%s\n", e->msg);
+        terminal_say("%s\n", e->msg);
     }
 }
 

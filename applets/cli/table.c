@@ -8,7 +8,6 @@
 #include "core/terminal.h"
 #include "k8s/selector.h"
 #include <stdio.h>
-#include <unistd.h>
 
 static struct table_column *add_column(struct table *t, struct str name)
 {
@@ -279,11 +278,6 @@ int table_print(struct table *t, const struct items *l, bool headings, const cha
 
 int cli_print(struct str text, struct kr_err *e)
 {
-    AUTO_BUF struct buf shown = { .max = 4 * text.n + 256 };
-    struct terminal t = { 0 };
-    if (!isatty(1))
-        return applet_print(text, e);
-    terminal_put(&t, text, &shown);
-    terminal_end(&t, &shown);
-    return applet_print(buf_view(&shown), e);
+    AUTO_BUF struct buf shown = { 0 };
+    return applet_print(terminal_text(1, text, &shown), e);
 }

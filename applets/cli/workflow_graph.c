@@ -90,7 +90,7 @@ static int graph(struct applet_call *call, struct kr_err *e)
             return kr_wrap(e, "%.*s", SFMT(list.v[i].from));
         put_graph(f, str_is(o.form, "dot"), &b);
     }
-    return b.n ? applet_print(buf_view(&b), e) : kr_fail(e, KR_INVALID, "%.*s: there is no Workflow in it", SFMT(call->args[0]));
+    return b.n ? cli_print(buf_view(&b), e) : kr_fail(e, KR_INVALID, "%.*s: there is no Workflow in it", SFMT(call->args[0]));
 }
 
 /* ---- describe ------------------------------------------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
 #include "applets/cli/wait.h"
 #include "applets/cli/workflow.h"
 #include "core/fs.h"
+#include "core/terminal.h"
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -84,18 +85,18 @@ void flow_draw(const struct flow *f, char *const *letters, bool colours, struct 
 
 static void draw(struct watching *w)
 {
-    AUTO_BUF struct buf b = { .max = 1 << 20 };
+    AUTO_BUF struct buf b = { .max = 4 << 20 }, graph = { .max = 1 << 20 }, shown = { 0 };
     struct kr_err e = { 0 };
     if (!w->draws || !w->flow)
         return;
     if (w->drawn)
         buf_fmt(&b, "\033[%zuA\033[J", w->drawn);
-    size_t before = b.n;
     const char *none = getenv("NO_COLOR");
-    flow_draw(w->flow, w->letters, !none || !*none, &b);
+    flow_draw(w->flow, w->letters, !none || !*none, &graph);
+    buf_str(&b, terminal_text(1, buf_view(&graph), &shown));
     w->drawn = 0;
-    for (size_t i = before; i < b.n; i++)
-        w->drawn += b.p[i] == '\n';
+    for (size_t i = 0; i < graph.n; i++)
+        w->drawn += graph.p[i] == '\n';
     fs_write_fd(1, buf_view(&b), "stdout", &e);
 }
 
@@ -189,10 +190,10 @@ static void on_line(void *ctx, struct str label, int stream, struct str line)
     (void)ctx;
     buf_fmt(&b, "%.*s | ", SFMT(label));
     buf_str(&b, line);
-    fs_write_fd(stream == 2 ? 2 : 1, buf_view(&b), stream == 2 ? "stderr" : "stdout", &e);
+    terminal_write(NULL, stream == 2 ? 2 : 1, buf_view(&b), &e);
 }
 
-static void on_trouble(void *ctx, const struct kr_err *e) { fprintf(stderr, "%s: %s\n", ((struct watching *)ctx)->prog, e->msg); }
+static void on_trouble(void *ctx, const struct kr_err *e) { terminal_say("%s: %s\n", ((struct watching *)ctx)->prog, e->msg); }
 
 static void on_done(void *ctx, const struct workflow *x, int status, const struct kr_err *e)
 {
@@ -200,16 +201,16 @@ static void on_done(void *ctx, const struct workflow *x, int status, const struc
     w->done = true;
     w->exit = e || !x || w->until_end ? status : 0;
     if (e) {
-        fprintf(stderr, "%s: %s\n", w->prog, e->msg);
+        terminal_say("%s: %s\n", w->prog, e->msg);
         return;
     }
     if (!x) {
-        fprintf(stderr, "workflow/%.*s: it was deleted\n", SFMT(w->name));
+        terminal_say("workflow/%.*s: it was deleted\n", SFMT(w->name));
         return;
     }
     if (workflow_is_over(x))
-        fprintf(stderr, "workflow/%.*s %.*s%s%.*s%s%.*s\n", SFMT(w->name), SFMT(x->status.phase), x->status.reason.n ? ": " : "", SFMT(x->status.reason),
-                x->status.message.n ? ": " : "", SFMT(x->status.message));
+        terminal_say("workflow/%.*s %.*s%s%.*s%s%.*s\n", SFMT(w->name), SFMT(x->status.phase), x->status.reason.n ? ": " : "", SFMT(x->status.reason),
+                     x->status.message.n ? ": " : "", SFMT(x->status.message));
 }
 
 static bool is_over(void *ctx)
@@ -236,7 +237,7 @@ static int follow_one(struct cli *c, struct watching *w, struct str ns, struct s
     arena_reset(&w->arena);
     c->interrupted |= w->interrupted;
     if (w->interrupted)
-        fprintf(stderr, "%s: interrupted; the Workflow goes on: kruntimes workflow cancel %.*s ends it\n", w->prog, SFMT(w->name));
+        terminal_say("%s: interrupted; the Workflow goes on: kruntimes workflow cancel %.*s ends it\n", w->prog, SFMT(w->name));
     return w->interrupted ? EXIT_OTHER : w->exit;
 }
 

@@ -9,6 +9,7 @@
 #include "core/applet.h"
 #include "core/fs.h"
 #include "core/log.h"
+#include "core/terminal.h"
 #include "crds/follow_flow.h"
 #include "crds/submit.h"
 #include <errno.h>
@@ -117,6 +118,7 @@ struct one {
     struct kube_call *call;
     struct follow *follow;
     struct flow_follow *flow;
+    struct terminal terminal[3];
     bool done, made;
     int exit;
     char line[900];
@@ -145,7 +147,8 @@ static void on_output(void *ctx, int stream, struct str bytes)
 {
     struct one *x = ctx;
     struct kr_err e = { 0 };
-    fs_write_fd(stream == 2 ? 2 : 1, bytes, stream == 2 ? "stderr" : "stdout", &e);
+    int fd = stream == 2 ? 2 : 1;
+    terminal_write(&x->terminal[fd], fd, bytes, &e);
     if (bytes.n && (stream == 2 || isatty(1)))
         x->s->mid_line = bytes.p[bytes.n - 1] != '\n';
 }
@@ -168,7 +171,7 @@ static void on_changed(void *ctx, const struct run *r)
             continue;
         snprintf(x->s->told, sizeof x->s->told, "%.*s", (int)(c->reason.n < 127 ? c->reason.n : 127), c->reason.p);
         begin_line(x->s);
-        fprintf(stderr, "run/%s waits: %.*s: %.*s\n", x->name, SFMT(c->reason), SFMT(c->message));
+        terminal_say("run/%s waits: %.*s: %.*s\n", x->name, SFMT(c->reason), SFMT(c->message));
     }
 }
 
@@ -176,7 +179,7 @@ static void on_trouble(void *ctx, const struct kr_err *e)
 {
     struct one *x = ctx;
     begin_line(x->s);
-    fprintf(stderr, "%s/%s: %s\n", x->flow ? "workflow" : "run", x->name, e->msg);
+    terminal_say("%s/%s: %s\n", x->flow ? "workflow" : "run", x->name, e->msg);
 }
 
 static void on_done(void *ctx, const struct run *r, const struct kr_err *e)
@@ -210,7 +213,7 @@ static void on_line(void *ctx, struct str label, int stream, struct str line)
     (void)ctx;
     buf_fmt(&b, "%.*s | ", SFMT(label));
     buf_str(&b, line);
-    fs_write_fd(stream == 2 ? 2 : 1, buf_view(&b), stream == 2 ? "stderr" : "stdout", &e);
+    terminal_write(NULL, stream == 2 ? 2 : 1, buf_view(&b), &e);
 }
 
 static void on_child(void *ctx, const struct run *r) { on_changed(ctx, r); }
@@ -324,7 +327,7 @@ static int run_all(struct session *s, const struct submissions *list, bool clean
         follow_flow_stop(x->flow);
         kube_cancel(x->call);
         if (x->done)
-            fprintf(stderr, "%s\n", x->line);
+            terminal_say("%s\n", x->line);
         if (x->exit && !rc)
             rc = x->exit;
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Output of Runs: times, streams, terminals; kept in the store so that it outlives its pod; as lines of JSON (row 51)."""
-import os, pty, re, select, sys
+import json, os, pty, re, select, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 
@@ -114,6 +114,20 @@ with instance() as i:
     seen = on_terminal(i, 'run', 'logs', 'evil')
     s.check('row 51: a terminal gets no escapes but colours', b'\033[1mbold\033[0m' in seen and b'^[]0;owned^G' in seen and not re.search(rb'\033(?!\[[\d;]*m)', seen), str(seen))
     s.check('row 51: the prompt is not glued on', seen.endswith(b'no newline\r\n'), str(seen))
+    say = "printf 'A\\033]0;owned\\007\\033[2Jx\\n'"
+    flow = os.path.join(i.dir, 'flow.yaml')
+    json.dump({'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Workflow', 'metadata': {'generateName': 'evil-'}, 'spec': {'jobs': {'a': {
+        'runs-on': 'bash', 'strategy': {'matrix': {'m': ['\033[2Jx']}}, 'steps': [{'name': 's', 'run': say}]}}}}, open(flow, 'w'))
+    run = os.path.join(i.dir, 'run.yaml')
+    json.dump(dict(run_object('', [say]), metadata={'generateName': 'evil-'}), open(run, 'w'))
+    name = i.cli('workflow', 'submit', '-f', flow).stdout.split('/')[1].split()[0]
+    i.api.call('PATCH', RUNS + '/evil/status', {'status': {'message': '\033[2Jx'}}, 'application/merge-patch+json')
+    for words in (('workflow', 'logs', '-f', name), ('workflow', 'logs', name), ('workflow', 'watch', name), ('workflow', 'describe', name),
+                  ('workflow', 'submit', '--follow', '-f', flow), ('local', 'run', '-f', flow), ('local', 'run', '-f', run), ('run', 'submit', '--follow', '-f', run),
+                  ('run', 'wait', 'evil'), ('run', 'explain', 'evil'), ('run', 'describe', 'evil'), ('run', 'get', '\033[2Jx'), ('run', 'delete', '\033[2Jx', '\033[2Jy'),
+                  ('workflow', 'watch', '\033[2Jx')):
+        seen = on_terminal(i, *words)
+        s.check('row 51: %r' % (words,), b'^[[2J' in seen and not re.search(rb'\033(?!\[([\d;]*m|\d+A|J))', seen), str(seen))
     execute('flood', 'head -c 30000000 /dev/zero | tr "\\0" x; echo; echo end')
     r = logs('flood')
     s.check('row 51: a line of 30 MB', len(r.stdout) == 30000005 and r.stdout.endswith('x\nend\n'), str(len(r.stdout)))
