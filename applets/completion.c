@@ -195,7 +195,9 @@ static void bash(struct buf *b)
                "    [[ ! $value && $cur == -* ]] && words=$opts names=\n"
                "    [[ $names ]] && words+=\" $(\"${COMP_WORDS[0]}\" names $names \"${where[@]}\" 2>/dev/null)\"\n"
                "    [[ $files ]] || compopt +o default 2>/dev/null\n"
-               "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n"
+               "    # not by compgen -W, which expands each word: a name may come from anybody's server\n"
+               "    local IFS=$' \\t\\n' w\n    local -a all\n    COMPREPLY=()\n    read -r -d '' -a all <<<\"$words\"\n"
+               "    for w in \"${all[@]}\"; do\n        [[ $w == \"$cur\"* ]] && COMPREPLY+=(\"$w\")\n    done\n}\n"
                "complete -o default -F _kruntimes kruntimes krt kubectl-kruntimes\n");
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * names: what completion proposes: the names of Runs, Runtimes, Workflows or namespaces, one a line. It asks once, waits for little and
- * says nothing when there is no answer: somebody is typing. Tests: tests/local/completion.sh
+ * says nothing when there is no answer: somebody is typing. A shell reads them, so what is no name is left out. Tests: tests/local/completion.sh
  */
 #include "applets/cli/cli.h"
 #include "core/uri.h"
+#include "k8s/meta.h"
 #include <stdio.h>
 
 enum { PATIENCE_US = 2000000, MOST = 500 };
@@ -29,8 +30,11 @@ static int run(struct applet_call *call, struct kr_err *e)
     int rc = cli_ask(&c, &(struct kube_request){ .method = "GET", .path = buf_view(&path), .timeout_us = PATIENCE_US,
                                                  .accept = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json" }, &body, NULL, e);
     struct json *list = rc == 0 ? json_parse(&a, buf_view(&body), e) : NULL;
-    for (struct json *i = json_first(json_get(list, "items")); i; i = json_next(i))
-        printf("%.*s\n", SFMT(json_string(json_get(json_get(i, "metadata"), "name"))));
+    for (struct json *i = json_first(json_get(list, "items")); i; i = json_next(i)) {
+        struct str name = json_string(json_get(json_get(i, "metadata"), "name"));
+        if (meta_name_ok(name, META_SUBDOMAIN))
+            printf("%.*s\n", SFMT(name));
+    }
     cli_close(&c);
     return list ? 0 : -1;
 }

@@ -6,6 +6,7 @@
 # terminal of its own, with all its own functions, completes lines.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+top=$PWD
 program=${KR_BINARY:-$PWD/build/kruntimes}
 [ -x "$program" ] || program=$PWD/build/dev/kruntimes
 dir=$(mktemp -d) || exit 1
@@ -101,6 +102,23 @@ END
     same 'zsh, live: a verb'  "$(live 'kruntimes run expl')" "$(lines <<<'kruntimes run explain')"
     same 'zsh, live: words'   "$(live 'kruntimes scheduler --log-format ')" "$(lines <<<"kruntimes scheduler --log-format $formats")"
 fi
+
+# names, whatever a server calls an object
+mkdir "$dir/fake" && cat >"$dir/fake/kruntimes" <<'END' && chmod +x "$dir/fake/kruntimes"
+#!/bin/sh
+echo '$(touch${IFS}executed)'
+echo '*'
+echo good
+END
+same 'bash: names are not expanded' "$(PATH=$dir/fake:$PATH propose run get '')" "$(lines <<<'$(touch${IFS}executed) * good')"
+same 'bash: nor executed'           "$(ls)" a-file
+same 'names: what is no name is left out' "$(PYTHONPATH=$top/tests/kit python3 - "$program" "$dir" <<'END'
+import subprocess, sys
+from fakeapi import *
+with Fake(sys.argv[2], {'GET /': (200, {'items': [{'metadata': {'name': n}} for n in ('good', '$(touch${IFS}executed)', 'a b', '\033[2J', '', 'also.good')]})}) as fake:
+    print(subprocess.run([sys.argv[1], 'names', 'runs', '--kubeconfig', fake.kubeconfig], capture_output=True, text=True).stdout)
+END
+)" "$(lines <<<'good also.good')"
 
 # names, of an instance
 export KRUNTIMES_STATE_DIR=$dir/state HOME=$dir
