@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ignore: patterns are cut at slashes, and names matched one by one; both matchers go back to the last star only, so no pattern
- * takes longer than its length times the path's. Not here: .git/info/exclude and core.excludesFile, which are of one machine.
+ * takes longer than its length times the path's. Not here: core.excludesFile, which is in a user's settings of git.
  * Tests: tests/unit/applets/ignore.c
  */
 #include "applets/cli/ignore.h"
@@ -46,6 +46,8 @@ struct ignore *ignore_read(const struct ignore *above, struct str text, struct a
     if (!g || !(g->rules = arena_alloc(a, lines * sizeof *g->rules)))
         return NULL;
     g->above = above;
+    if (str_starts(own, S("\xef\xbb\xbf")))      /* a byte-order mark, as some editors write it */
+        own = str_from(own, 3);
     while (own.n)
         g->n += read_line(trimmed(str_cut(&own, '\n')), &g->rules[g->n]);
     return g;

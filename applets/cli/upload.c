@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * upload: first the names and sizes of all, so that a folder that is too large is refused by what is in it before anything of it
- * is read. Folders named .git are left out; links and what is no file are refused, as a Run's files are text and nothing else.
+ * is read. In a working tree of git the .gitignore files above the folder count too. Folders named .git are left out; links and what is no file are refused, as a Run's files are text and nothing else.
  * Tests: tests/local/submit.py
  */
 #include "applets/cli/upload.h"
@@ -10,11 +10,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { DEPTH = 64, PATH = 4096 };
-struct walk { struct upload *out; struct arena *a; const char *folder; struct str parts[DEPTH]; size_t entries; struct kr_err *e; };
+/* parts: a path's names from the top of the working tree on; the first base of them lead to the folder. */
+struct walk { struct upload *out; struct arena *a; const char *folder; struct str parts[2 * DEPTH]; size_t base, entries; struct kr_err *e; };
 
 void upload_free(struct upload *u)
 {
@@ -22,11 +25,12 @@ void upload_free(struct upload *u)
     *u = (struct upload){ 0 };
 }
 
+/* From the folder on. */
 static struct str path_of(const struct walk *w, size_t n)
 {
     AUTO_BUF struct buf b = { .max = PATH };
-    for (size_t i = 0; i < n; i++) {
-        buf_lit(&b, i ? "/" : "");
+    for (size_t i = w->base; i < n; i++) {
+        buf_lit(&b, i > w->base ? "/" : "");
         buf_str(&b, w->parts[i]);
     }
     return b.failed ? S("") : arena_str(w->a, buf_view(&b));
@@ -45,7 +49,7 @@ static int add(struct walk *w, size_t n, int64_t size)
         u->v = xrealloc(u->v, u->cap * sizeof *u->v);
     }
     u->v[u->n] = (struct upload_file){ .path = path_of(w, n), .size = size };
-    return u->v[u->n++].path.n ? 0 : refuse(w, n < 4 ? n : 4, "has a path that is too long");
+    return u->v[u->n++].path.n ? 0 : refuse(w, n < w->base + 4 ? n : w->base + 4, "has a path that is too long");
 }
 
 static int walk(struct walk *w, int dir, size_t depth, const struct ignore *above);
@@ -64,7 +68,7 @@ static int take(struct walk *w, int dir, struct str name, size_t depth, const st
         return add(w, depth + 1, st.st_size);
     if (!S_ISDIR(st.st_mode))
         return refuse(w, depth + 1, S_ISLNK(st.st_mode) ? "is a symbolic link, and a Run takes plain files" : "is no file");
-    if (depth + 1 == DEPTH)
+    if (depth + 1 == w->base + DEPTH)
         return refuse(w, depth + 1, "is nested too deeply");
     AUTO_CLOSE int below = openat(dir, name.p, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (below < 0)
@@ -72,12 +76,12 @@ static int take(struct walk *w, int dir, struct str name, size_t depth, const st
     return walk(w, below, depth + 1, rules);
 }
 
-/* The folder's own rules; one without a .gitignore has none, and still is a step between its parents' and what is in it. */
-static const struct ignore *rules_of(struct walk *w, int dir, const struct ignore *above)
+/* The folder's own rules; one without such a file has none, and still is a step between its parents' and what is in it. */
+static const struct ignore *rules_of(struct walk *w, int dir, const char *file, const struct ignore *above)
 {
     AUTO_BUF struct buf text = { .max = LIMIT_FILE_INPUT };
-    AUTO_CLOSE int fd = openat(dir, ".gitignore", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (fd >= 0 && fs_read_fd(fd, ".gitignore", &text, w->e) < 0)
+    AUTO_CLOSE int fd = openat(dir, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 && fs_read_fd(fd, file, &text, w->e) < 0)
         return NULL;
     const struct ignore *g = ignore_read(above, buf_view(&text), w->a);
     if (!g)
@@ -87,7 +91,7 @@ static const struct ignore *rules_of(struct walk *w, int dir, const struct ignor
 
 static int walk(struct walk *w, int dir, size_t depth, const struct ignore *above)
 {
-    const struct ignore *rules = rules_of(w, dir, above);
+    const struct ignore *rules = rules_of(w, dir, ".gitignore", above);
     int own = dup(dir), rc = rules ? 0 : -1;
     DIR *d = own < 0 ? NULL : fdopendir(own);
     for (struct dirent *x; d && rc == 0 && (x = readdir(d));)
@@ -100,6 +104,57 @@ static int walk(struct walk *w, int dir, size_t depth, const struct ignore *abov
     else if (own >= 0)
         close(own);
     return rc;
+}
+
+/* ---- the working tree -------------------------------------------------------------------------------------------- */
+
+/* How long the path of its top is: the nearest folder from `path` up that holds .git. False: there is none. */
+static bool find_top(const char *path, size_t *ret)
+{
+    char git[PATH + 8];
+    for (size_t n = strlen(path);;) {
+        snprintf(git, sizeof git, "%.*s/.git", (int)n, path);
+        *ret = n;
+        if (faccessat(AT_FDCWD, git, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            return true;
+        if (!n)
+            return false;
+        while (n && path[--n] != '/')
+            ;
+    }
+}
+
+/* names: those that lead from dir to the folder. */
+static int descend(struct walk *w, int dir, struct str names, const struct ignore *above, const struct ignore **ret)
+{
+    *ret = names.n ? rules_of(w, dir, ".gitignore", above) : above;
+    if (!*ret || !names.n)
+        return *ret ? 0 : -1;
+    if (w->base == DEPTH)
+        return kr_fail(w->e, KR_INVALID, "--upload: \"%s\" is nested too deeply in its working tree", w->folder);
+    struct str name = arena_str(w->a, str_cut(&names, '/'));
+    AUTO_CLOSE int below = openat(dir, name.p, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (below < 0)
+        return kr_fail_sys(w->e, KR_SYSTEM, errno, "--upload: open \"%.*s\" above \"%s\"", SFMT(name), w->folder);
+    w->parts[w->base++] = name;
+    return descend(w, below, names, *ret, ret);
+}
+
+/* The rules from the top down to the folder, and the names between, which they look at; *ret stays where there is no working tree.
+ * A folder that they leave out was named all the same: what is in it is taken. */
+static int rules_above(struct walk *w, const struct ignore **ret)
+{
+    char path[PATH];
+    size_t top;
+    if (!realpath(w->folder, path))
+        return kr_fail_sys(w->e, KR_SYSTEM, errno, "--upload: open the folder \"%s\"", w->folder);
+    if (!find_top(path, &top))
+        return 0;
+    AUTO_CLOSE int dir = open(arena_fmt(w->a, "%.*s/", (int)top, path).p, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return kr_fail_sys(w->e, KR_SYSTEM, errno, "--upload: open \"%.*s\"", (int)top, path);
+    const struct ignore *own = rules_of(w, dir, ".git/info/exclude", NULL);
+    return own ? descend(w, dir, str_of(path[top] ? path + top + 1 : ""), own, ret) : -1;
 }
 
 /* ---- sizes and content ------------------------------------------------------------------------------------------- */
@@ -162,7 +217,8 @@ int upload_read(struct upload *u, const char *folder, struct arena *a, struct kr
     struct walk w = { .out = u, .a = a, .folder = folder, .e = e };
     if (dir < 0)
         return kr_fail_sys(e, KR_SYSTEM, errno, "--upload: open the folder \"%s\"", folder);
-    if (walk(&w, dir, 0, NULL) < 0)
+    const struct ignore *above = NULL;
+    if (rules_above(&w, &above) < 0 || walk(&w, dir, w.base, above) < 0)
         return -1;
     return read_all(u, dir, folder, a, e);
 }

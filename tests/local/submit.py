@@ -47,6 +47,18 @@ with instance() as i:
                            'build/big': 'x' * 400000, '.git/config': 'x'})
     r = i.cli(*BASH, '--upload', top, '--entrypoint', 'main.sh', '--follow')
     s.equal('upload', (r.returncode, r.stdout), (0, 'hello\n.gitignore\ndata\nmain.sh\nsub\nkeep.log\n'))
+    tree = folder(i, 'tree', {'.git/info/exclude': 'mine\n', '.gitignore': '.env\n*.pem\n/app/made\nout/\n', 'app/.env': 'x', 'app/k.pem': 'x', 'app/mine': 'x', 'app/made': 'x',
+                               'app/main.sh': 'x', 'app/sub/made': 'x', 'app/sub/.gitignore': '!kept.pem\n', 'app/sub/kept.pem': 'x', 'app/out/x': 'x', 'out/built': 'x', 'out/.env': 'x'})
+    sent = lambda at: [f['path'] for f in spec('--upload', at, '--', 'x')['source']['files']]
+    s.equal('what files above it in the working tree name stays here', sent(tree + '/app'), ['main.sh', 'sub/.gitignore', 'sub/kept.pem', 'sub/made'])
+    s.equal('of the top itself', sent(tree), ['.gitignore', 'app/main.sh', 'app/sub/.gitignore', 'app/sub/kept.pem', 'app/sub/made'])
+    s.equal('of a folder that is named though it is ignored', sent(tree + '/out'), ['built'])
+    os.rename(tree + '/.git', tree + '/no-git')
+    s.equal('where there is no working tree', sent(tree + '/out'), ['.env', 'built'])
+    os.makedirs(os.path.join(tree, *['d'] * 65))
+    os.rename(tree + '/no-git', tree + '/.git')
+    r = i.cli(*BASH, '--upload', os.path.join(tree, *['d'] * 65), '--', 'x')
+    s.check('very deep in a working tree', r.returncode == 2 and 'is nested too deeply in its working tree' in r.stderr, r.stderr)
     many = folder(i, 'many', {'f%03d' % n: 'x' * n for n in range(65)})
     large = folder(i, 'large', {'a/large.txt': 'x' * 262145, 'b.txt': 'y' * 10})
     huge = folder(i, 'huge', {'h': 'x' * 3000000})

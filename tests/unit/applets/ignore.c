@@ -20,7 +20,7 @@ TEST(patterns_are_those_of_git)
     static const struct { const char *rules, *path; bool ignored; } T[] = {
         { "*.o", "a.o", true }, { "*.o", "x/y/a.o", true }, { "*.o", "a.c", false }, { "/a", "a", true }, { "/a", "x/a", false }, { "a/b", "a/b", true }, { "a/b", "x/a/b", false },
         { "d/", "d/", true }, { "d/", "d", false }, { "d/", "x/d/", true }, { "x/d/", "x/d/", true }, { "# c\n\na", "a", true }, { "# c", "# c", false }, { "\\#c", "#c", true },
-        { "\\!x", "!x", true }, { "*\n!keep", "keep", false }, { "*\n!keep", "other", true }, { "!keep\n*", "keep", true }, { "a  ", "a", true }, { "a\\ ", "a ", true }, { "a\r", "a", true },
+        { "\\!x", "!x", true }, { "\xef\xbb\xbf" "a\nb", "a", true }, { "*\n!keep", "keep", false }, { "*\n!keep", "other", true }, { "!keep\n*", "keep", true }, { "a  ", "a", true }, { "a\\ ", "a ", true }, { "a\r", "a", true },
         { "a?c", "abc", true }, { "a?c", "a/c", false }, { "[a-c]x", "bx", true }, { "[a-c]x", "dx", false }, { "[!a-c]x", "dx", true }, { "[^a]", "a", false }, { "[]]", "]", true },
         { "[[:digit:]]x", "5x", true }, { "[[:digit:]]x", "ax", false }, { "[a", "[a", true }, { "**/x", "x", true }, { "**/x", "a/b/x", true }, { "a/**", "a/", false }, { "a/**", "a/b/c", true },
         { "a/**/z", "a/z", true }, { "a/**/z", "a/b/c/z", true }, { "a/**/z", "b/z", false }, { "**/m/**/z", "m/a/m/z", true }, { "a**b", "axyb", true }, { "/*", "a", true }, { "/*", "a/b", false },
