@@ -124,13 +124,13 @@ static void look_at_exchanges(struct hconn *c)
     }
 }
 
-/* The last answer is said. Where its request was not read to the end, closing at once would have the kernel reset the connection: who
- * still sends would be told that, and might never read the answer (RFC 9112 section 9.6). */
+/* The last answer is said. Where its request was not read to the end, as what is raw never is, closing at once would have the kernel
+ * reset the connection: who still sends would be told that, and might never read the answer (RFC 9112 section 9.6). */
 static void part(struct hconn *c)
 {
     if (c->lingers)
         return;
-    c->lingers = c->mode == HCONN_H1 && !c->upgraded && !http1_is_complete(&c->h1);
+    c->lingers = c->mode == HCONN_H1 && (c->upgraded || !http1_is_complete(&c->h1));
     c->dead = !c->lingers;
     if (c->dead)
         return;

@@ -228,17 +228,26 @@ static size_t pour(struct served *x, size_t all)
     return at;
 }
 
-/* Who sends a body that is not wanted is not told that his connection was reset, but the answer; within limits of time and bytes. */
+#define POST_VAST "POST /begin/respond HTTP/1.1\r\nhost: h\r\ncontent-length: 1000000000\r\n\r\n"
+#define UPGRADE "GET /begin/upgrade/data/piece/data/finish HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"
+/* Who sends what is not wanted, a body or raw bytes, is not told that his connection was reset, but the answer; within limits of time
+ * and bytes. */
 TEST(an_early_answer_is_heard_by_who_still_sends)
 {
-    static const struct { size_t more; int64_t later_us; bool cut; } rows[] = { { 1 << 20, 4000000, false }, { 1 << 20, 5000001, true }, { 2 * (size_t)LIMIT_HTTP_LINGER, 0, true } };
+    static const struct { const char *say, *head, *end; size_t more; int64_t later_us; bool cut; } rows[] = {
+        { POST_VAST, "HTTP/1.1 200", "\r\n\r\nearly", 1 << 20, 4000000, false },
+        { POST_VAST, "HTTP/1.1 200", "\r\n\r\nearly", 1 << 20, 5000001, true },
+        { POST_VAST, "HTTP/1.1 200", "\r\n\r\nearly", 2 * (size_t)LIMIT_HTTP_LINGER, 0, true },
+        { UPGRADE, "HTTP/1.1 101", "\r\n\r\npiece", 1 << 20, 4000000, false },
+        { UPGRADE, "HTTP/1.1 101", "\r\n\r\npiece", 1 << 20, 5000001, true },
+    };
     for (size_t i = 0; i < LEN(rows); i++) {
         struct served x;
         served_begin(&x, NULL, true);
-        served_say(&x, "POST /begin/respond HTTP/1.1\r\nhost: h\r\ncontent-length: 1000000000\r\n\r\n");
+        served_say(&x, rows[i].say);
         CHECK_INT(pour(&x, LIMIT_HTTP_LINGER / 4 * 3), LIMIT_HTTP_LINGER / 4 * 3);
         here_until(&x.h, &x.over);
-        CHECK(x.gone == 1 && str_find(buf_view(&x.in), S("HTTP/1.1 200")) == 0 && str_find(buf_view(&x.in), S("\r\n\r\nearly")) > 0);
+        CHECK(x.gone == 1 && str_find(buf_view(&x.in), str_of(rows[i].head)) == 0 && str_find(buf_view(&x.in), str_of(rows[i].end)) > 0);
         here_skip(&x.h, rows[i].later_us);
         here_run(&x.h, 20000);
         if (!CHECK_INT(pour(&x, rows[i].more) < rows[i].more, rows[i].cut))
