@@ -77,6 +77,7 @@ size_t h2_queued(const struct h2 *, uint32_t stream);                          /
 size_t h2_waiting(const struct h2 *);                                           /* bytes, in all streams and on their way out */
 bool h2_is_full(const struct h2 *);                                             /* more than LIMIT_H2_QUEUED wait in all streams */
 uint64_t h2_moved(const struct h2 *, uint32_t stream);                         /* bytes that have left it for the output */
+bool h2_has_ended(const struct h2 *, uint32_t stream);                         /* our direction: its end has left for the output */
 void h2_reset(struct h2 *, uint32_t stream, enum h2_code);                     /* no event follows for it */
 void h2_consume(struct h2 *, uint32_t stream, size_t n);     /* gives window back; a stream that is gone has given back all of it */
 void h2_set_user(struct h2 *, uint32_t stream, void *user);

@@ -177,6 +177,12 @@ uint64_t h2_moved(const struct h2 *c, uint32_t id)
     return s ? s->moved : 0;
 }
 
+bool h2_has_ended(const struct h2 *c, uint32_t id)
+{
+    const struct h2_stream *s = h2_find(c, id);
+    return s && s->ended_local;
+}
+
 /* One DATA frame of s. */
 static void put_data(struct h2 *c, struct h2_stream *s)
 {

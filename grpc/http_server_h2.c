@@ -54,6 +54,16 @@ static void on_data(struct hconn *c, const struct h2_event *ev)
         hreq_body_end(r);
 }
 
+/* RFC 9113 section 8.1 has the client stop once the answer is complete, its end included, and not before. */
+static void stop_if_answered(struct hreq *r)
+{
+    struct hconn *c = r->c;
+    if (r->got_end || !h2_has_ended(c->h2, r->stream))
+        return;
+    h2_reset(c->h2, r->stream, H2_NO_ERROR);
+    hreq_over(r);
+}
+
 /* Events of a stream have its exchange: one that ends before has reset the stream, and behind that there is none. */
 static void on_event(struct hconn *c, const struct h2_event *ev)
 {
@@ -73,10 +83,7 @@ static void on_event(struct hconn *c, const struct h2_event *ev)
         hreq_over(r);
         break;
     case H2_WRITABLE:
-        if (r->finished && !r->got_end) {
-            h2_reset(c->h2, ev->stream, H2_NO_ERROR);
-            hreq_over(r);
-        }
+        stop_if_answered(r);
         break;
     default:
         break;      /* H2_DEAD: what is pending (GOAWAY) goes out, then h2_is_done closes */
@@ -114,8 +121,5 @@ void h2_serve_write(struct hreq *r, struct str bytes, bool end) { h2_data(r->c->
 void h2_serve_finish(struct hreq *r, struct http_fields trailers)
 {
     (void)trailers;
-    if (!r->got_end && !h2_queued(r->c->h2, r->stream)) {
-        h2_reset(r->c->h2, r->stream, H2_NO_ERROR);
-        hreq_over(r);
-    }
+    stop_if_answered(r);
 }

@@ -283,6 +283,7 @@ static void s_event(struct served *x, const struct h2_event *ev)
     if (ev->type == H2_HEADERS)
         str_i64(http_get(ev->fields, ":status"), &x->status);
     x->informed += ev->type == H2_INFORMATIONAL;
+    x->whole += ev->end;
     if (ev->type == H2_DATA)
         x->got += ev->data.n;
     if (ev->type == H2_DATA && x->takes)

@@ -54,6 +54,7 @@ struct served {
     struct buf in;
     bool over, takes;                             /* takes: gives windows back */
     int ends, gone, told, resets, informed;       /* told: writable; informed: answers of 1xx, HTTP/2 */
+    int whole;                                    /* answers to their end, HTTP/2 */
     int64_t status;
     enum h2_code code;                            /* of the reset that came last */
     size_t got;                                   /* of bodies, HTTP/2 */

@@ -296,6 +296,29 @@ TEST(an_early_answer_waits_for_its_window)
         }
 }
 
+/* A request may end in a frame behind the one that was answered; and who asks it to end does so behind the answer's own end. */
+TEST(an_early_answer_is_whole_before_its_request_is_given_up)
+{
+    static const struct { const char *path; size_t n; } rows[] = { { "/data/piece/data/stream", 100005 }, { "/begin/piece/begin/stream", 100005 }, { "/begin/piece/begin/finish", 5 },
+                                                                   { "/begin/start/begin/finish", 0 }, { "/begin/respond", 5 } };
+    for (size_t i = 0; i < LEN(rows); i++)
+        for (int ends = 0; ends < 2; ends++) {
+            struct served x;
+            served_begin(&x, SERVED_H2, true);
+            x.takes = true;
+            served_open(&x, "POST", rows[i].path, false);
+            h2_data(x.h2, x.stream, S("few"), false);
+            if (ends)
+                h2_data(x.h2, x.stream, S(""), true);
+            served_send(&x);
+            served_until(&x, &x.gone, 1);
+            served_until(&x, ends ? &x.whole : &x.resets, 1);
+            if (!CHECK(x.whole == 1 && x.got == rows[i].n && x.code == H2_NO_ERROR))
+                printf("    %s, %d whole, %zu bytes, code %d\n", rows[i].path, x.whole, x.got, (int)x.code);
+            served_end(&x);
+        }
+}
+
 /* RFC 9110 section 10.1.1 knows no version that may leave a client waiting for it. */
 TEST(who_waits_for_a_100_hears_it_over_http2_too)
 {
