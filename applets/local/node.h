@@ -17,6 +17,7 @@
 #include "grpc/http.h"
 #include "k8s/core_types.h"
 #include "k8s/informer.h"
+#include "k8s/selector.h"
 
 #define NODE_NAME "local"
 struct node {
@@ -38,6 +39,7 @@ struct deploy {
     struct str ns, name;
     char uid[64], hash[12];
     struct buf json;
+    struct selector *selector;                    /* NULL: it picks none */
     int64_t replicas, generation, creating;
     bool deleting;
     char told[512];                               /* status last written */
@@ -58,7 +60,7 @@ struct npod {
     struct secrets secrets;
     struct httpc *probe; struct hcall *probing;
     struct timer begin_again, probe_timer, kill_timer;
-    struct kube_call *write, *deletion;            /* deletion: what its Deployment asked for */
+    struct kube_call *write, *deletion, *adoption;        /* the latter two: what its Deployment asked for */
     bool mine, started, ready, told, deleting, going, removing, unrunnable, sandbox, dirty, deleted;
     int64_t grace_s, gone_by_us, created_us, cost;        /* gone_by_us: its deletionTimestamp; cost: its POD_DELETION_COST */
 };
@@ -72,6 +74,7 @@ void deploy_free(struct deploy *);
 void npod_set(void *node, struct str key, struct str json);
 void npod_gone(void *node, struct str key, struct str json);
 void npod_delete(struct npod *);                  /* asks the API to delete it; `deleting` until that has failed */
+void npod_adopt(struct npod *, const char *owner, struct str patch);      /* asks the API to make it the Deployment's of this uid */
 void npod_free(struct npod *);                    /* its processes are killed */
 void npod_stop(struct npod *);                    /* the machine goes down: TERM */
 bool npod_is_down(const struct npod *);

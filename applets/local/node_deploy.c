@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * node_deploy: as many pods as each Deployment wants, made from its present template (apps/v1 Deployment, as far as pods
- * on one machine need it). A changed template is rolled: new pods first, old ones go when the new ones are ready.
+ * on one machine need it). A changed template is rolled: new pods first, old ones go when the new ones are ready. Pods that
+ * nobody owns and the selector picks are taken up, as a ReplicaSet does; those of a Deployment that is being deleted are the
+ * garbage collector's. Tests: tests/unit/applets/local_node.c
  */
 #include "applets/local/node.h"
 #include "core/log.h"
@@ -21,6 +23,7 @@ static struct npod *each_pod(const struct deploy *d, size_t *at)
 void deploy_free(struct deploy *d)
 {
     buf_free(&d->json);
+    selector_free(d->selector);
     free(d->key);
     free(d);
 }
@@ -53,6 +56,9 @@ void deploy_set(void *ctx, struct str key, struct str json)
     d->replicas = o->spec.has_replicas ? o->spec.replicas : 1;
     d->generation = o->metadata.generation;
     d->deleting = o->metadata.deletion_timestamp.n > 0;
+    selector_free(d->selector);
+    struct json *selector = o->spec.selector.p ? json_parse(&a, o->spec.selector, &e) : NULL;
+    d->selector = selector ? selector_of_json(selector, &e) : NULL;
     buf_clear(&d->json);
     buf_str(&d->json, json);
     node_wake(n);
@@ -62,14 +68,9 @@ void deploy_gone(void *ctx, struct str key, struct str json)
 {
     struct node *n = ctx;
     struct deploy *d = map_del(&n->deploys, key);
-    size_t at = 0;
-    struct npod *p;
     (void)json;
-    if (!d)
-        return;
-    while ((p = each_pod(d, &at)))
-        npod_delete(p);                           /* what garbage collection does elsewhere */
-    deploy_free(d);
+    if (d)
+        deploy_free(d);                           /* its pods are the garbage collector's, or nobody's */
 }
 
 /* ---- requests ----------------------------------------------------------------------------------------------------- */
@@ -108,6 +109,18 @@ static void made(void *ctx, const struct kube_result *r)
     node_wake(n);
 }
 
+static struct json *owners(const struct deploy *d, struct arena *a)
+{
+    struct json *owner = json_new_object(a), *all = json_new_array(a);
+    json_set(a, owner, S("apiVersion"), json_new_str(a, S("apps/v1")));
+    json_set(a, owner, S("kind"), json_new_str(a, S("Deployment")));
+    json_set(a, owner, S("name"), json_new_str(a, d->name));
+    json_set(a, owner, S("uid"), json_new_str(a, str_of(d->uid)));
+    json_set(a, owner, S("controller"), json_new_bool(a, true));
+    json_append(all, owner);
+    return all;
+}
+
 static struct json *pod_of(struct deploy *d, struct arena *a, struct kr_err *e)
 {
     static const char *const path[] = { "spec", "template" };
@@ -122,14 +135,7 @@ static struct json *pod_of(struct deploy *d, struct arena *a, struct kr_err *e)
     snprintf(name, sizeof name, "%.*s-%.6s-%05x", d->name.n < 230 ? (int)d->name.n : 230, d->name.p, d->hash, (unsigned)rnd_below(&d->n->rnd, 1 << 20));
     json_set(a, meta, S("name"), json_new_str(a, str_of(name)));
     json_set(a, json_ensure_object(a, meta, "labels"), S("pod-template-hash"), json_new_str(a, str_of(d->hash)));
-    struct json *owner = json_new_object(a), *owners = json_new_array(a);
-    json_set(a, owner, S("apiVersion"), json_new_str(a, S("apps/v1")));
-    json_set(a, owner, S("kind"), json_new_str(a, S("Deployment")));
-    json_set(a, owner, S("name"), json_new_str(a, d->name));
-    json_set(a, owner, S("uid"), json_new_str(a, str_of(d->uid)));
-    json_set(a, owner, S("controller"), json_new_bool(a, true));
-    json_append(owners, owner);
-    json_set(a, meta, S("ownerReferences"), owners);
+    json_set(a, meta, S("ownerReferences"), owners(d, a));
     json_set(a, spec, S("nodeName"), json_new_str(a, S(NODE_NAME)));
     if (!json_get(spec, "terminationGracePeriodSeconds"))
         json_set(a, spec, S("terminationGracePeriodSeconds"), json_new_int(a, 30));
@@ -149,6 +155,42 @@ static void make_pod(struct deploy *d)
     json_print(&body, pod);
     d->creating++;
     kube_create(d->n->kube, &kube_pods, d->ns, buf_view(&body), (struct kube_user){ made, request_for(d) });
+}
+
+/* ---- adopting pods ----------------------------------------------------------------------------------------------- */
+
+static bool is_picked(const struct deploy *d, const struct npod *p)
+{
+    static const char *const path[] = { "metadata", "labels" };
+    AUTO_ARENA struct arena a = { .limit = 1 << 20 };
+    struct kr_err e = { 0 };
+    struct str text = json_find_path(buf_view(&p->json), path, 2);
+    struct json *map = text.n ? json_parse(&a, text, &e) : NULL;
+    struct selector_labels labels = map ? labels_of_json(map, &a) : (struct selector_labels){ 0 };
+    return selector_matches(d->selector, &labels);
+}
+
+static void adopt(struct deploy *d, struct npod *p)
+{
+    AUTO_ARENA struct arena a = { .limit = 65536 };
+    AUTO_BUF struct buf b = { .max = 4096 };
+    jw_begin(&b, '{');
+    jw_kbegin(&b, "metadata", '{');
+    jw_kstr(&b, "uid", str_of(p->uid));
+    jw_key(&b, S("ownerReferences"));
+    json_print(&b, owners(d, &a));
+    jw_end(&b, '}');
+    jw_end(&b, '}');
+    npod_adopt(p, d->uid, buf_view(&b));
+}
+
+/* Those that nobody owns: who deletes a Deployment may leave its pods, for the next one of its kind. */
+static void adopt_orphans(struct deploy *d)
+{
+    struct npod *p;
+    for (size_t at = 0; d->selector && (p = map_next(&d->n->by_key, &at));)
+        if (!*p->owner && !p->deleting && str_eq(p->ns, d->ns) && is_picked(d, p))
+            adopt(d, p);
 }
 
 /* ---- one look ---------------------------------------------------------------------------------------------------- */
@@ -205,14 +247,14 @@ static void status_written(void *ctx, const struct kube_result *r)
 }
 
 /* The condition is the one by which a cluster tells of pods that a quota refuses. */
-static void tell(struct deploy *d, struct count c, int64_t asked)
+static void tell(struct deploy *d, struct count c)
 {
     char body[sizeof d->told], failure[256] = "null";
-    if (asked > LIMIT_LOCAL_PODS)
+    if (d->replicas > LIMIT_LOCAL_PODS)
         snprintf(failure, sizeof failure,
                  "[{\"type\":\"ReplicaFailure\",\"status\":\"True\",\"reason\":\"FailedCreate\",\"message\":\"%lld pods are wanted, %d are the most that are made "
                  "of a Deployment on one machine: give each more slots\"}]",
-                 (long long)asked, LIMIT_LOCAL_PODS);
+                 (long long)d->replicas, LIMIT_LOCAL_PODS);
     snprintf(body, sizeof body,
              "{\"status\":{\"observedGeneration\":%lld,\"replicas\":%lld,\"readyReplicas\":%lld,\"availableReplicas\":%lld,"
              "\"updatedReplicas\":%lld,\"conditions\":%s}}",
@@ -223,10 +265,11 @@ static void tell(struct deploy *d, struct count c, int64_t asked)
     kube_merge_patch(d->n->kube, &kube_deployments, d->ns, d->name, "status", str_of(body), (struct kube_user){ status_written, request_for(d) });
 }
 
-static void look(struct deploy *d)
+static void keep_pods(struct deploy *d)
 {
+    int64_t want = d->replicas < LIMIT_LOCAL_PODS ? d->replicas : LIMIT_LOCAL_PODS;
+    adopt_orphans(d);
     struct count c = count(d);
-    int64_t asked = d->deleting ? 0 : d->replicas, want = asked < LIMIT_LOCAL_PODS ? asked : LIMIT_LOCAL_PODS;
     for (int64_t i = c.now + d->creating; i < want; i++)
         make_pod(d);
     for (int64_t i = c.now; i > want; i--)
@@ -234,7 +277,14 @@ static void look(struct deploy *d)
     if (c.old && c.ready >= want)
         for (int64_t i = 0; i < c.old; i++)
             npod_delete(surplus(d, true));
-    tell(d, c, asked);
+}
+
+/* One that is being deleted keeps its pods no more, and takes none away: they are the garbage collector's. */
+static void look(struct deploy *d)
+{
+    if (!d->deleting)
+        keep_pods(d);
+    tell(d, count(d));
 }
 
 void deploys_turn(struct node *n)

@@ -515,6 +515,24 @@ void npod_delete(struct npod *p)
     p->deletion = kube_delete(p->n->kube, &kube_pods, p->ns, p->name, str_of(p->uid), -1, (struct kube_user){ deleted, p });
 }
 
+static void adopted(void *ctx, const struct kube_result *r)
+{
+    struct npod *p = ctx;
+    p->adoption = NULL;
+    if (!r->error || r->error->code == KR_NOT_FOUND || r->error->code == KR_CONFLICT)
+        return;
+    log_warn(&log_std, "a pod could not be given to its Deployment", LOG_STR("pod", p->name), LOG_ERR(r->error));
+    p->owner[0] = '\0';
+    loop_timer_in(p->n->loop, &p->n->again, AGAIN_US);
+}
+
+void npod_adopt(struct npod *p, const char *owner, struct str patch)
+{
+    snprintf(p->owner, sizeof p->owner, "%s", owner);      /* it counts from now on; the watch says what it is */
+    if (!p->adoption)
+        p->adoption = kube_merge_patch(p->n->kube, &kube_pods, p->ns, p->name, NULL, patch, (struct kube_user){ adopted, p });
+}
+
 /* ---- objects ----------------------------------------------------------------------------------------------------- */
 
 static struct npod *npod_new(struct node *n, struct str key, const struct pod *o)
@@ -531,8 +549,6 @@ static struct npod *npod_new(struct node *n, struct str key, const struct pod *o
     p->probe_timer.fire = probe_now;
     p->kill_timer.fire = grace_over;
     snprintf(p->uid, sizeof p->uid, "%.*s", SFMT(o->metadata.uid));
-    if (o->metadata.owner_references.n)
-        snprintf(p->owner, sizeof p->owner, "%.*s", SFMT(o->metadata.owner_references.v[0].uid));
     snprintf(p->hash, sizeof p->hash, "%.*s", SFMT(str_map_get(o->metadata.labels, S("pod-template-hash"))));
     time_parse(o->metadata.creation_timestamp, &p->created_us);
     map_put(&n->by_key, str_of(p->key), p);
@@ -561,6 +577,7 @@ void npod_free(struct npod *p)
     httpc_free(p->probe);
     kube_cancel(p->write);
     kube_cancel(p->deletion);
+    kube_cancel(p->adoption);
     if (p->deleted)
         fs_remove_tree(arena_fmt(&a, "%s/%s", n->dir, p->uid).p, &ignored);
     buf_free(&p->json);
@@ -597,6 +614,7 @@ void npod_set(void *ctx, struct str key, struct str json)
         p = npod_new(n, key, o);
     buf_clear(&p->json);
     buf_str(&p->json, json);
+    snprintf(p->owner, sizeof p->owner, "%.*s", SFMT(o->metadata.owner_references.n ? o->metadata.owner_references.v[0].uid : S("")));
     int64_t before_us = p->gone_by_us;
     p->grace_s = o->metadata.has_deletion_grace_period_seconds          ? o->metadata.deletion_grace_period_seconds
                  : o->spec.has_termination_grace_period_seconds ? o->spec.termination_grace_period_seconds

@@ -132,6 +132,17 @@ with instance() as i:
     s.check('and changes back', until(lambda: 'ADDED' not in [e['name'] for e in env()]), str(env()))
     s.equal('a label of others stays', i.api.call('GET', deployment)[1]['metadata']['labels'].get('mine'), 'stays')
 
+    # a Deployment goes without its pods: they live, and the next one, which the Runtime makes at once, takes them up. Else they go with it
+    uid = lambda: i.api.call('GET', deployment)[1].get('metadata', {}).get('uid')
+    owned = lambda: {p['metadata']['name']: [o['uid'] for o in p['metadata'].get('ownerReferences', [])] for p in i.api.call('GET', PODS)[1]['items']}
+    until(lambda: len(owned()) == 2)
+    for policy in ('Orphan', 'Background', 'Foreground'):
+        was, before = uid(), sorted(owned())
+        i.api.call('DELETE', deployment + '?propagationPolicy=' + policy)
+        s.check('%s: the next Deployment has its pods' % policy, until(lambda: uid() not in (None, was) and len(owned()) == 2 and all(o == [uid()] for o in owned().values())), owned())
+        s.equal('%s: are they those of the last one' % policy, [n in before for n in owned()], [policy == 'Orphan'] * 2)
+    until(lambda: ready() == 2)
+
     # a pod drains before a Run on it has started: back to Pending, at no cost
     i.api.call('PATCH', RUNTIMES + '/bash', {'spec': {'capacity': {'resources': {'runs': 1}}}}, 'application/merge-patch+json')
     one_slot = lambda: [p for p in i.api.call('GET', PODS)[1]['items'] if p['metadata']['annotations'].get('kruntimes.io/capacity.runs') == '1'

@@ -211,6 +211,68 @@ TEST(a_delete_that_fails_is_tried_again)
     end(w);
 }
 
+/* ---- who owns a pod ---------------------------------------------------------------------------------------------- */
+
+static bool deployment_is_being_deleted(void *ctx)
+{
+    const struct deploy *d = map_get(&((struct world *)ctx)->node.deploys, S("default/d"));
+    return d && d->deleting;
+}
+
+static bool deployment_is_gone(void *ctx) { return !map_get(&((struct world *)ctx)->node.deploys, S("default/d")); }
+
+/* By what the API says of them, too. */
+static bool pods_are_owned(struct world *w, const char *uid)
+{
+    struct npod *p;
+    for (size_t i = 0; (p = map_next(&w->node.by_key, &i));)
+        if (strcmp(p->owner, uid) || str_find(buf_view(&p->json), str_of(uid)) < 0)
+            return false;
+    return true;
+}
+
+static bool pods_are_orphans(void *ctx) { return pods_are_owned(ctx, ""); }
+static bool pods_are_adopted(void *ctx)
+{
+    const struct deploy *d = map_get(&((struct world *)ctx)->node.deploys, S("default/d"));
+    return d && pods_are_owned(ctx, d->uid);
+}
+
+/* The collector's part is done by hand: a finalizer holds the Deployment, the references go, then the finalizer. */
+TEST(pods_that_a_deployment_leaves_live_and_are_taken_up_by_the_next)
+{
+    struct world *w = begin();
+    struct here_answer r = { 0 };
+    struct npod *p;
+    char names[2][128] = { 0 };
+    make_deployment(w, 2);
+    wait_for(w, 2, false);
+    for (size_t at = 0, i = 0; i < 2 && (p = map_next(&w->node.by_key, &at)); i++)
+        snprintf(names[i], sizeof names[i], "%.*s", SFMT(p->name));
+    patch_deployment(w, "{\"metadata\":{\"finalizers\":[\"test.io/hold\"]}}");
+    kube_delete(w->here.kube, &kube_deployments, S("default"), S("d"), S(""), -1, here_into(&r));
+    here_until(&w->here, &r.over);
+    until(w, deployment_is_being_deleted);
+    for (size_t i = 0; i < 2; i++) {
+        kube_merge_patch(w->here.kube, &kube_pods, S("default"), str_of(names[i]), NULL, S("{\"metadata\":{\"ownerReferences\":null}}"), here_into(&r));
+        here_until(&w->here, &r.over);
+        CHECK_INT(r.status, 200);
+    }
+    until(w, pods_are_orphans);
+    patch_deployment(w, "{\"metadata\":{\"finalizers\":null}}");
+    until(w, deployment_is_gone);
+    make_deployment(w, 2);
+    until(w, pods_are_adopted);
+    wait_for(w, 2, false);
+    for (size_t i = 0; i < 2; i++) {
+        char key[160];
+        snprintf(key, sizeof key, "default/%s", names[i]);
+        CHECK(map_get(&w->node.by_key, str_of(key)));
+    }
+    here_answer_free(&r);
+    end(w);
+}
+
 /* ---- a disk without room: a plain file stands where a folder is to be ---------------------------------------------- */
 
 static const char *block(const char *name)
