@@ -138,6 +138,7 @@ void calls_place(struct calls *c, const char *path)
 struct who { uid_t uid; gid_t gid; uint64_t caps; size_t n; gid_t groups[GROUPS_MAX]; };
 static struct who self;
 static struct __user_cap_data_struct own_caps[2];
+static bool self_known;                           /* most executions make no such call */
 
 static struct str line_of(struct str text, struct str key)
 {
@@ -177,6 +178,16 @@ static int who_is(int proc, struct who *w)
         if (str_i64(one, &id))
             w->groups[w->n++] = (gid_t)id;
     }
+    return 0;
+}
+
+static int know_self(void)
+{
+    struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    AUTO_CLOSE int proc = self_known ? -1 : open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (!self_known && (proc < 0 || syscall(SYS_capget, &head, own_caps) < 0 || who_is(proc, &self) != 0))
+        return EPERM;
+    self_known = true;
     return 0;
 }
 
@@ -416,7 +427,7 @@ static int64_t make_call(const struct calls *c, const struct seccomp_notif *n)
     char path[64];
     snprintf(path, sizeof path, "/proc/%u", n->pid);
     AUTO_CLOSE int proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (proc < 0 || !is_waiting(c, n->id) || who_is(proc, &w) != 0)
+    if (proc < 0 || !is_waiting(c, n->id) || know_self() != 0 || who_is(proc, &w) != 0)
         return -EPERM;
     int64_t result = become(&w) == 0 ? call_as(c, n, proc, &w) : -EPERM;
     be_self_again(&w);
@@ -444,13 +455,10 @@ void calls_answer(const struct calls *c)
 
 int calls_begin(struct calls *c)
 {
-    struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    self_known = false;                           /* the process that tried it may have been another */
     c->n = 0;
     c->listener = c->pair[0] = c->pair[1] = -1;
-    AUTO_CLOSE int proc = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (proc < 0 || syscall(SYS_capget, &head, own_caps) < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, c->pair) < 0)
-        return errno;
-    return who_is(proc, &self);
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, c->pair) < 0 ? errno : 0;
 }
 
 static void end_pair(struct calls *c)
