@@ -290,7 +290,7 @@ static int start_in(struct execs *s, const struct exec_request *r, int dir, cons
 int exec_start(struct execs *s, const struct exec_request *r, struct kr_err *e)
 {
     if (map_get(&s->by_id, r->id)) return kr_fail(e, KR_EXISTS, "execution \"%.*s\" is there already", SFMT(r->id));
-    if (s->by_id.n >= LIMIT_EXECUTIONS) return kr_fail(e, KR_TOO_LARGE, "there are %d executions already", LIMIT_EXECUTIONS);
+    if (s->by_id.n >= LIMIT_EXECUTIONS) return kr_fail(e, KR_CONFLICT, "there are %d executions already: try again when one has gone", LIMIT_EXECUTIONS);
     AUTO_FREE char *where = xstrndup(r->working_dir.n ? r->working_dir.p : ".", r->working_dir.n ? r->working_dir.n : 1);
     AUTO_CLOSE int dir = open(where, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0) return kr_fail_sys(e, KR_INVALID, errno, "working directory \"%s\"", where);

@@ -41,7 +41,7 @@ struct execs *execs_new(struct loop *, const struct exec_config *);
 /* Ends everything at once and forgets it. */
 void execs_free(struct execs *);
 
-/* EXISTS while the id is known, INVALID for what can't be executed, TOO_LARGE beyond LIMIT_EXECUTIONS. A command that
+/* EXISTS while the id is known, INVALID for what can't be executed, CONFLICT while there are LIMIT_EXECUTIONS. A command that
  * is not there or can't be executed is no error: the execution ends as FAILED with 127 or 126. */
 int exec_start(struct execs *, const struct exec_request *, struct kr_err *e);
 struct execution *exec_find(struct execs *, struct str id);

@@ -2,10 +2,13 @@
 /*
  * claim: the watch on the Runs of this pod, and slots. A Run that doesn't fit stays Scheduled and waits here; by priority,
  * then by age; those that share a workspace go before all others, as they can go nowhere else. One that is too large for what is free holds back those behind it, so that it isn't overtaken for ever.
+ * A Runtime Server may have room for fewer executions than there are slots; then no more are served than it has taken.
  */
 #include "applets/runtimed/runtimed.h"
 #include "core/log.h"
 #include <stdio.h>
+
+enum { ROOM_US = 1000000 };
 
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
@@ -154,6 +157,7 @@ static void take(struct task *t, int sign)
     for (size_t i = 0; i < t->d->ncapacity; i++)
         t->d->capacity[i].used += sign * request_of(t, t->d->capacity[i].name);
     t->slot = sign > 0;
+    t->d->nslots += (size_t)sign;
 }
 
 void slot_release(struct task *t)
@@ -163,6 +167,33 @@ void slot_release(struct task *t)
     take(t, -1);
     slots_serve(t->d);
 }
+
+/* What had the server's room besides our tasks may be gone: one more is tried, then two, four, and so on. */
+static void room_may_be(struct loop *loop, struct timer *timer)
+{
+    struct runtimed *d = container_of(timer, struct runtimed, room_timer);
+    d->most += d->more;
+    d->more *= 2;
+    if (d->most < d->ntasks)
+        loop_timer_in(loop, timer, ROOM_US);
+    slots_serve(d);
+}
+
+/* Learnt, as no server tells how much room it has. */
+void slot_refused(struct task *t)
+{
+    struct runtimed *d = t->d;
+    take(t, -1);
+    d->most = d->nslots;
+    d->more = 1;
+    if (timer_is_set(&d->room_timer))
+        return;
+    log_info(&log_std, "the Runtime Server has no room for more executions now", LOG_INT("slots", (int64_t)d->most));
+    d->room_timer.fire = room_may_be;
+    loop_timer_in(d->loop, &d->room_timer, ROOM_US);
+}
+
+static bool has_room(const struct runtimed *d) { return !timer_is_set(&d->room_timer) || d->nslots < d->most; }
 
 void slots_serve(struct runtimed *d) { loop_defer(d->loop, &d->serve_slots); }
 
@@ -188,7 +219,7 @@ static void serve(struct loop *loop, struct defer *defer)
         for (struct task *t = d->tasks; t; t = t->next)
             if ((!d->draining || drain_spares(t)) && t->state == TASK_WAITING && !t->slot && (!best || goes_before(t, best)))
                 best = t;
-        if (!best || (!best->adopted && !fits(d, best)))
+        if (!best || (!best->adopted && (!has_room(d) || !fits(d, best))))
             return;
         take(best, 1);
         task_begin(best);
@@ -214,6 +245,7 @@ void claim_stop(struct runtimed *d)
     while (d->tasks)
         task_free(d->tasks);
     loop_defer_cancel(d->loop, &d->serve_slots);
+    loop_timer_stop(d->loop, &d->room_timer);
     for (size_t i = 0; (r = map_next(&d->by_key, &i));) {
         free(r->key);
         free(r);

@@ -160,6 +160,8 @@ static void executed(void *ctx, int status, struct str text)
     } else if (status == GRPC_OK || status == GRPC_ALREADY_EXISTS) {     /* there already: an answer of ours got lost */
         t->wait_us = 0;
         task_accepted(t);
+    } else if (status == GRPC_ABORTED) {
+        task_postponed(t);
     } else if (is_away(status)) {
         server_trouble(t->d, "Execute", status, text);
         if (!t->stop) {

@@ -16,6 +16,7 @@
 #ifndef APPLETS_RUNTIMED_RUNTIMED_H
 #define APPLETS_RUNTIMED_RUNTIMED_H
 #include "applets/runtimed/artifacts.h"
+#include "applets/runtimed/claim.h"
 #include "applets/runtimed/drain.h"
 #include "applets/runtimed/journal.h"
 #include "applets/runtimed/logs.h"
@@ -55,6 +56,7 @@ struct runtimed {
     struct journal *journal;
     struct task *tasks; size_t ntasks, log_readers, store_readers;        /* readers: calls from outside that hold a file, a process */
     struct defer serve_slots;
+    struct timer room_timer; size_t nslots, most, more;           /* slots taken; while the timer is set: that the server has room for, and so many more after it */
     bool draining, stopping;
     int64_t drain_grace_us;
     struct timer drain_timer, drain_again;
@@ -120,14 +122,6 @@ struct task {
     int64_t next_attempt_us;                      /* wall clock, with WRITE_RETRY and WRITE_PENDING */
 };
 
-/* claim.c */
-void claim_start(struct runtimed *);
-void claim_stop(struct runtimed *);
-void slots_serve(struct runtimed *);              /* soon: waiting tasks get the slots that are free */
-void slot_release(struct task *);
-void record_left(struct runtimed *, struct record *);      /* its task is freed */
-struct record *record_of_uid(const struct runtimed *, struct str uid);
-
 /* task.c */
 struct task *task_new(struct runtimed *, struct record *, struct str json);
 void task_update(struct task *, struct str json); /* the object changed */
@@ -139,6 +133,7 @@ void task_unbegun(struct task *);                 /* after a restart: Execute ha
 void task_ended(struct task *);                   /* its end was seen */
 void task_lost(struct task *);                    /* the server doesn't know it */
 void task_refused(struct task *, const char *reason, struct str message);     /* it can't be executed */
+void task_postponed(struct task *);               /* nor now, but later */
 void task_stop(struct task *, enum stop_cause);
 void task_stopped(struct task *);                 /* Cancel is through: nothing of it is left */
 void task_written(struct task *, enum write_kind);

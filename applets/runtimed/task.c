@@ -3,7 +3,7 @@
  * task: one Run from its slot to its end. Everything that happens to it arrives here as one of a few calls; what the
  * process did wins over what was asked later (its end, once seen, is not changed by a cancel or the clock).
  *
- *   WAITING → STARTING → RUNNING → ENDING → freed
+ *   WAITING ⇄ STARTING → RUNNING → ENDING → freed
  *                │          ├→ STOPPING ┘     (cancel, timeout, drain, the Run is gone)
  *                └──────────┴→ BACKOFF → STARTING   (retry)
  */
@@ -259,6 +259,19 @@ void task_prepared(struct task *t)
         return;
     start_deadline(t, loop_wall_us(t->d->loop));  /* anew when Execute is accepted: until then, for a server that never answers it */
     exec_begin(t);
+}
+
+/* Its time hasn't begun, and after a restart nothing of it is looked for. */
+void task_postponed(struct task *t)
+{
+    if (t->stop) {
+        task_stopped(t);
+        return;
+    }
+    loop_timer_stop(t->d->loop, &t->deadline);
+    journal_write(t, "backoff");
+    t->state = TASK_WAITING;
+    slot_refused(t);
 }
 
 void task_accepted(struct task *t)

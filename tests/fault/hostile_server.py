@@ -17,6 +17,7 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
     """What it does with an execution is its first argument."""
     def __init__(self):
         self.what, self.seen, self.vast, self.many = {}, {}, False, 0
+        self.refused, self.released = [], threading.Event()    # when of 'one-of-two' a third was; it was often enough
         self.cancelled = threading.Event()     # that of 'speaks-behind', and answered
 
     def count(self, kind, id):
@@ -24,9 +25,17 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
         return self.seen[kind, id]
 
     def Execute(self, q, context):
-        self.what[q.id] = what = q.args[0]
+        what = q.args[0]
+        if what == 'one-of-two' and sum(w == what for w in self.what.values()) == 2:
+            self.refused.append(time.monotonic())
+            if len(self.refused) == 3:
+                self.released.set()
+            context.abort(grpc.StatusCode.ABORTED, 'no room now')
+        self.what[q.id] = what
         if what == 'hang':
             over.wait(300)
+        if what == 'no-room' and self.count('no-room', q.id) < 4:
+            context.abort(grpc.StatusCode.ABORTED, 'no room now')
         return x.ExecuteResponse(id='somebody-else' if what == 'other' else q.id)
 
     def Watch(self, q, context):
@@ -66,7 +75,8 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
             over.wait(300)
         if what == 'status-other':
             return x.StatusResponse(id='somebody-else', state=x.EXECUTION_STATE_SUCCEEDED)
-        return x.StatusResponse(id=q.id, state=x.EXECUTION_STATE_RUNNING if what in ('watch-hang', 'hang', 'die', 'flood') else x.EXECUTION_STATE_SUCCEEDED)
+        runs = what in ('watch-hang', 'hang', 'die', 'flood') or (what == 'one-of-two' and not self.released.is_set())
+        return x.StatusResponse(id=q.id, state=x.EXECUTION_STATE_RUNNING if runs else x.EXECUTION_STATE_SUCCEEDED)
 
     def List(self, q, context):
         self.count('list', '')
@@ -99,8 +109,8 @@ server.start()
 RUNS_OF = {'well': ({}, 'Succeeded', ''), 'hang': ({'timeoutSeconds': 2}, 'Timeout', ''), 'watch-hang': ({'timeoutSeconds': 2}, 'Timeout', ''),
            'speaks-behind': ({'timeoutSeconds': 2}, 'Timeout', ''), 'status-hang': ({'timeoutSeconds': 2}, 'Timeout', ''), 'other': ({}, 'Failed', ''), 'status-other': ({}, 'Failed', ''),
            'ends-and-stays': ({}, 'Succeeded', ''), 'ends-twice': ({}, 'Succeeded', ''), 'vast-event': ({}, 'Failed', 'larger than allowed'),
-           'forget': ({}, 'Failed', ''), 'die': ({}, 'Succeeded', ''), 'flood': ({}, 'Succeeded', '')}
-FOLLOWED = {'well', 'hang', 'watch-hang', 'speaks-behind', 'die', 'flood', 'ends-and-stays', 'ends-twice', 'vast-event'}
+           'no-room': ({'timeoutSeconds': 1}, 'Succeeded', ''), 'forget': ({}, 'Failed', ''), 'die': ({}, 'Succeeded', ''), 'flood': ({}, 'Succeeded', '')}
+FOLLOWED = {'well', 'hang', 'watch-hang', 'speaks-behind', 'no-room', 'die', 'flood', 'ends-and-stays', 'ends-twice', 'vast-event'}
 with instance() as i:
     i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': 'theirs'},
                                  'spec': {'replicas': 0, 'template': {'spec': {'containers': [{'name': 'runtime', 'image': 'x'}]}}}})
@@ -141,6 +151,14 @@ with instance() as i:
     s.check('row 21: one that still runs there is cancelled', all(theirs.seen.get(('cancel', runs[n]['metadata']['uid'])) for n in ('watch-hang', 'status-hang') if n in runs), str(theirs.seen))
     i.api.call('POST', RUNS, run_object('after', ['well'], runtime='theirs'))
     s.equal('row 21: the next Run is served', i.wait({'after'}).get('after', {}).get('status', {}).get('phase'), 'Succeeded')
+    told = len(open(log).read())
+    for k in range(4):                         # followed by Status by now
+        i.api.call('POST', RUNS, run_object('room-%d' % k, ['one-of-two'], runtime='theirs'))
+    s.equal('row 21: who finds no room waits for it', sorted(r.get('status', {}).get('phase') for r in i.wait({'room-%d' % k for k in range(4)}).values()), ['Succeeded'] * 4)
+    theirs.released.set()                      # also where that failed
+    at = theirs.refused
+    s.check('row 21: and is not sent again at once', len(at) >= 3 and at[2] - at[0] >= 1, str(at))
+    s.check('row 21: nor is the server held for one that does not answer', "doesn't answer  call" not in open(log).read()[told:], open(log).read()[told:])
     s.check('row 21: who died was asked again from where it stopped', theirs.seen.get(('watch', runs['die']['metadata']['uid'])) == 4, str(theirs.seen))
     daemon.terminate()
     s.equal('it ends when told', daemon.wait(DEADLINE), 0)

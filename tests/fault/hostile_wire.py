@@ -497,7 +497,7 @@ def patience(targets):
 
 # ---- gRPC, and the API's protobuf ----------------------------------------------------------------------------------
 
-OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, _, EXHAUSTED, _, _, _, UNIMPLEMENTED, INTERNAL = range(14)
+OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, _, EXHAUSTED, _, ABORTED, _, UNIMPLEMENTED, INTERNAL = range(14)
 STATUS, EXECUTE, CANCEL_CALL, FOLLOW = ['/executor.v1.Runtime/' + m for m in ('Status', 'Execute', 'Cancel')] + ['/kruntimes.runtime.v1.RuntimeWatch/Watch']
 
 
@@ -725,7 +725,7 @@ def row_20(t):
         while last == OK and n < 1100:                               # they stay until they are forgotten
             n += 1
             last = c.call(EXECUTE, message(field(1, 2, b'many-%d' % n) + field(2, 2, b'/none/such') + field(2, 2, b'x')))
-        r.check('more executions than it keeps', last == EXHAUSTED and 1000 < n <= 1025, '%d, the last %s' % (n, last))
+        r.check('more executions than it keeps', last == ABORTED and 1000 < n <= 1025, '%d, the last %s' % (n, last))
         r.equal('and gone', c.call(STATUS, message(field(1, 2, b'kept'))), NOT_FOUND)
         c.w.close()
 
