@@ -35,14 +35,14 @@ struct flow_data leg_data(struct flow_at *at, struct str_map env)
 /* Environment of spec and job for a condition; what can't be evaluated is told when a child needs it. */
 static struct str_map plain_env(struct look *k) { return flow_merge(k->r->w->spec.env, k->j->spec->env, k->r->a); }
 
-static int condition(struct look *k, size_t step, bool *out, struct kr_err *e)
+static int condition(struct look *k, size_t step, bool stop, bool *out, struct kr_err *e)
 {
     struct flow_at at = { k->r, k->job, k->leg };
     struct flow_data d = leg_data(&at, plain_env(k));
     struct flow_scope c = { .f = k->r->f, .place = FLOW_STEP_IF, .job = k->j, .step = step };
     d.failure = k->failed;
-    d.cancelled = k->stop;
-    d.success = !k->failed && !k->stop;
+    d.cancelled = stop;
+    d.success = !k->failed && !stop;
     return flow_if(&c, &d, k->j->spec->steps.v[step].if_, k->r->a, out, e);
 }
 
@@ -133,11 +133,14 @@ static bool decide(struct look *k, size_t step)
             k->r->p->look_again_us = at;
         return true;
     }
-    if (later_began(k, step)) {                   /* it was skipped by whoever was here before us */
+    /* A later step began: whoever was here before us was done with this one. What it depends on is over and says the same once
+     * more; only the stop may be new. */
+    bool begun = later_began(k, step);
+    if (begun && k->stop && condition(k, step, false, &yes, &e) == 0 && !yes) {
         k->m->letters[step] = 'K';
         return false;
     }
-    if (condition(k, step, &yes, &e) < 0) {
+    if (condition(k, step, k->stop, &yes, &e) < 0) {
         kr_wrap(&e, "if");
         fail(k, step, "ExpressionFailed", str_of(e.msg));
         return false;
@@ -153,6 +156,11 @@ static bool decide(struct look *k, size_t step)
         fail(k, step, e.code == KR_NOT_FOUND ? "ArtifactMissing" : "ExpressionFailed", str_of(e.msg));
         return false;
     }
+    if (begun) {                                  /* it was created, then */
+        *act = (struct flow_act){ 0 };
+        fail(k, step, "ExecutionLost", S("its Run was deleted"));
+        return false;
+    }
     return true;
 }
 
@@ -163,7 +171,7 @@ static void stop_child(struct look *k, size_t step)
     const struct run *run = NULL;
     bool yes = false;
     struct str name = name_of(k, step);
-    if (k->j->spec->steps.v[step].if_.p && condition(k, step, &yes, &e) == 0 && yes)
+    if (k->j->spec->steps.v[step].if_.p && condition(k, step, true, &yes, &e) == 0 && yes)
         return;
     if (child_look(k->r, name, &run) == CHILD_ACTIVE && !(run->spec.has_cancel_requested && run->spec.cancel_requested))
         k->r->acts[k->job][k->leg] = (struct flow_act){ .cancel = true, .step = step, .child = name };
