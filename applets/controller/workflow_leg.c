@@ -146,8 +146,7 @@ static bool decide(struct look *k, size_t step)
         return false;
     }
     if (!yes) {
-        k->m->letters[step] = 'K';
-        k->cut |= k->stop;
+        k->m->letters[step] = k->stop ? 'C' : 'K';
         return false;
     }
     *act = (struct flow_act){ .create = true, .step = step, .child = name_of(k, step) };
@@ -233,7 +232,7 @@ void leg_look(struct reconcile *r, size_t job, size_t leg, bool stop)
             return;
         k.failed |= *letter == 'F' && !forgives(&k, i);
         k.cut |= *letter == 'C';
-        k.stop |= *letter == 'C';                 /* somebody cancelled the child: the leg is cancelled */
+        k.stop |= *letter == 'C';                 /* somebody cancelled the child, or the stop kept it out: the leg is cancelled */
     }
     k.m->phase = k.failed || k.m->timed_out ? FLOW_FAILED : k.cut ? FLOW_CANCELLED : FLOW_SUCCEEDED;
 }

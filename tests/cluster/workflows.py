@@ -88,7 +88,7 @@ s.check('no list of Runs for each of them', asked() - before < 48, asked() - bef
 make('cancelled', {'a': {'steps': [step('long', 'sleep 600'), step('next'), step('clean', 'echo clean', **{'if': 'always()'})]}})
 child('cancelled', 'a', 'long')
 ns.api.call('PATCH', flows + '/cancelled', {'spec': {'cancelRequested': True}}, MERGE)
-s.equal('cancelled', (end('cancelled').get('phase'), steps_of('cancelled')), ('Cancelled', {'a': ['CKS']}))
+s.equal('cancelled', (end('cancelled').get('phase'), steps_of('cancelled')), ('Cancelled', {'a': ['CCS']}))
 
 # what the server refuses, and what the controller does
 code, answer = ns.api.call('POST', flows, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Workflow', 'metadata': {'name': 'self'}, 'spec': {'jobs': {'a': {'runs-on': 'bash', 'needs': ['a'], 'steps': [step('s')]}}}})

@@ -108,7 +108,7 @@ with instance() as i:
     running('c2', 'a', 'one')
     patch('c2', {'cancelRequested': True})
     st = end('c2')
-    s.equal('cancelled while it runs', (st['phase'], st['jobs']['a']['legs'][0]['steps'], st['jobs']['b']['phase']), ('Cancelled', 'CKS', 'Cancelled'))
+    s.equal('cancelled while it runs', (st['phase'], st['jobs']['a']['legs'][0]['steps'], st['jobs']['b']['phase']), ('Cancelled', 'CCS', 'Cancelled'))
     s.check('the cancel is one way', patch('c2', {'cancelRequested': False})[0] == 422)
 
     # a child that somebody deletes; a stranger of its name
