@@ -610,7 +610,7 @@ TEST(what_is_said_too_late_is_without_effect)
     CHECK(h2_headers(s.h, 1, H2_200, false) && h2_data(s.h, 1, S("x"), true));
     CHECK(!h2_headers(s.h, 1, H2_200, true) && !h2_data(s.h, 1, S("y"), true));          /* it has ended */
     CHECK(!h2_headers(s.h, 9, H2_200, true) && !h2_data(s.h, 9, S("y"), true));          /* never was */
-    CHECK(!h2_queued(s.h, 9) && !h2_moved(s.h, 9) && !h2_user(s.h, 9));
+    CHECK(!h2_queued(s.h, 9) && !h2_moved(s.h, 9) && !h2_has_ended(s.h, 9) && !h2_user(s.h, 9));
     static char large[200000];                                                           /* more than the window: its end waits */
     CHECK(h2_headers(s.h, 3, H2_200, false) && h2_data(s.h, 3, (struct str){ large, sizeof large }, true));
     CHECK(!h2_headers(s.h, 3, H2_FIELDS(H2_FLD("x", "y")), true) && !h2_data(s.h, 3, S("y"), false));
