@@ -385,14 +385,14 @@ ptrdiff_t link_read(struct link *l, void *p, size_t n)
 {
     if (l->state == LINK_DEAD)
         return -1;
-    if (l->state != LINK_OPEN || !n)
+    if (l->state != LINK_OPEN || l->paused || !n)
         return 0;
     if (!l->tls)
         return plain_read(l, p, n);
     for (int fills = 0;; fills++) {
         ptrdiff_t got = tls_session_read(l->tls, p, n, &l->e);
         if (got != 0) {
-            if (got > 0 && tls_session_has_input(l->tls) && !l->paused)
+            if (got > 0 && tls_session_has_input(l->tls))
                 loop_defer(l->loop, &l->kick);
             return got;
         }

@@ -51,7 +51,7 @@ struct str link_alpn(const struct link *);              /* what was agreed, empt
 const struct kr_err *link_error(const struct link *);   /* why it is dead; code KR_OK and empty while it lives or closed properly */
 void link_want_write(struct link *, bool on);           /* ready is to be called when writable; on after a short write */
 void link_end_write(struct link *);                     /* of one that is open, with nothing unsent: the peer reads the end; reading goes on */
-void link_pause_read(struct link *, bool on);           /* back pressure: no ready for bytes that wait */
+void link_pause_read(struct link *, bool on);           /* back pressure: no ready for bytes that wait, and link_read has none */
 struct str link_peer(const struct link *);              /* "127.0.0.1:4711", for messages */
 struct str link_client_cn(const struct link *, struct arena *);   /* subject CN of a verified client certificate, empty without */
 struct str link_client_groups(const struct link *, struct arena *);       /* its O's, separated by commas */
