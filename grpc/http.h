@@ -60,7 +60,7 @@ void *hreq_user(const struct hreq *);
 void hreq_collect(struct hreq *, size_t max, void (*got)(struct hreq *, struct str body, const struct kr_err *));
 
 void hreq_respond(struct hreq *, int status, struct http_fields, struct str body);   /* head, body and end in one */
-void hreq_start(struct hreq *, int status, struct http_fields);                      /* head; body follows by hreq_write */
+void hreq_start(struct hreq *, int status, struct http_fields);                      /* head; body follows by hreq_write, but for HEAD */
 void hreq_write(struct hreq *, struct str bytes);        /* copies into the send queue */
 void hreq_finish(struct hreq *, struct http_fields trailers);                        /* end of the response (trailers: HTTP/2 and chunked) */
 size_t hreq_queued(const struct hreq *);                 /* bytes the peer has not taken yet */

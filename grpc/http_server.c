@@ -235,6 +235,8 @@ bool hreq_is_crowded(const struct hreq *r)
 
 void hreq_keeps(struct hreq *r, size_t body) { room_keep(r, body); }
 
+static bool is_head(const struct hreq *r) { return str_is(r->method, "HEAD"); }
+
 void hreq_respond(struct hreq *r, int status, struct http_fields f, struct str body)
 {
     if (r->over || r->started)
@@ -247,9 +249,8 @@ void hreq_respond(struct hreq *r, int status, struct http_fields f, struct str b
     will_wait(r);
     room_wrote(r->c, body.n);
     if (r->c->mode == HCONN_H2) {
-        bool head = str_is(r->method, "HEAD");
-        h2_serve_start(r, status, f, !body.n || head);
-        if (body.n && !head)
+        h2_serve_start(r, status, f, !body.n || is_head(r));
+        if (body.n && !is_head(r))
             h2_serve_write(r, body, true);
         r->finished = true;
         h2_serve_finish(r, (struct http_fields){ 0 });
@@ -267,10 +268,14 @@ void hreq_start(struct hreq *r, int status, struct http_fields f)
     if (r->over || r->started)
         return;
     r->started = true;
-    if (r->c->mode == HCONN_H2)
-        h2_serve_start(r, status, f, false);
-    else
+    if (r->c->mode == HCONN_H2) {
+        r->finished = is_head(r);
+        h2_serve_start(r, status, f, r->finished);
+        if (r->finished)
+            h2_serve_finish(r, (struct http_fields){ 0 });
+    } else {
         h1_serve_start(r, status, f, false, 0);
+    }
     hconn_turn(r->c);
 }
 

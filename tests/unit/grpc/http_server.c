@@ -319,6 +319,25 @@ TEST(an_early_answer_is_whole_before_its_request_is_given_up)
         }
 }
 
+/* RFC 9110 section 9.3.2: the head is all of it, however the user answers. */
+TEST(an_answer_to_head_has_no_body_over_http2_either)
+{
+    static const char *const paths[] = { "/end/respond", "/end/stream", "/end/piece/end/finish", "/end/start/end/trailer", "/begin/piece/begin/finish" };
+    for (size_t i = 0; i < LEN(paths); i++)
+        for (int ends = 0; ends < 2; ends++) {
+            struct served x;
+            served_begin(&x, SERVED_H2, true);
+            served_open(&x, "HEAD", paths[i], ends);
+            if (!ends)
+                data(&x, "", true);
+            served_until(&x, &x.gone, 1);
+            served_until(&x, &x.whole, 1);
+            if (!CHECK(x.status == 200 && !x.got && x.code == H2_NO_ERROR))
+                printf("    %s, %d, %zu bytes, code %d\n", paths[i], (int)x.status, x.got, (int)x.code);
+            served_end(&x);
+        }
+}
+
 /* RFC 9110 section 10.1.1 knows no version that may leave a client waiting for it. */
 TEST(who_waits_for_a_100_hears_it_over_http2_too)
 {
