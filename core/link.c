@@ -35,7 +35,7 @@ struct link {
     struct resolved addrs; size_t next_addr;
     struct timer unanswered;                      /* while it connects and another address is left */
     char *host;
-    bool want_write, paused, peer_closed, busy, closed;
+    bool want_write, paused, unwritable, peer_closed, busy, closed;
     struct kr_err e;
     char peer[64];
 };
@@ -80,23 +80,34 @@ static void die(struct link *l)
     }
 }
 
+/* What the socket took, 0: nothing now, -1: nothing any more. */
+static ptrdiff_t put(struct link *l, const void *p, size_t n)
+{
+    ptrdiff_t took;
+    do
+        took = send(l->src.fd, p, n, MSG_NOSIGNAL);
+    while (took < 0 && errno == EINTR);
+    if (took < 0 && errno == EAGAIN)
+        return 0;
+    if (took < 0 && !l->e.code)
+        kr_fail_sys(&l->e, KR_UNAVAILABLE, errno, "%s: write", l->peer);
+    l->unwritable |= took < 0;
+    return took;
+}
+
 /* ---- TLS beneath ------------------------------------------------------------------------------------------------- */
 
+/* A socket that takes nothing any more may still hold what the peer said before it closed: whoever reads comes to the end of that. */
 static void tls_flush(struct link *l)
 {
     for (struct str out; l->src.fd >= 0 && (out = tls_session_pending(l->tls)).n;) {
-        ptrdiff_t n = send(l->src.fd, out.p, out.n, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
+        ptrdiff_t n = l->unwritable ? (ptrdiff_t)out.n : put(l, out.p, out.n);
+        if (n == 0)
             break;
-        if (n < 0) {
-            if (!l->e.code)
-                kr_fail_sys(&l->e, KR_UNAVAILABLE, errno, "%s: write", l->peer);
+        if (n < 0 && (l->state != LINK_OPEN || l->paused))
             die(l);
-            break;
-        }
-        tls_session_sent(l->tls, (size_t)n);
+        else if (n > 0)
+            tls_session_sent(l->tls, (size_t)n);
     }
     rewatch(l);
 }
@@ -405,30 +416,21 @@ ptrdiff_t link_read(struct link *l, void *p, size_t n)
 
 ptrdiff_t link_write(struct link *l, const void *p, size_t n)
 {
-    if (l->state == LINK_DEAD)
+    if (l->state == LINK_DEAD || l->unwritable)
         return -1;
     if (l->state != LINK_OPEN || !n)
         return 0;
-    if (l->tls) {
-        if (tls_session_pending(l->tls).n > TLS_OUT_HIGH)
-            tls_flush(l);
-        if (l->state == LINK_DEAD)
-            return -1;
-        if (tls_session_pending(l->tls).n > TLS_OUT_HIGH)
-            return 0;
-        ptrdiff_t took = tls_session_write(l->tls, p, n, &l->e);
+    if (!l->tls)
+        return put(l, p, n);
+    if (tls_session_pending(l->tls).n > TLS_OUT_HIGH)
         tls_flush(l);
-        return l->state == LINK_DEAD ? -1 : took;      /* nothing else would tell: the socket is gone */
-    }
-    ptrdiff_t took;
-    do
-        took = send(l->src.fd, p, n, MSG_NOSIGNAL);
-    while (took < 0 && errno == EINTR);
-    if (took < 0 && errno == EAGAIN)
+    if (l->unwritable)
+        return -1;
+    if (tls_session_pending(l->tls).n > TLS_OUT_HIGH)
         return 0;
-    if (took < 0)
-        kr_fail_sys(&l->e, KR_UNAVAILABLE, errno, "%s: write", l->peer);
-    return took;
+    ptrdiff_t took = tls_session_write(l->tls, p, n, &l->e);
+    tls_flush(l);
+    return l->unwritable ? -1 : took;             /* nothing else would tell: the socket is gone */
 }
 
 bool link_has_unsent(const struct link *l) { return l->tls && l->src.fd >= 0 && tls_session_pending(l->tls).n > 0; }

@@ -42,7 +42,7 @@ void link_pair(struct loop *, struct link *out[2], struct link_user a, struct li
 /* > 0 bytes read, 0 nothing yet, -1 end or error: look at link_error (empty message = the peer closed properly; under TLS only
  * close_notify does, as anybody on the way can end a TCP connection). */
 ptrdiff_t link_read(struct link *, void *p, size_t n);
-/* Bytes taken (may be fewer, or 0: wait for ready), -1 when the link is dead. */
+/* Bytes taken (may be fewer, or 0: wait for ready), -1 when the peer takes none any more: what it said before may still be read. */
 ptrdiff_t link_write(struct link *, const void *p, size_t n);
 /* What it took waits for the socket (TLS alone): closing now would cut it off. ready is called once it is out. */
 bool link_has_unsent(const struct link *);

@@ -83,6 +83,43 @@ static void lost_link(struct cconn *c)
         closed(c);
 }
 
+/* The first frame of an HTTP/2 server is SETTINGS, whose length begins with a zero byte: text never does. */
+static bool speaks_other(struct cconn *c, char first)
+{
+    struct httpc *h = c->h;
+    if (c->heard || !c->h2 || h->config.version != HTTP_2_OR_11 || h->config.target.tls || !first)
+        return false;
+    h->version = HTTP_11;
+    while (c->calls)
+        hcall_again(c->calls);
+    c->dead = true;
+    return true;
+}
+
+static void read_some(struct cconn *c)
+{
+    UNFILLED char chunk[16384];
+    for (int i = 0; i < 32 && !c->dead; i++) {
+        ptrdiff_t n = link_read(c->link, chunk, sizeof chunk);
+        if (n < 0) {
+            lost_link(c);
+            break;
+        }
+        if (n == 0 || speaks_other(c, chunk[0]))
+            break;
+        c->heard_us = loop_now_us(c->h->loop);
+        c->heard = true;
+        c->pinged = false;
+        if (c->h2)
+            h2_call_read(c, (struct str){ chunk, (size_t)n });
+        else
+            h1_call_read(c, (struct str){ chunk, (size_t)n });
+        if ((size_t)n < sizeof chunk && !c->h->config.target.tls)
+            break;                                /* the socket was emptied */
+    }
+}
+
+/* A server that wants no more of a request answers it and closes (RFC 9112 section 9.5): what it said is read though nothing can be sent. */
 static void flush(struct cconn *c)
 {
     bool waits = false;
@@ -92,7 +129,9 @@ static void flush(struct cconn *c)
             break;
         ptrdiff_t n = link_write(c->link, out.p, out.n);
         if (n < 0) {
-            lost_link(c);
+            read_some(c);
+            if (!c->dead)
+                lost_link(c);
             return;
         }
         if (n == 0) {
@@ -178,42 +217,6 @@ static void opened(struct cconn *c)
         h1_call_begin(c);
     loop_timer_stop(h->loop, &c->timer);
     loop_defer(h->loop, &h->turn);
-}
-
-/* The first frame of an HTTP/2 server is SETTINGS, whose length begins with a zero byte: text never does. */
-static bool speaks_other(struct cconn *c, char first)
-{
-    struct httpc *h = c->h;
-    if (c->heard || !c->h2 || h->config.version != HTTP_2_OR_11 || h->config.target.tls || !first)
-        return false;
-    h->version = HTTP_11;
-    while (c->calls)
-        hcall_again(c->calls);
-    c->dead = true;
-    return true;
-}
-
-static void read_some(struct cconn *c)
-{
-    UNFILLED char chunk[16384];
-    for (int i = 0; i < 32 && !c->dead; i++) {
-        ptrdiff_t n = link_read(c->link, chunk, sizeof chunk);
-        if (n < 0) {
-            lost_link(c);
-            break;
-        }
-        if (n == 0 || speaks_other(c, chunk[0]))
-            break;
-        c->heard_us = loop_now_us(c->h->loop);
-        c->heard = true;
-        c->pinged = false;
-        if (c->h2)
-            h2_call_read(c, (struct str){ chunk, (size_t)n });
-        else
-            h1_call_read(c, (struct str){ chunk, (size_t)n });
-        if ((size_t)n < sizeof chunk && !c->h->config.target.tls)
-            break;                                /* the socket was emptied */
-    }
 }
 
 static void ready(struct link *l, void *ctx)

@@ -92,7 +92,7 @@ TEST(the_last_answer_is_whole_however_late_it_is_read)
 
 /* ---- an answer that ends with its connection ---------------------------------------------------------------------------------- */
 
-struct asking { struct here h; const struct tls *tls; struct link *server; int fd; bool heard, over, failed; size_t got; };
+struct asking { struct here h; const struct tls *tls; struct link *server; int fd, status; bool heard, over, failed; size_t got; };
 
 static void read_request(struct link *l, void *ctx)
 {
@@ -118,6 +118,52 @@ static void failed(struct hcall *c, const struct kr_err *e)
     struct asking *x = hcall_ctx(c);
     (void)e;
     x->over = x->failed = true;
+}
+
+static bool is_asked(void *ctx) { return ((struct asking *)ctx)->heard; }
+static void head(struct hcall *c, int status, struct http_fields f)
+{
+    (void)f;
+    ((struct asking *)hcall_ctx(c))->status = status;
+}
+
+/* A server that answers a request's head and closes, with bytes of the body unread, has the kernel reset the connection. The answer is
+ * heard, whether it is a write that notices or the loop, and whatever waits to be written. */
+TEST(an_answer_is_heard_though_the_rest_of_its_request_is_refused)
+{
+    static const char answer[] = "HTTP/1.1 403 Forbidden\r\ncontent-length: 6\r\nconnection: close\r\n\r\ndenied";
+    static char vast[8 << 20];
+    struct agreed t;
+    agree(&t);
+    for (int tls = 0; tls < 2; tls++)
+        for (int large = 0; large < 2; large++)
+            for (int looks = 0; looks < 2; looks++) {
+                struct asking x = { .tls = tls ? t.server : NULL };
+                struct kr_err e = { 0 };
+                here_loop(&x.h);
+                struct listener *door = listen_tcp(x.h.loop, S("127.0.0.1"), 0, meet, &x, &e);
+                struct httpc *c = httpc_new(x.h.loop, &(struct httpc_config){ .target = { .host = S("127.0.0.1"), .port = listener_port(door), .tls = tls ? t.client : NULL }, .version = HTTP_11 });
+                struct hcall *k = httpc_call(c, &(struct httpc_request){ .method = S("PUT"), .path = S("/"), .authority = S("h"), .more = true },
+                                             (struct hcall_user){ .head = head, .data = got, .end = ended, .failed = failed, .ctx = &x });
+                CHECK_INT(loop_run_until(x.h.loop, is_asked, &x, loop_now_us(x.h.loop) + 60000000), 0);
+                link_pause_read(x.server, true);
+                hcall_write(k, (struct str){ vast, large ? sizeof vast : 1 });
+                here_turn(&x.h);
+                CHECK_INT(link_write(x.server, answer, sizeof answer - 1), sizeof answer - 1);
+                link_close(TAKE(x.server));
+                if (!looks) {
+                    hcall_write(k, S("more"));
+                    here_turn(&x.h);
+                }
+                here_until(&x.h, &x.over);
+                if (!CHECK(!x.failed && x.status == 403 && x.got == 6))
+                    printf("    tls %d, large %d, looks %d: %d\n", tls, large, looks, x.status);
+                httpc_free(c);
+                listener_close(door);
+                loop_free(x.h.loop);
+            }
+    tls_free(t.server);
+    tls_free(t.client);
 }
 
 TEST(a_body_without_a_length_ends_with_close_notify_only)
