@@ -8,7 +8,7 @@
  */
 #include "applets/apiserver/api.h"
 
-enum { POD_GRACE_S = 30 };
+enum { POD_GRACE_S = 30, GRACE_MAX_S = 1000000000 };      /* some 31 years: any more is no other wish */
 enum policy { POLICY_UNSET, POLICY_BACKGROUND, POLICY_FOREGROUND, POLICY_ORPHAN };
 struct options { struct str uid, version; enum policy policy; int64_t grace_s; };      /* grace_s -1: not said */
 
@@ -107,7 +107,7 @@ static int64_t grace_of(struct api_call *c, const struct options *o, const struc
         return 0;
     json_int(json_get_path(object, grace_path, 2), &grace);
     grace = o->grace_s >= 0 ? o->grace_s : grace;
-    return grace < 0 ? 1 : grace;
+    return grace < 0 ? 1 : grace < GRACE_MAX_S ? grace : GRACE_MAX_S;
 }
 
 /* The collector's finalizers as the policy wants them; the rest stay. True when any is left. */

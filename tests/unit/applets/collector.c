@@ -213,6 +213,7 @@ static void make_pod(struct kit_api *k, const char *node)
 TEST(the_grace_of_a_pod_is_only_made_shorter)
 {
     static const struct { const char *query; int64_t later_s; const char *grace; int64_t gone_by_s; } cases[] = {
+        { "?gracePeriodSeconds=9223372036854775807", 0, "1000000000", 1000000000 },
         { "?gracePeriodSeconds=600", 0, "600", 600 }, { "", 0, "600", 600 },   { "?gracePeriodSeconds=599", 32, "599", 599 },
         { "?gracePeriodSeconds=700", 0, "599", 599 }, { "?gracePeriodSeconds=1", 0, "1", 1 }, { "", 0, "1", 1 },
     };
