@@ -52,7 +52,7 @@ static struct str_map take_outputs(struct reconcile *r, enum flow_phase *phase)
     struct str_map out = { arena_alloc(r->a, (want->n + 1) * sizeof *out.v), 0 };
     struct flow_at at = { .r = r };
     struct flow_scope c = { .f = r->f, .place = FLOW_OUTPUT };
-    struct flow_data d = { .env = r->w->spec.env, .step_outputs = no_steps, .job_outputs = job_outputs, .ctx = &at };
+    struct flow_data d = { .env = known_env(r, r->a), .step_outputs = no_steps, .job_outputs = job_outputs, .ctx = &at };
     size_t bytes = 0;
     for (size_t i = 0; out.v && i < want->n; i++) {
         struct kr_err e = { 0 };

@@ -85,6 +85,10 @@ enum child_state child_look(const struct reconcile *, struct str name, const str
 /* The body of the child that executes a step: KR_INVALID when an expression can't be evaluated, KR_NOT_FOUND when nobody has left
  * an artifact that it names. */
 int child_body(struct reconcile *, struct flow_act *, size_t job, size_t leg, struct kr_err *);
+/* The environment that conditions and outputs see: of spec, and of spec and job in a leg. A value that can't be evaluated isn't there,
+ * so that only who asks for it fails; a child, which gets them all, can't be made then. */
+struct str_map known_env(const struct reconcile *, struct arena *);
+struct str_map known_job_env(struct flow_at *, struct arena *);
 /* What is kept of a child that is over: phase, reason, message, outputs, artifacts and who it is. */
 void workflow_child_text(const struct run *, struct buf *);
 /* UID, or the name, of the Workflow that controls the Run; empty when none does. */

@@ -112,34 +112,59 @@ static struct json *metadata(struct reconcile *r, const struct flow_act *act, si
     return m;
 }
 
-static int eval_map(struct reconcile *r, const struct flow_scope *c, const struct flow_data *d, struct str_map in, struct str_map *out, struct kr_err *e)
+/* all: a value that can't be evaluated is an error; else it is left out. */
+static int eval_map(const struct flow_scope *c, const struct flow_data *d, struct str_map in, bool all, struct arena *a, struct str_map *out, struct kr_err *e)
 {
-    *out = (struct str_map){ arena_alloc(r->a, (in.n + 1) * sizeof *out->v), 0 };
+    *out = (struct str_map){ arena_alloc(a, (in.n + 1) * sizeof *out->v), 0 };
     for (size_t i = 0; out->v && i < in.n; i++) {
         struct str value;
-        if (flow_text(c, d, in.v[i].value, r->a, &value, e) < 0)
+        int rc = flow_text(c, d, in.v[i].value, a, &value, e);
+        if (rc == 0 && value.n > 32768)
+            rc = kr_fail(e, KR_INVALID, "has %zu bytes, at most 32768 are allowed", value.n);
+        if (rc == 0)
+            out->v[out->n++] = (struct str_pair){ in.v[i].key, value };
+        else if (all)
             return kr_wrap(e, "env: %.*s", SFMT(in.v[i].key));
-        if (value.n > 32768)
-            return kr_fail(e, KR_INVALID, "env: %.*s: has %zu bytes, at most 32768 are allowed", SFMT(in.v[i].key), value.n);
-        out->v[out->n++] = (struct str_pair){ in.v[i].key, value };
     }
     return 0;
 }
 
-/* spec.env, then the job's over it, each with its expressions; the step's own come in body. */
-static int job_env(struct reconcile *r, struct flow_at *at, struct str_map *out, struct kr_err *e)
+static int spec_env(const struct reconcile *r, bool all, struct arena *a, struct str_map *out, struct kr_err *e)
 {
     struct flow_scope c = { .f = r->f, .place = FLOW_ENV };
     struct flow_data d = { 0 };
+    return eval_map(&c, &d, r->w->spec.env, all, a, out, e);
+}
+
+/* spec.env, then the job's over it, each with its expressions; the step's own come in body. */
+static int job_env(struct flow_at *at, bool all, struct arena *a, struct str_map *out, struct kr_err *e)
+{
+    const struct flow_job *j = &at->r->f->jobs[at->job];
+    struct flow_scope c = { .f = at->r->f, .place = FLOW_JOB_ENV, .job = j };
     struct str_map of_flow, of_job;
-    if (eval_map(r, &c, &d, r->w->spec.env, &of_flow, e) < 0)
+    if (spec_env(at->r, all, a, &of_flow, e) < 0)
         return -1;
-    c = (struct flow_scope){ .f = r->f, .place = FLOW_JOB_ENV, .job = &r->f->jobs[at->job] };
-    d = leg_data(at, of_flow);
-    if (eval_map(r, &c, &d, r->f->jobs[at->job].spec->env, &of_job, e) < 0)
+    struct flow_data d = leg_data(at, of_flow);
+    if (eval_map(&c, &d, j->spec->env, all, a, &of_job, e) < 0)
         return -1;
-    *out = flow_merge(of_flow, of_job, r->a);
+    *out = flow_merge(of_flow, of_job, a);
     return 0;
+}
+
+struct str_map known_env(const struct reconcile *r, struct arena *a)
+{
+    struct str_map out = { 0 };
+    struct kr_err e = { 0 };
+    spec_env(r, false, a, &out, &e);
+    return out;
+}
+
+struct str_map known_job_env(struct flow_at *at, struct arena *a)
+{
+    struct str_map out = { 0 };
+    struct kr_err e = { 0 };
+    job_env(at, false, a, &out, &e);
+    return out;
 }
 
 static int put_env(struct reconcile *r, struct json *spec, struct str_map env, struct kr_err *e)
@@ -247,11 +272,11 @@ int child_body(struct reconcile *r, struct flow_act *act, size_t job, size_t leg
     struct flow_at at = { r, job, leg };
     struct str_map env, own;
     char digest[DIGEST_TEXT];
-    if (job_env(r, &at, &env, e) < 0)
+    if (job_env(&at, true, r->a, &env, e) < 0)
         return -1;
     struct flow_data d = leg_data(&at, env);
     struct flow_scope c = { .f = r->f, .place = FLOW_STEP_ENV, .job = j, .step = act->step };
-    if (eval_map(r, &c, &d, s->env, &own, e) < 0)
+    if (eval_map(&c, &d, s->env, true, r->a, &own, e) < 0)
         return -1;
     d.env = env = flow_merge(env, own, r->a);
     c.place = FLOW_STEP_TEXT;

@@ -24,10 +24,11 @@ static struct str_map nothing(void *ctx, size_t step)
 
 static int condition(struct reconcile *r, size_t job, bool stop, bool *out, struct kr_err *e)
 {
+    AUTO_ARENA struct arena a = { .limit = LIMIT_FLOW_ARENA };
     const struct flow_job *j = &r->f->jobs[job];
     struct flow_at at = { r, job, 0 };
     struct flow_scope c = { .f = r->f, .place = FLOW_JOB_IF, .job = j };
-    struct flow_data d = { .env = r->w->spec.env, .step_outputs = nothing, .job_outputs = job_outputs, .ctx = &at, .success = !stop, .cancelled = stop };
+    struct flow_data d = { .env = known_env(r, &a), .step_outputs = nothing, .job_outputs = job_outputs, .ctx = &at, .success = !stop, .cancelled = stop };
     for (size_t i = 0; i < r->f->njobs; i++) {
         d.success &= !(j->needs >> i & 1) || is_fine(r, i);
         d.failure |= (j->above >> i & 1) && of(r, i)->phase == FLOW_FAILED && !job_forgives(r, i);
@@ -88,14 +89,12 @@ static void look_for_begun(struct reconcile *r, size_t job)
 
 /* ---- outputs -------------------------------------------------------------------------------------------------------------- */
 
-static int add_output(struct reconcile *r, struct flow_job_memory *m, size_t job, size_t leg, struct str_pair p, size_t *bytes, struct kr_err *e)
+static int add_output(struct reconcile *r, struct flow_job_memory *m, size_t job, const struct flow_data *d, struct str_pair p, size_t *bytes, struct kr_err *e)
 {
-    struct flow_at at = { r, job, leg };
     struct flow_scope c = { .f = r->f, .place = FLOW_JOB_OUTPUT, .job = &r->f->jobs[job] };
-    struct flow_data d = leg_data(&at, flow_merge(r->w->spec.env, r->f->jobs[job].spec->env, r->a));
     struct str value;
     size_t k = 0;
-    if (flow_text(&c, &d, p.value, r->a, &value, e) < 0)
+    if (flow_text(&c, d, p.value, r->a, &value, e) < 0)
         return -1;
     *bytes += p.key.n + value.n;
     if (value.n > LIMIT_RUN_OUTPUT_VALUE || *bytes > LIMIT_FLOW_OUTPUTS || r->m->outputs + *bytes > LIMIT_FLOW_OUTPUTS * 8)
@@ -111,15 +110,20 @@ static int add_output(struct reconcile *r, struct flow_job_memory *m, size_t job
 /* Of several legs the last one that succeeded says it. */
 static void take_outputs(struct reconcile *r, size_t job)
 {
+    AUTO_ARENA struct arena a = { .limit = LIMIT_FLOW_ARENA };
     struct flow_job_memory *m = of(r, job);
     const struct str_map *want = &r->f->jobs[job].spec->outputs;
     m->outputs = (struct str_map){ arena_alloc(&r->m->arena, (want->n + 1) * sizeof *m->outputs.v), 0 };
     size_t leg = m->nlegs, bytes = 0;
     while (leg && m->legs[leg - 1].phase != FLOW_SUCCEEDED)
         leg--;
-    for (size_t i = 0; leg && m->outputs.v && i < want->n; i++) {
+    if (!leg || !m->outputs.v)
+        return;
+    struct flow_at at = { r, job, leg - 1 };
+    struct flow_data d = leg_data(&at, known_job_env(&at, &a));
+    for (size_t i = 0; i < want->n; i++) {
         struct kr_err e = { 0 };
-        if (add_output(r, m, job, leg - 1, want->v[i], &bytes, &e) == 0)
+        if (add_output(r, m, job, &d, want->v[i], &bytes, &e) == 0)
             continue;
         if (m->phase != FLOW_SUCCEEDED)
             continue;                             /* it has failed for another reason: what can be said is said */

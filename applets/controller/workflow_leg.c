@@ -32,18 +32,17 @@ struct flow_data leg_data(struct flow_at *at, struct str_map env)
     return (struct flow_data){ .env = env, .matrix = at->r->f->jobs[at->job].legs[at->leg].matrix, .step_outputs = step_outputs, .job_outputs = job_outputs, .ctx = at };
 }
 
-/* Environment of spec and job for a condition; what can't be evaluated is told when a child needs it. */
-static struct str_map plain_env(struct look *k) { return flow_merge(k->r->w->spec.env, k->j->spec->env, k->r->a); }
-
 static int condition(struct look *k, size_t step, bool stop, bool *out, struct kr_err *e)
 {
+    AUTO_ARENA struct arena a = { .limit = LIMIT_FLOW_ARENA };
     struct flow_at at = { k->r, k->job, k->leg };
-    struct flow_data d = leg_data(&at, plain_env(k));
+    struct str text = k->j->spec->steps.v[step].if_;
+    struct flow_data d = leg_data(&at, text.p ? known_job_env(&at, &a) : (struct str_map){ 0 });
     struct flow_scope c = { .f = k->r->f, .place = FLOW_STEP_IF, .job = k->j, .step = step };
     d.failure = k->failed;
     d.cancelled = stop;
     d.success = !k->failed && !stop;
-    return flow_if(&c, &d, k->j->spec->steps.v[step].if_, k->r->a, out, e);
+    return flow_if(&c, &d, text, k->r->a, out, e);
 }
 
 /* ---- letters ------------------------------------------------------------------------------------------------------------- */
