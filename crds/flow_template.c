@@ -92,7 +92,7 @@ bool flow_asks_status(struct str x)
         size_t n = 0;
         while (i + n < x.n && is_word(x.p[i + n]))
             n++;
-        if (n && !(i && x.p[i - 1] == '.') && i + n < x.n && x.p[i + n] == '(')
+        if (n && !(i && x.p[i - 1] == '.') && str_starts(str_trim(str_from(x, i + n)), S("(")))      /* as in CEL */
             for (size_t k = 0; k < LEN(names); k++)
                 if (str_is((struct str){ x.p + i, n }, names[k]))
                     return true;

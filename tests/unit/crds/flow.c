@@ -85,6 +85,12 @@ TEST(conditions)
     bool out = false;
     struct kr_err e = { 0 };
     CHECK(flow_if(&c, &data, (struct str){ 0 }, &plenty, &out, &e) == 0 && out);
+    struct flow_data failed = data;               /* success() is asked first where none of the four is called */
+    failed.success = false, failed.failure = true;
+    static const struct { const char *text; bool want; } after[] = { { "true", false }, { "always()", true }, { "always ()", true }, { "!failure\t\n() || true", true }, { "env.E == 'always()'", false } };
+    for (size_t i = 0; i < LEN(after); i++)
+        if (!CHECK(flow_if(&c, &failed, str_of(after[i].text), &plenty, &out, &e) == 0 && out == after[i].want))
+            printf("  %s\n", after[i].text);
     arena_reset(&plenty);
 }
 
