@@ -217,7 +217,7 @@ static void add_op(struct reconcile *r, struct str status, bool over)
     struct plan_op *op = plan_add(r->p, PLAN_MERGE_PATCH, &kube_workflows, r->w->metadata.namespace, r->w->metadata.name);
     op->sub = "status";
     op->body = arena_str(&r->p->arena, buf_view(&b));
-    op->missing_is_fine = op->stale_is_fine = op->beside = true;
+    op->missing_is_fine = op->beside = true;
     op->why = over ? "it is over" : "progress";
 }
 

@@ -13,6 +13,7 @@
  *   cancel                          cancelRequested
  *   restart                         a new controller: nothing is remembered but the objects
  *   refused                         the next plan can't be carried out at all
+ *   conflict                        the next status is answered with 409 Conflict
  *   after SECONDS                   time passes
  */
 #include "applets/controller/workflow.h"
@@ -33,7 +34,7 @@ struct story {
     struct kid kids[CHILDREN]; size_t nkids;
     struct rule rules[64]; size_t nrules;
     int64_t now_us;
-    bool refused;
+    bool refused, conflict;
 };
 
 static char *copy(struct story *t, struct str s) { return arena_z(&t->a, s); }
@@ -159,6 +160,13 @@ static void status(struct story *t, const struct plan_op *op)
     struct kr_err e = { 0 };
     struct json *s = json_get(json_parse(&t->a, op->body, &e), "status");
     CHECK_OR(s);
+    if (t->conflict) {
+        buf_lit(&t->out, "  status conflicts\n");
+        if (!op->stale_is_fine)
+            flow_memory_failed(&t->m);            /* and the key is looked at again */
+        t->conflict = false;
+        return;
+    }
     json_set(&t->a, t->object, S("status"), patch_merge(&t->a, json_get(t->object, "status"), s, &e));
     buf_fmt(&t->out, "  status %.*s", SFMT(json_string(json_get(s, "phase"))));
     for (struct json *j = json_first(json_get(s, "jobs")); j; j = json_next(j)) {
@@ -283,6 +291,8 @@ static void tell(struct story *t, struct str line)
         flow_memory_free(&t->m);
     } else if (str_is(verb, "refused")) {
         t->refused = true;
+    } else if (str_is(verb, "conflict")) {
+        t->conflict = true;
     } else if (str_is(verb, "after") && str_i64(rest, &n)) {
         t->now_us += n * 1000000;
     } else {
