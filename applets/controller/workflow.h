@@ -89,7 +89,7 @@ int child_body(struct reconcile *, struct flow_act *, size_t job, size_t leg, st
  * so that only who asks for it fails; a child, which gets them all, can't be made then. */
 struct str_map known_env(const struct reconcile *, struct arena *);
 struct str_map known_job_env(struct flow_at *, struct arena *);
-/* What is kept of a child that is over: phase, reason, message, outputs, artifacts and who it is. */
+/* What is kept of a child that is over: phase, reason, message, outputs, artifacts, when it ended and who it is. */
 void workflow_child_text(const struct run *, struct buf *);
 /* UID, or the name, of the Workflow that controls the Run; empty when none does. */
 struct str workflow_of(const struct object_meta *, bool name);

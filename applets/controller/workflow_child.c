@@ -68,7 +68,7 @@ void workflow_child_text(const struct run *r, struct buf *b)
                                    .creation_timestamp = r->metadata.creation_timestamp, .owner_references = r->metadata.owner_references },
                      .has_metadata = true, .has_status = true,
                      .status = { .phase = r->status.phase, .reason = r->status.reason, .message = r->status.message, .outputs = r->status.outputs, .artifact_refs = r->status.artifact_refs,
-                                 .exit_code = r->status.exit_code, .has_exit_code = r->status.has_exit_code } };
+                                 .exit_code = r->status.exit_code, .has_exit_code = r->status.has_exit_code, .completion_time = r->status.completion_time } };
     model_encode(run, &x, b);
 }
 

@@ -186,20 +186,29 @@ static void find_begin(struct look *k)
             time_parse(run->metadata.creation_timestamp, &k->m->begun_us);
 }
 
-/* The limit of the job counts from its first child. */
-static void check_time(struct look *k)
+/* The limit of the job counts from its first child. at_us: now, or when something ended. */
+static void check_time(struct look *k, int64_t at_us)
 {
     if (!k->j->spec->has_timeout_seconds || !k->m->begun_us || k->m->timed_out)
         return;
     int64_t due = k->m->begun_us + k->j->spec->timeout_seconds * 1000000;
-    if (k->r->now_us < due) {
-        if (!k->r->p->look_again_us || due < k->r->p->look_again_us)
+    if (at_us < due) {
+        if (k->r->now_us < due && (!k->r->p->look_again_us || due < k->r->p->look_again_us))
             k->r->p->look_again_us = due;
         return;
     }
     k->m->timed_out = true;
     if (!job_forgives(k->r, k->job))
         flow_blame(k->r, "Timeout", arena_fmt(k->r->a, "jobs.%.*s: it took longer than timeoutSeconds: %lld", SFMT(k->j->name), (long long)k->j->spec->timeout_seconds));
+}
+
+/* Of a child that was cancelled; 0: it can't be told. Past the limit it was the limit that cancelled it, whoever noticed that. */
+static int64_t ended_us(struct look *k, size_t step)
+{
+    const struct run *run = NULL;
+    int64_t end = 0;
+    bool there = k->j->spec->has_timeout_seconds && child_look(k->r, child_name(k->r, k->job, k->leg, step), &run) == CHILD_CANCELLED;
+    return there && time_parse(run->status.completion_time, &end) ? end : 0;
 }
 
 void leg_look(struct reconcile *r, size_t job, size_t leg, bool stop)
@@ -215,8 +224,10 @@ void leg_look(struct reconcile *r, size_t job, size_t leg, bool stop)
             if (*letter != 'W')
                 k.m->asked_us = 0;
         }
-        if (!timed && (*letter == 'W' || *letter == 'R')) {
-            check_time(&k);
+        if (*letter == 'C')
+            check_time(&k, ended_us(&k, i));
+        if (!timed && (*letter == 'R' || (*letter == 'W' && !k.stop))) {
+            check_time(&k, r->now_us);
             timed = true;
         }
         k.failed |= k.m->timed_out;

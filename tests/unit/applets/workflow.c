@@ -89,9 +89,19 @@ static void set_text(struct story *t, struct kid *k, const char *phase, struct s
         jw_kstr(&b, "reason", reason);
     if (artifacts.n)
         buf_fmt(&b, ",\"artifactRefs\":[%.*s]", SFMT(buf_view(&artifacts)));
+    k->active = !run_phase_is_terminal(str_of(phase));
+    if (!k->active) {
+        time_print(now, t->now_us);
+        jw_kstr(&b, "completionTime", str_of(now));
+    }
     buf_lit(&b, "}}");
     k->text = copy(t, buf_view(&b));
-    k->active = !run_phase_is_terminal(str_of(phase));
+    if (!k->active) {                             /* as the controller keeps it */
+        AUTO_BUF struct buf kept = { .max = 65536 };
+        struct kr_err e = { 0 };
+        workflow_child_text(model_decode(run, str_of(k->text), &t->a, &e), &kept);
+        k->text = copy(t, buf_view(&kept));
+    }
 }
 
 static bool is_kid(const struct kid *k, struct str who, struct str step)
