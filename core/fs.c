@@ -195,8 +195,37 @@ void fs_unlink_at(int base, struct str path)
         unlinkat(at, name, 0);
 }
 
-static int remove_at(int at, const char *name, int depth, struct kr_err *e)
+/* What lies deeper is moved to the top of its tree and goes from there: few descriptors are open at a time, and no depth is too much. */
+enum { REMOVE_DEPTH = 32 };
+struct removal { int top; unsigned moves; bool moved; size_t left; };     /* left: entries that may still be looked at */
+
+static int remove_at(struct removal *, int at, const char *name, int depth, struct kr_err *);
+
+static int move_up(struct removal *r, int at, const char *name, struct kr_err *e)
 {
+    char to[16];
+    int rc;
+    do {
+        snprintf(to, sizeof to, ".%u", r->moves++);
+        rc = renameat(at, name, r->top, to);
+    } while (rc < 0 && (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR));      /* a name of its own there */
+    r->moved = true;
+    return rc < 0 ? kr_fail_sys(e, KR_SYSTEM, errno, "remove \"%s\"", name) : 0;
+}
+
+static int remove_entries(struct removal *r, DIR *d, int depth, struct kr_err *e)
+{
+    int rc = 0;
+    for (struct dirent *entry; rc == 0 && (entry = readdir(d));)
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+            rc = remove_at(r, dirfd(d), entry->d_name, depth + 1, e);
+    return rc;
+}
+
+static int remove_at(struct removal *r, int at, const char *name, int depth, struct kr_err *e)
+{
+    if (!r->left--)
+        return 1;
     if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
         return 0;
     if (errno != EISDIR && errno != EPERM)
@@ -207,17 +236,18 @@ static int remove_at(int at, const char *name, int depth, struct kr_err *e)
     if (fd < 0)
         return errno == ENOENT ? 0 : kr_fail_sys(e, KR_SYSTEM, errno, "remove \"%s\"", name);
     fchmod(fd, 0700);
-    DIR *d = fdopendir(fd);
-    int rc = 0;
+    DIR *d = depth < REMOVE_DEPTH ? fdopendir(fd) : NULL;
     if (!d) {
         close(fd);
-        return kr_fail(e, KR_SYSTEM, "the directory \"%s\" can't be read", name);
+        return depth < REMOVE_DEPTH ? kr_fail(e, KR_SYSTEM, "the directory \"%s\" can't be read", name) : move_up(r, at, name, e);
     }
-    for (struct dirent *entry; rc == 0 && (entry = readdir(d));) {
-        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-            continue;
-        rc = depth >= LIMIT_TREE_DEPTH ? kr_fail(e, KR_TOO_LARGE, "\"%s\" is nested more than %d deep", name, LIMIT_TREE_DEPTH)
-                                       : remove_at(fd, entry->d_name, depth + 1, e);
+    if (depth == 0)
+        r->top = fd;
+    int rc = remove_entries(r, d, depth, e);
+    while (rc == 0 && depth == 0 && r->moved) {
+        r->moved = false;
+        rewinddir(d);
+        rc = remove_entries(r, d, depth, e);
     }
     closedir(d);
     if (rc == 0 && unlinkat(at, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
@@ -225,9 +255,11 @@ static int remove_at(int at, const char *name, int depth, struct kr_err *e)
     return rc;
 }
 
-int fs_remove_tree(const char *path, struct kr_err *e) { return remove_at(AT_FDCWD, path, 0, e); }
+int fs_remove_some_at(int dir, const char *name, size_t most, struct kr_err *e) { return remove_at(&(struct removal){ .left = most }, dir, name, 0, e); }
 
-int fs_remove_tree_at(int dir, const char *name, struct kr_err *e) { return remove_at(dir, name, 0, e); }
+int fs_remove_tree(const char *path, struct kr_err *e) { return fs_remove_some_at(AT_FDCWD, path, SIZE_MAX, e); }
+
+int fs_remove_tree_at(int dir, const char *name, struct kr_err *e) { return fs_remove_some_at(dir, name, SIZE_MAX, e); }
 
 int fs_open_beneath(int base, const char *path, int flags, mode_t mode)
 {

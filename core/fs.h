@@ -28,10 +28,13 @@ int fs_open_dir_at(int base, struct str path, mode_t mode, struct kr_err *);
 int fs_write_at(int base, struct str path, struct str content, mode_t mode, struct kr_err *);
 /* Removes the file beneath `base` at a relative path of plain names; absent, or a folder, is left to fs_write_at to tell. */
 void fs_unlink_at(int base, struct str path);
-/* Removes what is at `path`, the whole tree when it is a directory; symlinks are removed, never followed. Absent is fine. */
+/* Removes what is at `path`, the whole tree when it is a directory; symlinks are removed, never followed. Absent is fine.
+ * No tree is too deep. */
 int fs_remove_tree(const char *path, struct kr_err *);
 /* The same for one name in an open directory. */
 int fs_remove_tree_at(int dir, const char *name, struct kr_err *);
+/* The same, but 1 once `most` entries, folders among them, were looked at and there are more: then a part of it is gone. */
+int fs_remove_some_at(int dir, const char *name, size_t most, struct kr_err *);
 /* openat2(2): nothing on the way may be a symlink, lead out of `base` or onto another file system (Linux ≥ 5.6; where the call
  * is missing it fails, it never does less). Returns a descriptor, or -1 with errno as the kernel has it. */
 int fs_open_beneath(int base, const char *path, int flags, mode_t mode);

@@ -3,6 +3,7 @@
 #include "tests/kit/test.h"
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,21 +82,42 @@ TEST(a_tree_is_removed_without_following_symlinks)
     CHECK_INT(fs_remove_tree(tree, &e), 0);
 }
 
-TEST(a_tree_nested_too_deeply_is_left_and_named)
+TEST(a_tree_of_any_depth_is_removed)
 {
     struct kr_err e = { 0 };
     AUTO_CLOSE int fd = open(test_tmpdir(), O_RDONLY | O_DIRECTORY);
-    char tree[300];
+    struct rlimit few = { 64, 64 };
+    char tree[300], taken[320];
     snprintf(tree, sizeof tree, "%s/d", test_tmpdir());
-    for (int i = 0; i < LIMIT_TREE_DEPTH + 3; i++) {       /* deeper than a path can say */
+    for (int i = 0; i < 3000; i++) {                       /* deeper than a path can say */
         CHECK_OR(mkdirat(fd, "d", 0700) == 0);
         int below = openat(fd, "d", O_RDONLY | O_DIRECTORY);
+        CHECK_OR(i % 40 || mkdirat(below, "other", 0500) == 0);
         close(fd);
         fd = below;
     }
-    CHECK_INT(fs_remove_tree(tree, &e), -1);
-    CHECK_INT(e.code, KR_TOO_LARGE);
-    CHECK(str_find(str_of(e.msg), S("is nested more than 512 deep")) >= 0);
+    for (int i = 0; i < 3; i++) {                          /* names at the top that are taken: by a folder that isn't empty, and by a file */
+        snprintf(taken, sizeof taken, "%s/.%d%s", tree, i, i == 1 ? "" : "/x");
+        CHECK_OR((i == 1 ? fs_write(taken, S("x"), 0600, false, &e) : fs_make_dir(taken, 0700, &e)) == 0);
+    }
+    CHECK_OR(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    CHECK_INT(fs_remove_tree(tree, &e), 0);
+    CHECK(!fs_exists(tree));
+}
+
+TEST(a_tree_is_removed_in_parts)
+{
+    struct kr_err e = { 0 };
+    AUTO_CLOSE int fd = open(test_tmpdir(), O_RDONLY | O_DIRECTORY);
+    for (int i = 0; i < 9; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "tree/f%d", i);
+        CHECK_OR(fs_write_at(fd, str_of(name), S("x"), 0600, &e) == 0);
+    }
+    CHECK_INT(fs_remove_some_at(fd, "tree", 5, &e), 1);    /* the folder, and four files */
+    CHECK_INT(fs_remove_some_at(fd, "tree", 5, &e), 1);
+    CHECK_INT(fs_remove_some_at(fd, "tree", 5, &e), 0);
+    CHECK_INT(fs_remove_some_at(fd, "tree", 1, &e), 0);
 }
 
 TEST(what_cannot_be_read_or_written_is_named)
