@@ -251,6 +251,7 @@ void claim_stop(struct runtimed *d)
         free(r);
     }
     shared_stop(d);
+    gone_stop(d);
     map_free(&d->by_key);
     map_free(&d->by_uid);
 }

@@ -49,7 +49,7 @@ static void look_again(struct loop *loop, struct timer *timer)
 
 bool drain_is_over(struct runtimed *d)
 {
-    if (!d->draining || d->ntasks)
+    if (!d->draining || d->ntasks || !gone_is_removed(d))
         return false;
     int64_t until = d->drain_late ? 0 : shared_busy_until(d);
     if (until <= loop_now_us(d->loop))

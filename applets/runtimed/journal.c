@@ -150,6 +150,7 @@ void sweep_leftovers(struct runtimed *d)
     sweep(d, path, is_known, drop_logs);
     shared_sweep(d);
     remove_spares(d);
+    gone_sweep(d);
     for (size_t i = 0; i < d->journal->n; i++)
         if (*d->journal->places[i].uid && !is_active(d, str_of(d->journal->places[i].uid)))
             journal_remove(d, str_of(d->journal->places[i].uid));

@@ -16,12 +16,6 @@
 
 enum { OUTPUTS_FILE_MAX = 1 << 20 };
 
-static char *home_of(const struct runtimed *d, struct str uid, const char *sub, char out[4096])
-{
-    snprintf(out, 4096, "%s/%.*s%s%s", d->workspace, SFMT(uid), *sub ? "/" : "", sub);
-    return out;
-}
-
 static char *below(struct str uid, const char *sub, char out[UID_MAX + 32])
 {
     snprintf(out, UID_MAX + 32, "%.*s%s%s", SFMT(uid), *sub ? "/" : "", sub);
@@ -111,8 +105,7 @@ static bool is_clean(int top, struct timespec seen[WORKSPACE_FOLDERS])
 
 void remove_workspace(struct runtimed *d, struct str uid)
 {
-    char path[4096], name[UID_MAX + 32], spare[32];
-    struct kr_err ignored = { 0 };
+    char name[UID_MAX + 32], spare[32];
     const struct record *r = record_of_uid(d, uid);
     struct timespec seen[WORKSPACE_FOLDERS] = { 0 };
     AUTO_CLOSE int top = openat(d->workspace_fd, below(uid, "", name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -125,7 +118,7 @@ void remove_workspace(struct runtimed *d, struct str uid)
         memcpy(d->spare_seen[d->spares++], seen, sizeof seen);
         return;
     }
-    fs_remove_tree(home_of(d, uid, "", path), &ignored);
+    gone_put(d, d->workspace_fd, below(uid, "", name));
 }
 
 static int make_dirs(struct task *t, struct kr_err *e)
@@ -144,12 +137,11 @@ static int make_dirs(struct task *t, struct kr_err *e)
     return 0;
 }
 
-void remove_spares(const struct runtimed *d)
+void remove_spares(struct runtimed *d)
 {
-    char path[4096], spare[32];
-    struct kr_err ignored = { 0 };
+    char spare[32];
     for (int i = 0; i < WORKSPACE_SPARES; i++)
-        fs_remove_tree(home_of(d, str_of(spare_name(i, spare)), "", path), &ignored);
+        gone_put(d, d->workspace_fd, spare_name(i, spare));
 }
 
 static int write_source(struct task *t, int work, struct kr_err *e)

@@ -9,6 +9,7 @@
  *   source.c    a Git source, by a process that fetches it          inputs.c  artifacts of other Runs, into the workspace
  *   prepare.c   the workspace; shared.c: one that Runs share        server.c  the Runtime Server: secret, health, leftovers
  *   artifacts.c files that attempts leave, on their way to a store  download.c  the ArtifactService
+ *   gone.c      workspaces on their way out
  *
  * A Run has a record as long as its object names this pod; it has a task from when it is claimed until its terminal phase is
  * written and its processes are gone.
@@ -18,6 +19,7 @@
 #include "applets/runtimed/artifacts.h"
 #include "applets/runtimed/claim.h"
 #include "applets/runtimed/drain.h"
+#include "applets/runtimed/gone.h"
 #include "applets/runtimed/journal.h"
 #include "applets/runtimed/logs.h"
 #include "applets/runtimed/outputs.h"
@@ -54,6 +56,7 @@ struct runtimed {
     struct timer health_timer;
     struct map by_key, by_uid, shared;            /* struct record; struct shared by name */
     struct journal *journal;
+    struct gone gone;
     struct task *tasks; size_t ntasks, log_readers, store_readers;        /* readers: calls from outside that hold a file, a process */
     struct defer serve_slots;
     struct timer room_timer; size_t nslots, most, more;           /* slots taken; while the timer is set: that the server has room for, and so many more after it */

@@ -5,7 +5,6 @@
  * outputs, HOME and TMPDIR are each Run's own. Tests: tests/local/workspaces.py
  */
 #include "applets/runtimed/runtimed.h"
-#include "core/fs.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FOLDER ".shared"
 /* A controller that was just killed, or handed over, makes its next step within this time. */
 enum { OWNER_IDLE_US = 20000000 };
 struct shared { char *name; size_t records; bool owned; int64_t ended_us; };
@@ -41,14 +39,13 @@ void shared_join(struct runtimed *d, struct record *rec, const struct run *run)
     rec->shared = s;
 }
 
-static void path_of(const struct runtimed *d, const char *name, char out[4096]) { snprintf(out, 4096, "%s/" FOLDER "/%s", d->workspace, name); }
+static void path_of(const struct runtimed *d, const char *name, char out[4096]) { snprintf(out, 4096, "%s/" SHARED_FOLDER "/%s", d->workspace, name); }
 
 static void remove_folder(struct runtimed *d, const char *name)
 {
-    char path[4096];
-    struct kr_err ignored = { 0 };
-    path_of(d, name, path);
-    fs_remove_tree(path, &ignored);
+    AUTO_CLOSE int dir = openat(d->workspace_fd, SHARED_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir >= 0)
+        gone_put(d, dir, name);
 }
 
 static void forget(struct shared *s)
@@ -98,7 +95,7 @@ int work_open(const struct task *t, struct kr_err *e)
     AUTO_ARENA struct arena a = { .limit = 16384 };
     struct str path = work_path(t, &a);
     if (t->rec->shared) {
-        mkdirat(t->d->workspace_fd, FOLDER, 0700);
+        mkdirat(t->d->workspace_fd, SHARED_FOLDER, 0700);
         if (mkdir(path.p, 0700) < 0 && errno != EEXIST)
             return kr_fail_sys(e, KR_SYSTEM, errno, "make the shared workspace \"%s\"", path.p);
     }
@@ -109,7 +106,7 @@ int work_open(const struct task *t, struct kr_err *e)
 void shared_sweep(struct runtimed *d)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/" FOLDER, d->workspace);
+    snprintf(path, sizeof path, "%s/" SHARED_FOLDER, d->workspace);
     DIR *list = opendir(path);
     for (struct dirent *entry; list && (entry = readdir(list));)
         if (entry->d_name[0] != '.' && !map_get(&d->shared, str_of(entry->d_name)))

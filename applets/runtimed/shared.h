@@ -4,6 +4,8 @@
 #define APPLETS_RUNTIMED_SHARED_H
 #include "core/kr.h"
 
+#define SHARED_FOLDER ".shared"                   /* in the directory workspace */
+
 struct runtimed;
 struct record;
 struct task;

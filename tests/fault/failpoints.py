@@ -232,6 +232,10 @@ def artifact_is_brought(l):
     l.run('takes', '[ "$(cat in/a)" = kept ]', runtime='spare', artifacts=[{'run': name, 'name': 'a', 'path': 'in/a'}])
 
 
+def workspace_is_large(l):
+    l.run('large', 'for k in {1..100}; do : > f$k; done', runtime='spare')
+
+
 def execute_is_never_sent(l):
     """Whoever takes over doesn't know that. Alone: of a Run that is Running for an attempt before, as much is known."""
     until(l.is_over)
@@ -280,6 +284,7 @@ TRIGGERS = (
     (r'runtimed\.read-artifact', artifact_is_read),
     (r'runtimed\.fetch-source', source_is_fetched),
     (r'runtimed\.bring-artifact', artifact_is_brought),
+    (r'runtimed\.(remove-)?gone', workspace_is_large),
     (r'runtimed\.look-for', execute_is_never_sent),
     (r'runtimed\.file\.rename', server_is_killed),
     (r'runtimed\.(list|health)\.', daemon_is_killed),

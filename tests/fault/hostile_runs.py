@@ -117,15 +117,34 @@ def row_57(i):
     s.check('row 57: the next Run in a workspace that was removed ends', again.get('phase') in ('Succeeded', 'Failed'), json.dumps(again))
 
 
+def row_57_large(i):
+    """Workspaces that take long to remove, or are nested beyond what a path can say: the next attempt has a clean one, and nothing is left."""
+    left = lambda: [os.path.join(base, f) for base, folders, _ in os.walk(i.state) if os.path.basename(base) in ('workspace', '.shared') for f in folders if f.startswith('.gone-')]
+    clean, want = '[ $KRUNTIME_ATTEMPT = 1 ] || { [ -z "$(ls -A)" ]; exit; }; ', {}
+    for name, script in (('many', 'for k in {1..3000}; do : > f$k; done'), ('deep', 'for k in {1..600}; do mkdir d; cd d; done; echo x > f')):
+        submit(i, 'row-57-' + name, clean + script + '; exit 3', retryPolicy={'maxAttempts': 2, 'backoff': '1ms'})
+        want['row-57-' + name] = ('Succeeded', None, 0)
+    submit(i, 'row-57-shared', 'for k in {1..3000}; do : > f$k; done', workspace={'name': 'row-57-large'})
+    ends(i, {**want, 'row-57-shared': ('Succeeded', None, 0)})
+    i.api.call('DELETE', RUNS + '/row-57-shared')
+    s.check('row 57: a shared one goes', until(lambda: not any('row-57-large' in folders for _, folders, _ in os.walk(i.state))))
+    s.check('row 57: nothing of them is left', until(lambda: not left() and not i.workspaces()), str(left() + i.workspaces()))
+
+
 def row_57_full(i, top):
     place, port = os.path.join(top, 'full'), handmade.free_port()
     os.makedirs(place + '/ws')
     if os.geteuid() or subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=400k', 'none', place + '/ws'], capture_output=True).returncode:
         s.skip('row 57: a full workspace', 'a small file system can be mounted by root only')
         return
+    stuck = place + '/ws/.gone-7/in/use'           # of a runtimed before, and not to be removed yet
+    os.makedirs(stuck)
+    subprocess.run(['mount', '-t', 'tmpfs', 'none', stuck])
     handmade.make_runtime(i, 'full')
     server, pod = handmade.our_server(place, port), handmade.Pod(i, 'full', 'full', port, place)
     try:
+        s.check('row 57: what cannot be removed is told', until(lambda: re.search('be removed  error=.*gone-7.*esource busy', open(pod.log).read())), open(pod.log).read())
+        subprocess.run(['umount', '-l', stuck])
         submit(i, 'row-57-fills', 'head -c 2000000 /dev/zero > f', runtime='full')
         fills = i.wait({'row-57-fills'})['row-57-fills']['status']
         s.check('row 57: a workspace that gets full', (fills['phase'], fills.get('reason'), fills.get('exitCode')) == ('Failed', 'ExitCode', 1), json.dumps(fills))
@@ -139,6 +158,9 @@ def row_57_full(i, top):
         i.wait({'row-57-no-room'})
         submit(i, 'row-57-room', 'echo x > f', runtime='full')
         ends(i, {'row-57-room': ('Succeeded', None, 0)})
+        s.equal('row 57: it ends when told', pod.stop(), 0)
+        pod.start()
+        s.check('row 57: what a runtimed before has left goes', until(lambda: not os.path.exists(place + '/ws/.gone-7')))
     finally:
         s.equal('row 57: runtimed ends', pod.stop(), 0)
         server.terminate()
@@ -387,6 +409,7 @@ with instance() as i, tempfile.TemporaryDirectory(prefix='kr-rows-') as top:
         large_and_deleted(i)
         for row in (row_54, row_55, row_56, row_57, row_58):
             row(i)
+        row_57_large(i)
         row_57_full(i, top)
         row_68(i, top)
         row_61(i, top)
