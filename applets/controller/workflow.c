@@ -8,21 +8,19 @@
 
 static void plan_act(struct reconcile *r, const struct flow_act *act, size_t job, size_t leg)
 {
-    AUTO_BUF struct buf b = { .max = LIMIT_PLAN_BYTES };      /* whole: what is too large for the API server is its to say */
     struct plan_op *op;
     if (act->create) {
-        json_print(&b, act->body);
         op = plan_add(r->p, PLAN_CREATE, &kube_runs, r->w->metadata.namespace, act->child);
+        op->body = act->body;
         r->m->jobs[job].legs[leg].asked_us = r->now_us;
         op->exists_is_fine = true;                /* ours from before, or a stranger's: the next look tells */
         op->why = "the next step";
     } else {
-        buf_lit(&b, "{\"spec\":{\"cancelRequested\":true}}");
         op = plan_add(r->p, PLAN_MERGE_PATCH, &kube_runs, r->w->metadata.namespace, act->child);
+        op->body = S("{\"spec\":{\"cancelRequested\":true}}");
         op->missing_is_fine = true;
         op->why = "the job is to stop";
     }
-    op->body = arena_str(&r->p->arena, buf_view(&b));
     op->beside = true;
 }
 
@@ -171,5 +169,8 @@ int workflow_plan(const struct flow_view *v, struct flow_memory *m, int64_t wall
     status_load(&r);
     r.cancel = w->spec.has_cancel_requested && w->spec.cancel_requested;
     look(&r);
-    return a.over || p->arena.over ? kr_fail(e, KR_TOO_LARGE, "a look at the Workflow needs too much memory") : 0;
+    if (!a.over && !p->arena.over)
+        return 0;
+    flow_memory_failed(m);                        /* what it asks for is never sent */
+    return kr_fail(e, KR_TOO_LARGE, "a look at the Workflow needs too much memory");
 }

@@ -55,7 +55,7 @@ struct flow_view {
 int workflow_plan(const struct flow_view *, struct flow_memory *, int64_t wall_us, struct plan *, struct kr_err *);
 
 /* What a reconcile works with. */
-struct flow_act { bool create, cancel; size_t step; struct str child; struct json *body; };   /* of one leg */
+struct flow_act { bool create, cancel; size_t step; struct str child, body; };   /* of one leg */
 struct reconcile {
     const struct flow_view *v;
     struct flow_memory *m;
@@ -82,8 +82,8 @@ struct str child_name(const struct reconcile *, size_t job, size_t leg, size_t s
 enum child_state { CHILD_NONE, CHILD_FOREIGN, CHILD_ACTIVE, CHILD_SUCCEEDED, CHILD_FAILED, CHILD_CANCELLED };
 /* *run: decoded on the plan's arena, when there is one that is ours. */
 enum child_state child_look(const struct reconcile *, struct str name, const struct run **run);
-/* The body of the child that executes a step: KR_INVALID when an expression can't be evaluated, KR_NOT_FOUND when nobody has left
- * an artifact that it names. */
+/* The body of the child that executes a step, on the arena of the plan: KR_INVALID when an expression can't be evaluated,
+ * KR_NOT_FOUND when nobody has left an artifact that it names. */
 int child_body(struct reconcile *, struct flow_act *, size_t job, size_t leg, struct kr_err *);
 /* The environment that conditions and outputs see: of spec, and of spec and job in a leg. A value that can't be evaluated isn't there,
  * so that only who asks for it fails; a child, which gets them all, can't be made then. */

@@ -265,8 +265,12 @@ static int put_artifacts(struct reconcile *r, struct json *spec, const struct wo
     return 0;
 }
 
-int child_body(struct reconcile *r, struct flow_act *act, size_t job, size_t leg, struct kr_err *e)
+int child_body(struct reconcile *of, struct flow_act *act, size_t job, size_t leg, struct kr_err *e)
 {
+    AUTO_ARENA struct arena a = { .limit = LIMIT_PLAN_BYTES, .first = 16384 };
+    AUTO_BUF struct buf b = { .max = LIMIT_PLAN_BYTES };      /* whole: what is too large for the API server is its to say */
+    struct reconcile here = *of, *r = &here;      /* what it is made of isn't kept: there may be many in one look */
+    here.a = &a;
     const struct flow_job *j = &r->f->jobs[job];
     const struct workflow_step *s = &j->spec->steps.v[act->step];
     struct flow_at at = { r, job, leg };
@@ -301,6 +305,7 @@ int child_body(struct reconcile *r, struct flow_act *act, size_t job, size_t leg
     put(r, workspace, "name", text(r, arena_fmt(r->a, "wf-%.20s", digest)));
     put(r, spec, "workspace", workspace);
     put(r, body, "spec", spec);
-    act->body = body;
-    return r->a->over ? kr_fail(e, KR_TOO_LARGE, "the step needs too much memory") : 0;
+    json_print(&b, body);
+    act->body = arena_str(&r->p->arena, buf_view(&b));
+    return a.over || b.failed ? kr_fail(e, KR_TOO_LARGE, "the step needs too much memory") : 0;
 }

@@ -148,6 +148,10 @@ static bool decide(struct look *k, size_t step)
         k->m->letters[step] = k->stop ? 'C' : 'K';
         return false;
     }
+    if (k->r->p->arena.used > LIMIT_PLAN_BYTES / 4) {      /* the rest is for the largest body there can be: the next look begins more */
+        k->r->p->look_again_us = k->r->now_us;
+        return true;
+    }
     *act = (struct flow_act){ .create = true, .step = step, .child = name_of(k, step) };
     if (child_body(k->r, act, k->job, k->leg, &e) < 0) {
         *act = (struct flow_act){ 0 };

@@ -323,6 +323,14 @@ static void show_end(struct story *t)
     buf_fmt(&t->out, "%s%.*s\n", b.n ? " outputs " : "", SFMT(buf_view(&b)));
 }
 
+static void story_free(struct story *t)
+{
+    flow_memory_free(&t->m);
+    buf_free(&t->out);
+    arena_reset(&t->a);
+    free(t);
+}
+
 static void play(const char *name)
 {
     char path[300];
@@ -353,10 +361,7 @@ static void play(const char *name)
     show_end(t);
     snprintf(path, sizeof path, "plans/workflow/%s.plan", name);
     test_golden(path, buf_view(&t->out));
-    flow_memory_free(&t->m);
-    buf_free(&t->out);
-    arena_reset(&t->a);
-    free(t);
+    story_free(t);
 }
 
 TEST(a_spec_that_is_too_large_is_refused)
@@ -383,6 +388,57 @@ TEST(a_spec_that_is_too_large_is_refused)
     flow_memory_free(&t->m);
     arena_reset(&t->a);
     free(t);
+}
+
+/* A script that is as long as it may be, in as many legs as there may be: some begin in each look. */
+static void wide(struct story *t)
+{
+    struct kr_err e = { 0 };
+    AUTO_BUF struct buf b = { .max = 1 << 20 };
+    t->a.limit = 512 << 20;
+    t->out.max = 4 << 20;
+    time_parse(S("2026-01-01T00:00:00Z"), &t->now_us);
+    buf_lit(&b, "{\"metadata\":{\"name\":\"w\",\"namespace\":\"default\",\"uid\":\"u\",\"generation\":1},\"spec\":{\"jobs\":{\"a\":{\"runs-on\":\"bash\",\"strategy\":{\"matrix\":{");
+    for (int d = 0; d < 2; d++) {
+        buf_fmt(&b, "%s\"%c\":[", d ? "," : "", 'x' + d);
+        for (int i = 0; i < 16; i++)
+            buf_fmt(&b, "%s\"%d\"", i ? "," : "", i);
+        buf_lit(&b, "]");
+    }
+    buf_lit(&b, "}},\"steps\":[{\"name\":\"s\",\"run\":\"${{ matrix.x }}");
+    for (int i = 0; i < 262100; i++)
+        buf_byte(&b, 'x');
+    buf_lit(&b, "\"}]}}}}");
+    t->object = json_parse(&t->a, arena_str(&t->a, buf_view(&b)), &e);
+}
+
+TEST(many_large_children_begin_in_several_looks)
+{
+    struct story *t = xcalloc(1, sizeof *t);
+    wide(t);
+    for (int i = 0; i < 8; i++)
+        look(t);
+    CHECK_INT(t->nkids, 256);
+    CHECK(str_find(buf_view(&t->out), S("error")) < 0 && str_find(buf_view(&t->out), S("Failed")) < 0);
+    story_free(t);
+}
+
+TEST(what_a_look_that_fails_asked_for_is_asked_for_again)
+{
+    struct story *t = xcalloc(1, sizeof *t);
+    AUTO_BUF struct buf b = { .max = 4 << 20 };
+    struct plan full = { .arena = { .limit = LIMIT_PLAN_BYTES } }, p = { 0 };
+    struct kr_err e = { 0 };
+    wide(t);
+    json_print(&b, t->object);
+    const struct flow_view v = { buf_view(&b), run_named, goes_on, t };
+    CHECK_OR(arena_alloc(&full.arena, LIMIT_PLAN_BYTES - 4096));
+    CHECK(workflow_plan(&v, &t->m, t->now_us, &full, &e) < 0);       /* no room for the status */
+    CHECK_INT(workflow_plan(&v, &t->m, t->now_us, &p, &e), 0);
+    CHECK(p.n > 1 && p.ops[0].verb == PLAN_CREATE && p.ops[p.n - 1].sub);
+    plan_free(&full);
+    plan_free(&p);
+    story_free(t);
 }
 
 TEST(golden_plans_of_workflows)
