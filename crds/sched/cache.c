@@ -252,7 +252,7 @@ static void terms_free(const struct sched_term *terms, size_t n)
 static void run_free(struct sched *s, struct crun *c)
 {
     queue_remove(s, c);
-    struct pool *p = c->pod ? c->pod->pool : NULL;
+    struct pool *p = c->pod ? c->pod->pool : c->group->pool->hold_pass ? c->group->pool : NULL;      /* a pod may have been kept free for it */
     if (c->workspace && c->pod) workspace_ended(s, c->workspace, c->pod);
     pod_remove_run(s, c);
     if (p) sched_touch(s, p);

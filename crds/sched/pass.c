@@ -117,15 +117,19 @@ static struct cpod *find_ahead(struct round *r, const struct crun *c, enum fit *
     return best;
 }
 
-/* Small Runs may not keep a big one out for ever: the first in order, once it has waited long, has a pod kept free. */
+/* Small Runs may not keep a big one out for ever: the first in order, once it has waited long, has a pod kept free that it may go to. */
 static void hold_for(struct round *r, const struct crun *c)
 {
     struct pool *p = c->group->pool;
+    bool picky = affinity_matters(c);
     struct cpod *best = NULL;
-    if (p->hold_pass == r->s->pass || r->now_us - c->since_us < SCHED_HOLD_US) return;
-    for (size_t i = 0; i < p->npods; i++)
-        if (pod_open(p->pods[i]) && pod_could_fit(p->pods[i]->capacity, c->group->requests) && better(p->pods[i], -p->pods[i]->load, best, best ? -best->load : 0))
-            best = p->pods[i];
+    if (p->hold_pass == r->s->pass || r->now_us - c->since_us < SCHED_HOLD_US || !judged(r, c)) return;
+    for (size_t i = 0; i < p->npods; i++) {
+        struct cpod *pod = p->pods[i];
+        if (pod_open(pod) && !(picky && pod->apart) && pod_could_fit(pod->capacity, c->group->requests) &&
+            better(pod, -pod->load, best, best ? -best->load : 0))
+            best = pod;
+    }
     if (!best) return;
     best->held_pass = r->s->pass;
     p->hold_pass = r->s->pass;
