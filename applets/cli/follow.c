@@ -6,16 +6,25 @@
 #include <stdio.h>
 #include <unistd.h>
 
-struct watching { struct cli *c; struct str name; const char *prog; bool done, interrupted, output; struct terminal terminal[3]; int exit; char told[128], phase[16]; };
+/* lost: why output did not arrive. The Run is waited for all the same. */
+struct watching {
+    struct cli *c;
+    struct str name;
+    const char *prog;
+    bool done, interrupted, output;
+    struct terminal terminal[3];
+    struct kr_err lost;
+    int exit;
+    char told[128], phase[16];
+};
 
 struct str cli_ns(const struct cli *c) { return str_of(c->own_ns); }
 
 static void on_output(void *ctx, int stream, struct str bytes)
 {
     struct watching *w = ctx;
-    struct kr_err e = { 0 };
     int fd = stream == 2 ? 2 : 1;
-    terminal_write(&w->terminal[fd], fd, bytes, &e);
+    terminal_write(&w->terminal[fd], fd, bytes, &w->lost);
 }
 
 /* Why it waits is worth a line anywhere; progress only where somebody looks. */
@@ -90,5 +99,7 @@ int cli_follow(struct cli *c, struct str ns, struct str name, bool output, const
     c->interrupted |= w.interrupted;
     if (w.interrupted)
         terminal_say("%s: interrupted; the Run goes on: kruntimes run cancel %.*s ends it\n", prog, SFMT(name));
-    return w.interrupted ? EXIT_OTHER : w.exit;
+    if (w.lost.code)
+        terminal_say("%s: %s\n", prog, w.lost.msg);
+    return w.interrupted || (w.lost.code && !w.exit) ? EXIT_OTHER : w.exit;
 }

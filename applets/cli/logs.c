@@ -44,11 +44,21 @@ struct all { struct cli c; struct cli_named named; struct reading *v; size_t don
 
 /* ---- output ------------------------------------------------------------------------------------------------------ */
 
+static void on_missing(void *ctx, const struct kr_err *e)
+{
+    struct reading *r = ctx;
+    r->e = *e;
+    r->failed = true;
+}
+
 static void put(struct reading *r, int stream, struct str bytes)
 {
     struct kr_err e = { 0 };
     int fd = stream == 2 ? 2 : 1;
-    terminal_write(&r->terminal[fd], fd, bytes, &e);
+    if (terminal_write(&r->terminal[fd], fd, bytes, &e) < 0) {      /* nobody gets what is still to come */
+        on_missing(r, &e);
+        r->all->interrupted = true;
+    }
     if (bytes.n)
         r->last = bytes.p[bytes.n - 1];
 }
@@ -121,13 +131,6 @@ static void on_trouble(void *ctx, const struct kr_err *e)
 {
     const struct reading *r = ctx;
     terminal_say("run/%.*s: %s\n", SFMT(r->name), e->msg);
-}
-
-static void on_missing(void *ctx, const struct kr_err *e)
-{
-    struct reading *r = ctx;
-    r->e = *e;
-    r->failed = true;
 }
 
 static void on_done(void *ctx, const struct run *run, const struct kr_err *e)

@@ -22,6 +22,7 @@ struct watching {
     char **letters;                               /* by job: of all steps of all legs, one after the other */
     char *phases[64];
     size_t drawn;                                 /* lines on the terminal */
+    struct kr_err lost;                           /* why output did not arrive; the end is waited for all the same */
 };
 
 /* ---- drawing --------------------------------------------------------------------------------------------------------------- */
@@ -86,7 +87,6 @@ void flow_draw(const struct flow *f, char *const *letters, bool colours, struct 
 static void draw(struct watching *w)
 {
     AUTO_BUF struct buf b = { .max = 4 << 20 }, graph = { .max = 1 << 20 }, shown = { 0 };
-    struct kr_err e = { 0 };
     if (!w->draws || !w->flow)
         return;
     if (w->drawn)
@@ -97,15 +97,18 @@ static void draw(struct watching *w)
     w->drawn = 0;
     for (size_t i = 0; i < graph.n; i++)
         w->drawn += graph.p[i] == '\n';
-    fs_write_fd(1, buf_view(&b), "stdout", &e);
+    fs_write_fd(1, buf_view(&b), "stdout", &w->lost);
 }
 
 /* ---- events ---------------------------------------------------------------------------------------------------------------- */
 
 static void tell(struct watching *w, const char *what, struct str phase)
 {
-    if (!w->draws && !w->logs)
-        printf("%s %.*s\n", what, SFMT(phase)), fflush(stdout);
+    AUTO_BUF struct buf b = { .max = 8192 };
+    if (w->draws || w->logs)
+        return;
+    buf_fmt(&b, "%s %.*s\n", what, SFMT(phase));
+    fs_write_fd(1, buf_view(&b), "stdout", &w->lost);
 }
 
 static void set_letter(struct watching *w, size_t job, size_t leg, size_t step, char letter, const char *word)
@@ -186,11 +189,10 @@ static void on_child(void *ctx, const struct run *r)
 static void on_line(void *ctx, struct str label, int stream, struct str line)
 {
     AUTO_BUF struct buf b = { .max = 65536 };
-    struct kr_err e = { 0 };
-    (void)ctx;
+    struct watching *w = ctx;
     buf_fmt(&b, "%.*s | ", SFMT(label));
     buf_str(&b, line);
-    terminal_write(NULL, stream == 2 ? 2 : 1, buf_view(&b), &e);
+    terminal_write(NULL, stream == 2 ? 2 : 1, buf_view(&b), &w->lost);
 }
 
 static void on_trouble(void *ctx, const struct kr_err *e) { terminal_say("%s: %s\n", ((struct watching *)ctx)->prog, e->msg); }
@@ -238,7 +240,9 @@ static int follow_one(struct cli *c, struct watching *w, struct str ns, struct s
     c->interrupted |= w->interrupted;
     if (w->interrupted)
         terminal_say("%s: interrupted; the Workflow goes on: kruntimes workflow cancel %.*s ends it\n", w->prog, SFMT(w->name));
-    return w->interrupted ? EXIT_OTHER : w->exit;
+    if (w->lost.code)
+        terminal_say("%s: %s\n", w->prog, w->lost.msg);
+    return w->interrupted || (w->lost.code && !w->exit) ? EXIT_OTHER : w->exit;
 }
 
 int cli_follow_flow(struct cli *c, struct str ns, struct str name, bool logs, bool until_end, struct str only, const char *prog)

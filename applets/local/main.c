@@ -129,6 +129,7 @@ struct session {
     struct rnd rnd;
     struct one *ones; size_t n, left, at;
     bool interrupted, mid_line;                   /* of what stderr shows */
+    struct kr_err lost;                           /* why output did not arrive; all is executed all the same */
     char told[128];
 };
 
@@ -146,9 +147,8 @@ static void finished(struct one *x, int status, const char *line)
 static void on_output(void *ctx, int stream, struct str bytes)
 {
     struct one *x = ctx;
-    struct kr_err e = { 0 };
     int fd = stream == 2 ? 2 : 1;
-    terminal_write(&x->terminal[fd], fd, bytes, &e);
+    terminal_write(&x->terminal[fd], fd, bytes, &x->s->lost);
     if (bytes.n && (stream == 2 || isatty(1)))
         x->s->mid_line = bytes.p[bytes.n - 1] != '\n';
 }
@@ -208,12 +208,11 @@ static void on_done(void *ctx, const struct run *r, const struct kr_err *e)
 /* Lines of steps that run side by side, each with the step in front. */
 static void on_line(void *ctx, struct str label, int stream, struct str line)
 {
-    struct kr_err e = { 0 };
     AUTO_BUF struct buf b = { .max = 65536 };
-    (void)ctx;
+    struct one *x = ctx;
     buf_fmt(&b, "%.*s | ", SFMT(label));
     buf_str(&b, line);
-    terminal_write(NULL, stream == 2 ? 2 : 1, buf_view(&b), &e);
+    terminal_write(NULL, stream == 2 ? 2 : 1, buf_view(&b), &x->s->lost);
 }
 
 static void on_child(void *ctx, const struct run *r) { on_changed(ctx, r); }
@@ -330,6 +329,10 @@ static int run_all(struct session *s, const struct submissions *list, bool clean
             terminal_say("%s\n", x->line);
         if (x->exit && !rc)
             rc = x->exit;
+    }
+    if (s->lost.code) {
+        terminal_say("%s\n", s->lost.msg);
+        rc = rc ? rc : EXIT_OTHER;
     }
     if (clean)
         remove_all(s);

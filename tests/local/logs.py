@@ -128,6 +128,16 @@ with instance() as i:
                   ('workflow', 'watch', '\033[2Jx')):
         seen = on_terminal(i, *words)
         s.check('row 51: %r' % (words,), b'^[[2J' in seen and not re.search(rb'\033(?!\[([\d;]*m|\d+A|J))', seen), str(seen))
+    # what can't be written is no success; what a Run left with comes first
+    three = os.path.join(i.dir, 'three.yaml')
+    json.dump(run_object('three', ['echo out; exit 3']), open(three, 'w'))
+    for want, words in ((5, ('run', 'logs', 'lines')), (5, ('run', 'logs', 'lines', '--grep', '9')), (5, ('run', 'logs', 'lines', '--prefix')), (5, ('run', 'logs', 'one', 'two', '-f')),
+                        (120, ('run', 'submit', '--follow', '-f', run)), (120, ('workflow', 'logs', name)), (120, ('workflow', 'watch', name)),
+                        (120, ('workflow', 'submit', '--follow', '-f', flow)), (120, ('local', 'run', '-f', flow)), (120, ('local', 'run', '-f', run)),
+                        (3, ('local', 'run', '-f', three)), (3, ('run', 'submit', '--runtime', 'bash', '--follow', '--', 'echo out; exit 3'))):
+        with open('/dev/full', 'w') as full:
+            r = subprocess.run([BINARY, *words], stdout=full, stderr=subprocess.PIPE, text=True, env=i.env, timeout=DEADLINE)
+        s.check('to a full disk: ' + ' '.join(words), r.returncode == want and 'write "stdout": No space left' in r.stderr, '%d %s' % (r.returncode, r.stderr))
     execute('flood', 'head -c 30000000 /dev/zero | tr "\\0" x; echo; echo end')
     r = logs('flood')
     s.check('row 51: a line of 30 MB', len(r.stdout) == 30000005 and r.stdout.endswith('x\nend\n'), str(len(r.stdout)))
