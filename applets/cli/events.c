@@ -40,6 +40,35 @@ static bool is_wanted(const struct json *object)
     return !ours && str_is(o.kind, "Runtime") && of_runtime(name, o.name);
 }
 
+static struct str seen_at(const struct json *event)
+{
+    static const struct { const char *in, *key; } places[] = {
+        { NULL, "lastTimestamp" }, { "series", "lastObservedTime" }, { NULL, "eventTime" }, { NULL, "firstTimestamp" }, { "metadata", "creationTimestamp" } };
+    struct str at = { 0 };
+    for (size_t i = 0; i < LEN(places) && !at.n; i++)
+        at = json_string(json_get(places[i].in ? json_get(event, places[i].in) : event, places[i].key));
+    return at;
+}
+
+/* An Event whose writer used events.k8s.io, as kube-scheduler does, has other names for when, how often and by whom: it gets
+ * those that columns, --sort-by and --since look for. */
+static struct str as_core(struct str event, struct arena *to)
+{
+    AUTO_ARENA struct arena a = { .limit = 8 << 20 };
+    AUTO_BUF struct buf b = { .max = LIMIT_KUBE_ANSWER };
+    struct kr_err ignored = { 0 };
+    struct json *tree = json_parse(&a, event, &ignored);
+    if (!tree || json_string(json_get(tree, "lastTimestamp")).n)
+        return event;
+    const struct json *count = json_get(json_get(tree, "series"), "count");
+    json_set(&a, tree, S("lastTimestamp"), json_new_str(&a, seen_at(tree)));
+    json_set(&a, tree, S("count"), count ? json_clone(&a, count) : json_new_int(&a, 1));
+    json_set(&a, json_ensure_object(&a, tree, "source"), S("component"), json_new_str(&a, json_string(json_get(tree, "reportingComponent"))));
+    json_print(&b, tree);
+    struct str text = arena_str(to, buf_view(&b));
+    return text.p ? text : event;
+}
+
 /* One look at the text before a tree is made: a namespace may have many. */
 static void take(struct items *l, struct str event)
 {
@@ -48,7 +77,7 @@ static void take(struct items *l, struct str event)
     struct json *object = json_parse(&a, json_find(event, "involvedObject"), &ignored);
     if (!object || !is_wanted(object) || (o.warnings && str_is(json_str_of(json_find(event, "type"), &a), "Normal")))
         return;
-    items_add(l, event, (struct str){ 0 });
+    items_add(l, as_core(event, &l->arena), (struct str){ 0 });
 }
 
 static int one_of(struct str named, struct kr_err *e)
@@ -122,6 +151,7 @@ void cli_put_events(struct cli *c, struct str ns, struct str uid, struct buf *b)
 {
     AUTO_BUF struct buf path = { .max = 4096 }, body = { .max = LIMIT_KUBE_ANSWER }, field = { .max = 256 };
     struct kr_err e = { 0 };
+    AUTO_ARENA struct arena a = { .limit = LIMIT_KUBE_ANSWER };
     struct str newest[TOLD];
     size_t n = 0;
     kube_path(&path, &kube_events, ns, S(""), NULL);
@@ -136,7 +166,7 @@ void cli_put_events(struct cli *c, struct str ns, struct str uid, struct buf *b)
     if (!items.p || json_kind(&cur) != JSON_ARRAY)
         return;
     for (json_enter(&cur); json_item(&cur);)
-        n += keep_newest(newest, n, json_raw(&cur));
+        n += keep_newest(newest, n, as_core(json_raw(&cur), &a));
     for (size_t i = 0; i < n; i++)
         put_event(c, !i, newest[i], b);
 }

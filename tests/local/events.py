@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """events and top: whose Events are shown, and how full pods and Runtimes are told to be; CPU and memory where a server measures them."""
-import os, sys
+import os, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 from fakeapi import *
@@ -35,6 +35,17 @@ with instance() as i:
     s.equal('no other kind', i.cli('events', 'pod/x').returncode, 1)
     s.equal('none', (i.cli('events', 'run/b').stdout, 'no events found in namespace default' in i.cli('events', 'run/b').stderr), ('', True))
 
+    # written through events.k8s.io, as kube-scheduler writes them
+    def other(name, **more):
+        return dict(event(name, 'Pod', 'runtime-new-1-2'), lastTimestamp=None, count=None, reportingComponent='default-scheduler', reportingInstance='x', action='Binding', **more)
+    at = lambda ago: time.strftime('%Y-%m-%dT%H:%M:%S.123456Z', time.gmtime(time.time() - ago))
+    for o in (other('n1', eventTime=at(1200)), other('n2', eventTime=at(6000), series={'count': 7, 'lastObservedTime': at(900)}), other('n3', firstTimestamp=at(9000)[:19] + 'Z'), other('n4')):
+        s.equal('create ' + o['metadata']['name'], i.api.call('POST', EVENTS, o)[0], 201)
+    s.equal('of another API: the newest last', told('runtime/new'), ['n3', 'n1', 'n2', 'n4'])
+    s.equal('of another API: when', [r[0] for r in rows('events', 'runtime/new')][1:-1], ['150m', '20m', '15m'])
+    s.equal('of another API: lately', told('runtime/new', '--since', '1h'), ['n1', 'n2', 'n4'])
+    s.equal('of another API: how often, by whom', [r[5:7] for r in rows('events', 'runtime/new', '-o', 'wide')][1:], [[n, 'default-scheduler'] for n in '1171'])
+
     spec = {'server': 'Injected', 'interpreter': ['bash'], 'replicas': 0, 'template': {'spec': {'containers': [{'name': 'runtime', 'image': 'local'}]}}}
     i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': LONG}, 'spec': spec})
     s.check('that is what its Deployment is called', until(lambda: i.api.call('GET', '/apis/apps/v1/namespaces/default/deployments/' + HASHED)[0] == 200))
@@ -51,9 +62,10 @@ with instance() as i:
 
     # describe tells the newest of one object
     uid = i.api.call('GET', RUNTIMES + '/small')[1]['metadata']['uid']
-    for n in (3, 1, 9, 2, 8, 4, 5):
+    for n in (3, 1, 9, 2, 8, 4, 5):      # of the last the time is told in the other way
         o = event('d%d' % n, 'Runtime', 'small', n=n)
         o['involvedObject']['uid'] = uid
+        o.update({'eventTime': o['lastTimestamp'][:-1] + '.000000Z', 'lastTimestamp': None} if n == 5 else {})
         s.equal('create d%d' % n, i.api.call('POST', EVENTS, o)[0], 201)
     lines = i.cli('runtime', 'describe', 'small').stdout.splitlines()
     first = next((k for k, line in enumerate(lines) if line.startswith('Events:')), len(lines))
