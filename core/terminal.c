@@ -4,6 +4,7 @@
 #include "core/fs.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* How the bytes that begin with ESC or 0xc2 stand: a whole colour, nothing to be obeyed, or too short to tell. */
@@ -107,6 +108,24 @@ int terminal_write(struct terminal *t, int fd, struct str bytes, struct kr_err *
         bytes = buf_view(&shown);
     }
     return fs_write_fd(fd, bytes, fd == 2 ? "stderr" : "stdout", e);
+}
+
+void terminal_draw(size_t *drawn, struct str picture, bool last, struct buf *out)
+{
+    AUTO_BUF struct buf shown = { 0 };
+    struct winsize w = { 0 };
+    if (*drawn)
+        buf_fmt(out, "\033[%zuA\033[J", *drawn);
+    *drawn = 0;
+    picture = terminal_text(1, picture, &shown);
+    for (size_t i = 0; i < picture.n; i++)
+        *drawn += picture.p[i] == '\n';
+    if (ioctl(1, TIOCGWINSZ, &w) == 0 && !last)
+        for (; w.ws_row > 1 && *drawn >= w.ws_row; --*drawn)
+            str_cut(&picture, '\n');
+    buf_lit(out, last ? "" : "\033[?7l");         /* no wrapping */
+    buf_str(out, picture);
+    buf_lit(out, last ? "" : "\033[?7h");
 }
 
 void terminal_say(const char *fmt, ...)

@@ -16,6 +16,9 @@ void terminal_end(struct terminal *, struct buf *out);         /* what is held i
 struct str terminal_text(int fd, struct str text, struct buf *b);
 /* The next bytes of what goes to fd, 1 or 2. t NULL: they are a whole text. */
 int terminal_write(struct terminal *t, int fd, struct str bytes, struct kr_err *);
+/* A picture on stdout, a terminal, in place of the one before, of which *drawn rows are there (0: none). Until the last one a line is a
+ * row, cut at the edge, and of more lines than there are rows the last are drawn: only what is on the screen can be drawn over. */
+void terminal_draw(size_t *drawn, struct str picture, bool last, struct buf *out);
 /* What we say on stderr. */
 PRINTF(1, 2) void terminal_say(const char *fmt, ...);
 #endif

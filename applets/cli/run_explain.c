@@ -35,7 +35,7 @@ struct explaining {
     struct timer settle;
     bool changed, interrupted;
     struct kr_err e;
-    size_t drawn;                                 /* lines on the terminal */
+    size_t drawn;                                 /* rows on the terminal */
     struct buf told;
 };
 
@@ -401,19 +401,17 @@ static struct str news(struct str text)
     return text;
 }
 
-static int print(struct explaining *x, const struct buf *b, struct kr_err *e)
+static int print(struct explaining *x, const struct buf *b, bool last, struct kr_err *e)
 {
-    AUTO_BUF struct buf out = { .max = 4 * TEXT_MAX + 512 }, shown = { 0 };
+    AUTO_BUF struct buf out = { .max = 4 * TEXT_MAX + 512 };
     if (x->told.n && str_eq(news(buf_view(&x->told)), news(buf_view(b))))
         return 0;
-    if (x->drawn && isatty(1))
-        buf_fmt(&out, "\033[%zuA\033[J", x->drawn);
-    else if (x->told.n)
-        buf_byte(&out, '\n');
-    buf_str(&out, terminal_text(1, buf_view(b), &shown));
-    x->drawn = 0;
-    for (size_t i = 0; i < b->n; i++)
-        x->drawn += b->p[i] == '\n';
+    if (isatty(1)) {
+        terminal_draw(&x->drawn, buf_view(b), last, &out);
+    } else {
+        buf_lit(&out, x->told.n ? "\n" : "");
+        buf_str(&out, buf_view(b));
+    }
     buf_clear(&x->told);
     buf_str(&x->told, buf_view(b));
     return applet_print(buf_view(&out), e);
@@ -434,9 +432,9 @@ static int follow(struct explaining *x, struct kr_err *e)
         }
         x->changed = false;
         rc = tell(x, &b, &over, e);
-        if (rc == 0)
-            rc = print(x, &b, e);
         over |= !o.watch;
+        if (rc == 0)
+            rc = print(x, &b, over, e);
     }
     return rc;
 }

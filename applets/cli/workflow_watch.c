@@ -21,7 +21,7 @@ struct watching {
     struct flow *flow;
     char **letters;                               /* by job: of all steps of all legs, one after the other */
     char *phases[64];
-    size_t drawn;                                 /* lines on the terminal */
+    size_t drawn;                                 /* rows on the terminal */
     struct kr_err lost;                           /* why output did not arrive; the end is waited for all the same */
 };
 
@@ -84,19 +84,14 @@ void flow_draw(const struct flow *f, char *const *letters, bool colours, struct 
     }
 }
 
-static void draw(struct watching *w)
+static void draw(struct watching *w, bool last)
 {
-    AUTO_BUF struct buf b = { .max = 4 << 20 }, graph = { .max = 1 << 20 }, shown = { 0 };
+    AUTO_BUF struct buf b = { .max = 4 << 20 }, graph = { .max = 1 << 20 };
     if (!w->draws || !w->flow)
         return;
-    if (w->drawn)
-        buf_fmt(&b, "\033[%zuA\033[J", w->drawn);
     const char *none = getenv("NO_COLOR");
     flow_draw(w->flow, w->letters, !none || !*none, &graph);
-    buf_str(&b, terminal_text(1, buf_view(&graph), &shown));
-    w->drawn = 0;
-    for (size_t i = 0; i < graph.n; i++)
-        w->drawn += graph.p[i] == '\n';
+    terminal_draw(&w->drawn, buf_view(&graph), last, &b);
     fs_write_fd(1, buf_view(&b), "stdout", &w->lost);
 }
 
@@ -165,7 +160,7 @@ static void on_changed(void *ctx, const struct workflow *from)
     if (!w->flow || w->logs || w->quiet)
         return;
     take_status(w, from);
-    draw(w);
+    draw(w, false);
 }
 
 static void on_child(void *ctx, const struct run *r)
@@ -183,7 +178,7 @@ static void on_child(void *ctx, const struct run *r)
             AUTO_ARENA struct arena a = { .limit = 1024 };
             set_letter(w, (size_t)job, (size_t)leg, i, letter, arena_z(&a, phase));
         }
-    draw(w);
+    draw(w, false);
 }
 
 static void on_line(void *ctx, struct str label, int stream, struct str line)
@@ -210,6 +205,7 @@ static void on_done(void *ctx, const struct workflow *x, int status, const struc
         terminal_say("workflow/%.*s: it was deleted\n", SFMT(w->name));
         return;
     }
+    draw(w, true);
     if (workflow_is_over(x))
         terminal_say("workflow/%.*s %.*s%s%.*s%s%.*s\n", SFMT(w->name), SFMT(x->status.phase), x->status.reason.n ? ": " : "", SFMT(x->status.reason),
                      x->status.message.n ? ": " : "", SFMT(x->status.message));

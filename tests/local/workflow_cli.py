@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The verbs of `kruntimes workflow`, and pipelines by `local run`."""
-import os, pty, re, subprocess, sys, time
+import fcntl, os, pty, re, struct, subprocess, sys, termios, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'kit'))
 from local import *
 
@@ -91,21 +91,28 @@ with instance() as i:
     s.check('rerun', i.cli('workflow', 'rerun', 'plain').returncode == 0)
 
     # watch on a terminal draws in place
-    open(file, 'w').write((FLOW % ('tty', '0')).replace('echo $OS;', 'sleep 0.2;'))
-    i.cli('workflow', 'submit', '-f', file)
-    master, slave = pty.openpty()
-    p = subprocess.Popen([BINARY, 'workflow', 'watch', 'tty'], stdout=slave, stderr=subprocess.DEVNULL, env=i.env)
-    os.close(slave)
-    seen = b''
-    while True:
-        try:
-            got = os.read(master, 65536)
-        except OSError:
-            break
-        if not got:
-            break
-        seen += got
-    s.equal('watch', (p.wait(), b'\x1b[2A\x1b[J' in seen, '✓'.encode() in seen), (0, True, True))
+    def watched(name, rows):
+        open(file, 'w').write((FLOW % (name, '0')).replace('echo $OS;', 'sleep 0.2;'))
+        i.cli('workflow', 'submit', '-f', file)
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', rows, 8, 0, 0))
+        p = subprocess.Popen([BINARY, 'workflow', 'watch', name], stdout=slave, stderr=subprocess.DEVNULL, env=i.env)
+        os.close(slave)
+        seen = b''
+        while True:
+            try:
+                got = os.read(master, 65536)
+            except OSError:
+                break
+            if not got:
+                break
+            seen += got
+        s.equal('watch: %d rows' % rows, p.wait(), 0)
+        return seen.decode().replace('\r\n', '\n')
+    for rows, drawn in ((24, 2), (2, 1)):
+        *pictures, last = watched('tty-%d' % rows, rows).split('\x1b[%dA\x1b[J' % drawn)
+        s.check('watch: %d rows: each picture in place of the one before' % rows, pictures and all(re.fullmatch(r'\x1b\[\?7l([^\n]*\n){%d}\x1b\[\?7h' % drawn, p) for p in pictures), pictures)
+        s.check('watch: %d rows: the last is whole' % rows, last.count('✓') == 5 and last.count('\n') == 2 and '?7l' not in last, last)
 
     # cancel, delete
     open(file, 'w').write((FLOW % ('long', '0')).replace('echo from one', 'sleep 60'))
