@@ -302,10 +302,26 @@ static int take_part(struct fetch *f, struct kr_err *e)
     return 0;
 }
 
+/* A rename that replaces nothing. NFS, 9p and older FUSE know no such flag: there a second name does it; where files have only one,
+ * a look before is all there is. */
+static int rename_new(int dir, const char *from, const char *to)
+{
+    if (syscall(SYS_renameat2, dir, from, dir, to, 1 /* RENAME_NOREPLACE */) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    if (linkat(dir, from, dir, to, 0) == 0)
+        return unlinkat(dir, from, 0);
+    if (errno != EPERM && errno != EOPNOTSUPP)
+        return -1;
+    if (faccessat(dir, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return errno = EEXIST, -1;
+    return renameat(dir, from, dir, to);
+}
+
 static int put_in_place(int dir, const char *part, const char *name, int fd, struct kr_err *e)
 {
-    unsigned no_replace = o.force ? 0 : 1;        /* RENAME_NOREPLACE */
-    if (fsync(fd) < 0 || syscall(SYS_renameat2, dir, part, dir, name, no_replace) < 0)
+    if (fsync(fd) < 0 || (o.force ? renameat(dir, part, dir, name) : rename_new(dir, part, name)) < 0)
         return errno == EEXIST ? kr_fail(e, KR_EXISTS, "\"%s\" is there already (--force replaces it)", name)
                                : kr_fail_sys(e, KR_SYSTEM, errno, "write \"%s\"", name);
     fsync(dir);

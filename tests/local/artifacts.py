@@ -62,6 +62,18 @@ with instance() as i:
     r = get('both', 'x.txt')
     s.check('a file that is there stays', r.returncode == 4 and 'is there already' in r.stderr, r.stderr)
     s.equal('unless it is forced', get('both', 'x.txt', '--force').returncode, 0)
+    # file systems that know no rename without replacing, and no second name of a file
+    if shutil.which('strace'):
+        env = dict(i.env, ASAN_OPTIONS='detect_leaks=0')
+        for faults, code in ((['renameat2:error=EINVAL'], 0), (['renameat2:error=ENOSYS', 'linkat:error=EPERM'], 0), (['renameat2:error=EINVAL', 'linkat:error=EEXIST'], 4), (['renameat2:error=EIO'], 9)):
+            os.unlink(out + '/x.txt') if os.path.exists(out + '/x.txt') else None
+            r = subprocess.run(['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=renameat2,linkat', *[w for f in faults for w in ('-e', 'inject=' + f)],
+                                BINARY, 'artifact', 'download', 'both', 'x.txt', '--dir', out], capture_output=True, text=True, env=env, timeout=DEADLINE)
+            parts = [f for f in os.listdir(out) if f.endswith('.part')]
+            s.check('a file system where ' + ', '.join(faults), (r.returncode, os.path.exists(out + '/x.txt'), len(parts)) == (code, not code, int(code > 0)), (r.returncode, parts, r.stderr))
+        s.equal('the part becomes the file', (get('both', 'x.txt').returncode, sorted(os.listdir(out))), (0, ['d.tar.gz', 'x.txt']))
+    else:
+        s.skip('file systems without RENAME_NOREPLACE', 'no strace here')
     s.equal('to stdout', i.cli('artifact', 'download', 'both', 'x.txt', '--output', '-').stdout, 'hello\n')
     r = get('both', 'y')
     s.check('no such artifact', r.returncode == 3 and 'has no artifact "y"' in r.stderr, r.stderr)
