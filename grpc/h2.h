@@ -70,6 +70,7 @@ bool h2_is_done(const struct h2 *);        /* dead or drained, and nothing pendi
  * Client: opens a stream; its number, or 0 when the peer's MAX_CONCURRENT_STREAMS, GOAWAY or used-up numbers forbid it. */
 uint32_t h2_open(struct h2 *, struct http_fields, bool end, void *user);
 bool h2_can_open(const struct h2 *);
+bool h2_is_used_up(const struct h2 *);     /* client: of the numbers none is left, for good */
 /* Response head (`:status` first) or trailers (end, no pseudo-header). False: no such stream any more. */
 bool h2_headers(struct h2 *, uint32_t stream, struct http_fields, bool end);
 bool h2_data(struct h2 *, uint32_t stream, struct str bytes, bool end);        /* copies */

@@ -38,9 +38,11 @@ static void we_ended(struct h2 *c, struct h2_stream *s)
     h2_maybe_closed(c, s);
 }
 
+bool h2_is_used_up(const struct h2 *c) { return c->next_local > STREAM_MAX; }
+
 bool h2_can_open(const struct h2 *c)
 {
-    return !c->dead && !c->goaway_seen && !c->goaway_sent && c->local_streams < c->our_max && c->next_local <= STREAM_MAX;
+    return !c->dead && !c->goaway_seen && !c->goaway_sent && c->local_streams < c->our_max && !h2_is_used_up(c);
 }
 
 uint32_t h2_open(struct h2 *c, struct http_fields fields, bool end, void *user)

@@ -301,6 +301,7 @@ void cconn_carry(struct cconn *c, struct hcall *k)
         h2_call_send(c, k);
     else
         h1_call_send(c, k);
+    c->retiring |= c->h2 && h2_is_used_up(c->h2);
     if (c->out.failed) {                          /* a part of it is in there: nothing may follow it */
         c->dead = true;
         hcall_unsendable(k);

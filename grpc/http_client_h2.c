@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * http_client_h2: calls on one HTTP/2 connection. A stream that the server refused before it did anything (RFC 9113
- * section 8.7) goes back into the queue; a GOAWAY retires the connection, and what waits goes to a new one.
+ * section 8.7) goes back into the queue; a GOAWAY retires the connection, as does the last number that a stream can have, and
+ * what waits goes to a new one.
  */
 #include "grpc/http_client.h"
 

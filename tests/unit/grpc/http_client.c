@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HTTP client: which connection a call gets, what can't be sent, what is held back, and connections that end by the way. */
+#include "grpc/h2_conn.h"
+#include "grpc/http_client.h"
 #include "tests/kit/http_ends.h"
 #include "tests/kit/test.h"
 #include <arpa/inet.h>
@@ -157,6 +159,25 @@ TEST(no_more_calls_than_were_configured_are_on_a_connection_at_once)
     hcall_cancel(q[0].c);
     here_until_is(&p.h, &p.requests, 3);
     CHECK(p.n == 1 && !q[1].over && !q[2].over);
+    peer_end(&p);
+}
+
+/* RFC 9113 section 5.1.1: what was begun ends where it is, the next call gets another connection. */
+TEST(a_connection_without_numbers_is_followed_by_another)
+{
+    struct peer p;
+    struct peer_call first = { 0 }, last = { 0 }, next = { 0 };
+    peer_begin(&p, HTTP_2);
+    peer_call(p.c, &first, PEER_REQUEST("GET", "/bare"), &peer_whole);
+    here_until(&p.h, &first.over);
+    p.c->conns->h2->next_local = STREAM_MAX;
+    peer_call(p.c, &last, PEER_REQUEST("GET", "/open"), &peer_whole);
+    peer_call(p.c, &next, PEER_REQUEST("GET", "/bare"), &peer_whole);
+    here_until(&p.h, &next.over);
+    CHECK(!next.failed && p.n == 2 && !last.over);
+    hcall_cancel(last.c);
+    here_until_is(&p.h, &p.lost, 1);
+    CHECK(!httpc_is_spent(p.c));
     peer_end(&p);
 }
 
