@@ -11,8 +11,8 @@
 #include "core/tunnel.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h>                            /* of struct tcp_info the C library's header has but the beginning */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -21,6 +21,7 @@
 enum link_state { LINK_RESOLVING, LINK_CONNECTING, LINK_HANDSHAKE, LINK_OPEN, LINK_DEAD };
 enum { TLS_OUT_HIGH = 65536, FILLS = 16 };
 enum { PROBE_IDLE_S = 15, PROBE_EVERY_S = 10, PROBES = 3 };
+enum { SILENCE_MS = (PROBE_IDLE_S + PROBES * PROBE_EVERY_S) * 1000, LOOK_US = 15000000 };
 enum { ADDRESS_US = 2000000 };                    /* a lost first packet is sent again after one second */
 
 struct link {
@@ -34,6 +35,7 @@ struct link {
     struct resolve *resolve;
     struct resolved addrs; size_t next_addr;
     struct timer unanswered;                      /* while it connects and another address is left */
+    struct timer unacknowledged;                  /* since something was sent, until all is acknowledged */
     char *host;
     bool want_write, paused, unwritable, peer_closed, busy, closed;
     struct kr_err e;
@@ -42,6 +44,7 @@ struct link {
 
 static void on_event(struct loop *loop, struct fdsrc *src, unsigned got);
 static void unanswered(struct loop *loop, struct timer *t);
+static void unacknowledged(struct loop *loop, struct timer *t);
 
 static void call_ready(struct link *l)
 {
@@ -92,6 +95,8 @@ static ptrdiff_t put(struct link *l, const void *p, size_t n)
     if (took < 0 && !l->e.code)
         kr_fail_sys(&l->e, KR_UNAVAILABLE, errno, "%s: write", l->peer);
     l->unwritable |= took < 0;
+    if (took > 0 && !timer_is_set(&l->unacknowledged))
+        loop_timer_in(l->loop, &l->unacknowledged, LOOK_US);
     return took;
 }
 
@@ -180,6 +185,25 @@ static void set_tcp_options(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
+/* While something waits to be acknowledged the kernel doesn't probe but sends it again, for a quarter of an hour. Who is there answers
+ * each time, also when he takes nothing; a window that is shut may make the times between longer than ours. */
+static void unacknowledged(struct loop *loop, struct timer *t)
+{
+    struct link *l = container_of(t, struct link, unacknowledged);
+    struct tcp_info i = { 0 };
+    socklen_t n = sizeof i;
+    getsockopt(l->src.fd, IPPROTO_TCP, TCP_INFO, &i, &n);         /* all zero where it is no TCP */
+    if (!i.tcpi_unacked)
+        return;
+    if (!i.tcpi_snd_wnd || i.tcpi_last_ack_recv < SILENCE_MS || i.tcpi_last_data_recv < SILENCE_MS) {
+        loop_timer_in(loop, t, LOOK_US);
+        return;
+    }
+    kr_fail_sys(&l->e, KR_UNAVAILABLE, ETIMEDOUT, "%s: write", l->peer);
+    die(l);
+    call_ready(l);
 }
 
 static void connect_next(struct link *l)
@@ -272,7 +296,7 @@ static struct link *link_new(struct loop *loop, struct link_user user, const str
 {
     struct link *l = xcalloc(1, sizeof *l);
     *l = (struct link){ .loop = loop, .src = { .fd = -1, .ready = on_event }, .user = user, .kick = { .run = kicked },
-                        .unanswered = { .fire = unanswered } };
+                        .unanswered = { .fire = unanswered }, .unacknowledged = { .fire = unacknowledged } };
     if (tls && !(l->tls = tls_session_new(tls, name, &l->e))) {
         l->state = LINK_DEAD;
         loop_defer(loop, &l->kick);
@@ -490,6 +514,7 @@ void link_close(struct link *l)
     resolve_cancel(l->resolve);
     loop_defer_cancel(l->loop, &l->kick);
     loop_timer_stop(l->loop, &l->unanswered);
+    loop_timer_stop(l->loop, &l->unacknowledged);
     die(l);
     tunnel_close(l->tunnel);
     tls_session_free(l->tls);

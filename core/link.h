@@ -5,8 +5,9 @@
  * The link calls `ready` when something may be done; the owner then reads until 0 and writes what it has. Handshakes
  * (TCP connect, TLS) happen inside; reads and writes answer "nothing yet" until they are through. Names are resolved
  * by a helper thread that speaks through an eventfd; their addresses are tried in turn, each but the last for 2 s. A TCP
- * peer that has vanished is noticed by the kernel's probes after 45 s of silence, on either side, even while it is not
- * read. Tests use link_pair, whose two ends split, delay and cut by seed.
+ * peer that has vanished is noticed on either side, also while it is not read: after 45 s of silence, by the kernel's probes,
+ * within a minute where something is sent that it never acknowledges; where its window was shut, when the kernel gives up
+ * (some 15 minutes). Tests use link_pair, whose two ends split, delay and cut by seed.
  */
 #ifndef CORE_LINK_H
 #define CORE_LINK_H

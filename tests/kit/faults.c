@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -16,6 +18,7 @@
 
 const char *const fault_names[FAULT_CALLS] = { "recv", "send", "pwrite", "writev", "pread", "fdatasync", "ftruncate", "open", "mmap" };
 long (*fault_ask)(enum fault_call, int fd, size_t n);
+unsigned fault_silence_ms;
 
 /* How many bytes may go; 0: none, and *ret is what the call returns. */
 static size_t may(enum fault_call c, int fd, size_t n, long *ret)
@@ -42,6 +45,16 @@ ssize_t send(int fd, const void *p, size_t n, int flags)
     long ret = 0;
     size_t most = n ? may(FAULT_SEND, fd, n, &ret) : 0;
     return most || !n ? syscall(SYS_sendto, fd, p, most, flags, NULL, 0) : ret;
+}
+
+int getsockopt(int fd, int level, int name, void *restrict p, socklen_t *restrict n)
+{
+    int rc = (int)syscall(SYS_getsockopt, fd, level, name, p, n);
+    if (rc == 0 && level == IPPROTO_TCP && name == TCP_INFO) {
+        ((struct tcp_info *)p)->tcpi_last_ack_recv += fault_silence_ms;
+        ((struct tcp_info *)p)->tcpi_last_data_recv += fault_silence_ms;
+    }
+    return rc;
 }
 
 ssize_t pwrite(int fd, const void *p, size_t n, off_t at)

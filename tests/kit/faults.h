@@ -15,4 +15,6 @@ extern const char *const fault_names[FAULT_CALLS];
  *   < 0   fail with that errno, negated
  */
 extern long (*fault_ask)(enum fault_call, int fd, size_t n);
+/* So much longer than it is, the kernel says of a TCP connection that nothing has come. */
+extern unsigned fault_silence_ms;
 #endif

@@ -8,6 +8,8 @@
 #include "tests/kit/here.h"
 #include "tests/kit/test.h"
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/tcp.h>
 #include <stdio.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
@@ -264,6 +266,49 @@ TEST(a_connection_that_was_accepted_is_probed)
     CHECK_INT(getsockopt(d.fd, SOL_SOCKET, SO_KEEPALIVE, &on, &n), 0);
     CHECK(on);
     close_door(&d);
+}
+
+/* From then on nothing of the other end gets through to fd. */
+static void vanish(int fd)
+{
+    struct sock_filter nothing = { .code = BPF_RET | BPF_K, .k = 0 };
+    struct sock_fprog all = { .len = 1, .filter = &nothing };
+    CHECK_INT(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof all), 0);
+}
+
+static bool is_acknowledged(int fd)
+{
+    struct tcp_info i = { 0 };
+    socklen_t n = sizeof i;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &n) == 0 && !i.tcpi_unacked;
+}
+
+/* While a byte is on its way the kernel doesn't probe. Who is there and takes nothing more has acknowledged what he took. */
+TEST(who_vanishes_is_noticed_while_something_is_on_its_way)
+{
+    static const struct { bool there, held; } rows[] = { { false, false }, { false, true }, { true, false } };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct door d;
+        open_door(&d);
+        meet(&d, NULL, NULL, S(""), 10);
+        link_pause_read(d.e[0].l, rows[i].held);
+        link_pause_read(d.e[1].l, true);
+        if (!rows[i].there)
+            vanish(d.fd);
+        d.e[0].to_write = rows[i].there ? 30000000 : 20;
+        link_want_write(d.e[0].l, true);
+        while (d.e[0].written < 20 || (rows[i].there && !is_acknowledged(d.fd)))
+            here_run(&d.h, 1000);
+        for (int late = 0; late < 2; late++) {
+            fault_silence_ms = late ? 45000 : 30000;
+            here_skip(&d.h, 15000000);
+            here_run(&d.h, 2000);
+            CHECK_INT(d.e[0].over, late && !rows[i].there);
+        }
+        fault_silence_ms = 0;
+        CHECK(rows[i].there || str_find(str_of(d.e[0].why), S("timed out")) > 0);
+        close_door(&d);
+    }
 }
 
 static const char *const h2_first[] = { "h2", "http/1.1", NULL }, *const only_h1[] = { "http/1.1", NULL };
