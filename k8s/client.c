@@ -228,6 +228,8 @@ void kube_status_error(int status, struct str body, struct kr_err *e, bool *caus
             code = (enum kr_code)i;
             break;
         }
+    if (status == 500 && str_ends(message, S("request is too large")))     /* etcd's words for an object, which no reason goes with */
+        code = KR_TOO_LARGE;
     if (message.n)
         kr_fail(e, code, "%.*s", (int)str_utf8_prefix((struct str){ message.p, message.n < 460 ? message.n : 460 }), message.p);
     else

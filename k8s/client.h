@@ -76,7 +76,7 @@ struct kube_stream *kube_open_stream(struct kube *, struct str path, struct kube
 void kube_close_stream(struct kube_stream *);     /* no further callback; NULL is fine */
 /* A WebSocket (or other upgrade) beside the other connections: for port-forward. Fields are added to authorization. */
 struct hcall *kube_upgrade(struct kube *, struct str path, struct http_fields, struct hcall_user);
-/* Error from a Status object's text, or from the HTTP status when it is none. */
+/* Error from a Status object's text, or from the HTTP status when it is none. An object that etcd does not take is KR_TOO_LARGE. */
 void kube_status_error(int status, struct str body, struct kr_err *, bool *causes);
 /* The token of the page behind this one of a list of r; empty: it was the last. KR_PROTOCOL for a page that leads to itself, as such a
  * list has no end. before: the token it was asked for with; *token is the arena's. */

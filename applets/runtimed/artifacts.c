@@ -181,6 +181,18 @@ static void over(struct storing *s, const char *reason, struct str message)
     task_stored(t, reason, str_of(copy));
 }
 
+void artifacts_have_no_room(struct task *t)
+{
+    struct str why = S("the Run's object has no room for references to artifacts");
+    if (t->storing) {
+        over(t->storing, "ArtifactInvalid", why);
+        return;
+    }
+    artifacts_abandon(t);
+    buf_free(&t->refs);
+    task_stored(t, "ArtifactInvalid", why);
+}
+
 /* ---- the upload -------------------------------------------------------------------------------------------------- */
 
 static void keep(struct storing *s, struct str answer)
@@ -293,6 +305,8 @@ static void told(void *ctx, const struct kube_result *r)
         task_drop(t);
     } else if (r->error->code == KR_INVALID || r->error->code == KR_CONFLICT || r->error->code == KR_FORBIDDEN) {
         s->call = kube_get(t->d->kube, &kube_runs, t->ns, t->name, (struct kube_user){ looked, s });
+    } else if (r->error->code == KR_TOO_LARGE) {
+        artifacts_have_no_room(t);
     } else {
         later(s, r->error);
     }

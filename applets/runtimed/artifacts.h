@@ -21,6 +21,7 @@ bool artifacts_wanted(const struct task *);
 /* task_stored comes, or the task is dropped. */
 void artifacts_begin(struct task *);
 void artifacts_snapshot_written(struct task *);   /* WRITE_STORE was accepted */
+void artifacts_have_no_room(struct task *);       /* what is written for them doesn't fit into the Run's object: task_stored comes, and they go again */
 void artifacts_abandon(struct task *);            /* what it stored, or is storing, goes again */
 void artifacts_free(struct task *);
 /* inputs.c: true when spec.artifacts are to be brought first; task_prepared, task_refused or task_stopped comes. */

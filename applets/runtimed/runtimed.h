@@ -118,7 +118,7 @@ struct task {
     const char *end_phase, *end_reason;
     char end_message[1024];
     struct outputs outputs; struct buf outputs_text;
-    bool with_exit_code;
+    bool with_exit_code, bare_end;                /* bare_end: its object has room for no more than the phase */
     struct buf unprinted[3];                      /* of each stream the line that isn't whole yet (print.c) */
     struct storing *storing;                      /* its artifacts are being stored; NULL: they are not */
     struct buf refs;                              /* status.artifactRefs as JSON: stored by this attempt */
@@ -139,7 +139,7 @@ void task_refused(struct task *, const char *reason, struct str message);     /*
 void task_postponed(struct task *);               /* nor now, but later */
 void task_stop(struct task *, enum stop_cause);
 void task_stopped(struct task *);                 /* Cancel is through: nothing of it is left */
-void task_written(struct task *, enum write_kind);
+void task_written(struct task *, enum write_kind);      /* WRITE_NONE: one was given up */
 void task_stored(struct task *, const char *reason, struct str message);      /* reason NULL: t->refs has them */
 void task_is_deleted(struct task *);              /* while its end is being told: it is cancelled */
 void task_drop(struct task *);                    /* the Run is gone or no longer ours: end it, write nothing */

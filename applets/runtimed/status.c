@@ -197,6 +197,20 @@ static void put_end(struct buf *b, const struct task *t)
     put_conditions(b, t, set, started ? 3 : 2);
 }
 
+/* It is smaller than what it takes the place of, so that it always fits. */
+static void put_bare_end(struct buf *b, const struct task *t)
+{
+    const struct run_status *s = &t->run->status;
+    put_str(b, "add", "/status/phase", str_of(t->end_phase));
+    put_remove(b, "/status/reason", s->reason.n > 0);
+    if (t->end_reason)
+        put_str(b, "add", "/status/reason", str_of(t->end_reason));
+    put_time(b, "/status/completionTime", loop_wall_us(t->d->loop), false);
+    put_remove(b, "/status/message", s->message.n > 0);
+    put_remove(b, "/status/timings", s->has_timings);
+    put_remove(b, "/status/conditions", s->conditions.n > 0);
+}
+
 static void put_tests(struct buf *b, const struct task *t)
 {
     put_str(b, "test", "/status/assignedPodUID", t->d->pod_uid);
@@ -284,6 +298,38 @@ static void read_again(void *ctx, const struct kube_result *r)
     }
 }
 
+static void set_outputs_refused(struct task *t, const char *reason, const char *text, const char *more)
+{
+    t->outputs.n = 0;
+    t->end_phase = "Failed";
+    t->end_reason = reason;
+    snprintf(t->end_message, sizeof t->end_message, "%s%.400s", text, more);
+}
+
+/* The object has no room for the write: its user filled it. What says least goes first, and an end is told in any case. */
+static void make_room(struct task *t)
+{
+    if (t->writing == WRITE_RUNNING) {            /* what comes after it may fit */
+        t->writing = WRITE_NONE;
+        task_written(t, WRITE_NONE);
+        return;
+    }
+    if (t->writing == WRITE_STORE || (t->writing == WRITE_END && !t->outputs.n && t->refs.n)) {
+        t->writing = WRITE_NONE;
+        artifacts_have_no_room(t);
+        return;
+    }
+    if (t->writing == WRITE_END && t->outputs.n)
+        set_outputs_refused(t, "OutputsTooLarge", "the Run's object has no room for its outputs", "");
+    else if (t->writing == WRITE_END)
+        t->bare_end = true;
+    else if (*t->end_message)
+        t->end_message[0] = '\0';
+    else if (t->writing == WRITE_RETRY)
+        t->writing = WRITE_END;
+    later(t);
+}
+
 static void written(void *ctx, const struct kube_result *r)
 {
     struct task *t = ctx;
@@ -298,11 +344,11 @@ static void written(void *ctx, const struct kube_result *r)
         t->write = kube_get(t->d->kube, &kube_runs, t->ns, t->name, (struct kube_user){ read_again, t });
     } else if (r->error->code == KR_INVALID && t->writing == WRITE_END && t->outputs.n) {
         log_warn(&log_std, "the outputs were refused", LOG_STR("run", t->name), LOG_ERR(r->error));
-        t->outputs.n = 0;                         /* what we checked and the server did not like: told, not lost in a loop */
-        t->end_phase = "Failed";
-        t->end_reason = "OutputsInvalid";
-        snprintf(t->end_message, sizeof t->end_message, "the API server refused the outputs: %.400s", r->error->msg);
+        set_outputs_refused(t, "OutputsInvalid", "the API server refused the outputs: ", r->error->msg);      /* told, not lost in a loop */
         later(t);
+    } else if (r->error->code == KR_TOO_LARGE) {
+        log_warn(&log_std, "a status does not fit into the Run's object", LOG_STR("run", t->name), LOG_STR("namespace", t->ns), LOG_ERR(r->error));
+        make_room(t);
     } else {
         log_warn(&log_std, "a status could not be written", LOG_STR("run", t->name), LOG_STR("namespace", t->ns), LOG_ERR(r->error));
         later(t);
@@ -323,6 +369,8 @@ static void send_write(struct task *t)
         put_retry(&b, t);
     } else if (t->writing == WRITE_PENDING) {
         put_pending(&b, t);
+    } else if (t->bare_end) {
+        put_bare_end(&b, t);
     } else {
         put_end(&b, t);
     }

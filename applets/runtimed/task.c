@@ -143,7 +143,7 @@ static void open_log(struct task *t)
 
 static void reset_attempt(struct task *t)
 {
-    t->ended = t->lost = t->with_exit_code = t->mistaken = t->unconfirmed = t->cancelled = false;
+    t->ended = t->lost = t->with_exit_code = t->mistaken = t->unconfirmed = t->cancelled = t->bare_end = false;
     t->cancel_until_us = t->untold_since_us = 0;
     t->accepted_wall_us = t->ended_wall_us = 0;
     t->last_look = t->inputs_there = false;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What Runs do to a pod, and pods to Runs, by the number of the row: hostile processes (54), races of cancel, clock and end (55),
+"""What Runs do to a pod, and pods to Runs, by the number of the row: objects that their users fill (50), hostile processes (54), races of cancel, clock and end (55),
 environments (56), commands and workspaces that fail (57), paths that lead out (58), memory that is used up (68); a pod replaced by one of its name (61), two
 schedulers at once (62), a pod cut off its API server (63). Rows 60 and 62: failpoints.py, handover.py; 69: thousand.py, history.py."""
 import os, socket, sys, traceback
@@ -46,6 +46,51 @@ def ends(i, want):
         st = runs.get(name, {}).get('status', {})
         s.equal(name, (st.get('phase'), st.get('reason'), st.get('exitCode')), end)
     return runs
+
+
+def row_50(i, top):
+    """Runs whose objects have no room for what is to be told of them: each is told to be over, with what fits."""
+    limit, place, port = 1572864, os.path.join(top, 'filled'), handmade.free_port()
+    store = place + '/store'
+    os.makedirs(store)
+    artifacts = 'cd $KRUNTIME_ARTIFACTS_DIR; for k in {1..32}; do : > $k; done'
+    cases = {      # script, bytes that are left, phase and reason, words of the message; without: nothing but the phase fits
+        'outputs': ('for k in {1..7}; do printf "k$k=%08000d\\n" 0; done >> $KRUNTIME_OUTPUTS', 4096, ('Failed', 'OutputsTooLarge'), 'no room for its outputs'),
+        'outputs-full': ('sleep 0.2; echo k=v >> $KRUNTIME_OUTPUTS', 1, ('Failed', 'OutputsTooLarge'), None),
+        'success-full': ('sleep 0.2', 1, ('Succeeded', None), None),
+        'artifacts': (artifacts, 4096, ('Failed', 'ArtifactInvalid'), 'no room for references to artifacts'),
+        'artifacts-failed': (artifacts + '; exit 3', 4096, ('Failed', 'ExitCode'), 'its artifacts are not stored: the Run\'s object has no room'),
+        'artifacts-unsnapped': (artifacts, 100, ('Failed', 'ArtifactInvalid'), None),
+        'artifacts-full': (artifacts, 1, ('Failed', 'ArtifactInvalid'), None),
+        'retry-full': ('exit 3', 1, ('Failed', 'ExitCode'), None)}
+
+    def fill(name, room):
+        """An annotation that leaves the object so many bytes."""
+        note = lambda n: i.api.call('PATCH', RUNS + '/' + name, {'metadata': {'annotations': {'fill': 'x' * n}}}, MERGE)
+        used = len(json.dumps(note(10000)[1], separators=(',', ':'))) - 10000
+        s.equal('row 50: %s: %d bytes are left' % (name, room), (note(limit - used - room)[0], note(limit - used + 1)[0]), (200, 413))
+    handmade.make_runtime(i, 'filled')
+    server = handmade.our_server(place, port)
+    pod = handmade.Pod(i, 'filled', 'filled', port, place, more=('--artifacts', store, '--artifact-store', '{"driver":"filesystem","filesystem":{"volumeClaimName":"c"}}'))
+    pod.daemon.send_signal(signal.SIGSTOP)      # so that they are filled before anything is told of them
+    for name, (script, room, _, _) in cases.items():
+        name = 'row-50-' + name
+        s.equal(name + ' is accepted', submit(i, name, script, runtime='filled', env=[{'name': 'E%d' % k, 'value': 'x' * 32000} for k in range(48)],
+                                              **({'retryPolicy': {'maxAttempts': 2, 'backoff': '10ms'}} if 'retry' in name else {}))[0], 201)
+        s.check(name + ' is scheduled', until(lambda: status(i, name).get('phase') == 'Scheduled'), json.dumps(status(i, name)))
+        fill(name, room)
+    pod.daemon.send_signal(signal.SIGCONT)
+    runs = i.wait({'row-50-' + name for name in cases}, 30)
+    for name, (_, _, end, words) in cases.items():
+        name, st = 'row-50-' + name, runs.get('row-50-' + name, {}).get('status', {})
+        s.equal(name, (st.get('phase'), st.get('reason'), st.get('attempt'), st.get('outputs'), st.get('artifactRefs')), (*end, 1, None, None))
+        s.check(name + ': the message', words in st.get('message', '') if words else 'message' not in st, json.dumps(st))
+        s.check(name + ': when it was over', 'completionTime' in st, json.dumps(st))
+    left = lambda: [os.path.join(d, f) for d, _, files in os.walk(store) for f in files]
+    s.check('row 50: nothing stays in the store', until(lambda: not left()), str(left()))
+    s.equal('row 50: nothing of them is left on the pod, which ends', pod.stop(), 0)
+    server.terminate()
+    server.wait(20)
 
 
 def row_54(i):
@@ -409,6 +454,7 @@ with instance() as i, tempfile.TemporaryDirectory(prefix='kr-rows-') as top:
         large_and_deleted(i)
         for row in (row_54, row_55, row_56, row_57, row_58):
             row(i)
+        row_50(i, top)
         row_57_large(i)
         row_57_full(i, top)
         row_68(i, top)

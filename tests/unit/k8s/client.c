@@ -186,6 +186,16 @@ TEST(retry_after_is_waited_out)
     done(&s);
 }
 
+TEST(an_object_that_etcd_does_not_take_is_too_large)
+{
+    struct kr_err e = { 0 };
+    kube_status_error(500, S("{\"kind\":\"Status\",\"status\":\"Failure\",\"message\":\"etcdserver: request is too large\",\"code\":500}"), &e, NULL);
+    CHECK_INT(e.code, KR_TOO_LARGE);
+    CHECK_Z(e.msg, "etcdserver: request is too large");
+    kube_status_error(500, S("{\"message\":\"etcdserver: request timed out\"}"), &e, NULL);
+    CHECK_INT(e.code, KR_PROTOCOL);
+}
+
 TEST(a_400_is_never_taken_for_our_command_line)
 {
     struct kr_err e = { 0 };
