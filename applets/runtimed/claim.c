@@ -109,11 +109,9 @@ static void set(void *ctx, struct str key, struct str json)
         return;
     t->adopted = !d->swept || !strcmp(t->phase, "Running");
     slots_serve(d);
-    if (d->draining && !t->adopted && (d->drain_late || !drain_spares(t))) {
+    if (drain_bars(t))
         task_stop(t, STOP_DRAIN);                 /* it was assigned before the drain was seen */
-        return;
-    }
-    if (((run->spec.has_cancel_requested && run->spec.cancel_requested) || run->metadata.deletion_timestamp.n) && !t->adopted)
+    else if ((run->spec.has_cancel_requested && run->spec.cancel_requested) || run->metadata.deletion_timestamp.n)
         task_stop(t, STOP_CANCEL);
 }
 
@@ -125,6 +123,7 @@ static void synced(void *ctx)
         sweep_leftovers(d);
     d->swept = true;
     slots_serve(d);
+    drain_check(d);                               /* it may have waited to know what is here */
 }
 
 static void trouble(void *ctx, const struct kr_err *e)
@@ -214,10 +213,10 @@ static void serve(struct loop *loop, struct defer *defer)
 {
     (void)loop;
     struct runtimed *d = container_of(defer, struct runtimed, serve_slots);
-    while (d->swept && !d->drain_late) {
+    while (d->swept) {
         struct task *best = NULL;
         for (struct task *t = d->tasks; t; t = t->next)
-            if ((!d->draining || drain_spares(t)) && t->state == TASK_WAITING && !t->slot && (!best || goes_before(t, best)))
+            if ((t->adopted || !drain_bars(t)) && t->state == TASK_WAITING && !t->slot && (!best || goes_before(t, best)))
                 best = t;
         if (!best || (!best->adopted && (!has_room(d) || !fits(d, best))))
             return;

@@ -2,7 +2,8 @@
 /*
  * drain: nothing new is started; Runs that hadn't started go back to Pending at no cost; the rest may end, and what still
  * runs 10 s before the grace is over is cancelled (PodDrained) and tried elsewhere by its policy. Runs that share a workspace
- * are served until then, and waited for a little longer than there are any: a Workflow's next step may be about to come.
+ * are served until then, and waited for a little longer than there are any: a Workflow's next step may be about to come. What
+ * was executed here before a restart is among the rest: a drain isn't over until it is known. Tests: tests/fault/drains.py
  */
 #include "applets/runtimed/runtimed.h"
 #include "core/log.h"
@@ -21,7 +22,9 @@ static void cancel_rest(struct loop *loop, struct timer *timer)
     drain_check(d);
 }
 
-bool drain_spares(const struct task *t) { return t->rec->shared != NULL; }
+static bool spares(const struct task *t) { return t->rec->shared != NULL; }
+
+bool drain_bars(const struct task *t) { return t->d->draining && (t->d->drain_late || !spares(t)); }
 
 void drain_begin(struct runtimed *d)
 {
@@ -31,7 +34,7 @@ void drain_begin(struct runtimed *d)
     log_info(&log_std, "draining", LOG_INT("runs", (int64_t)d->ntasks));
     for (struct task *t = d->tasks, *next; t; t = next) {
         next = t->next;
-        if (drain_spares(t))
+        if (spares(t))
             continue;
         if (t->state == TASK_WAITING || t->state == TASK_BACKOFF || t->state == TASK_STARTING)
             task_stop(t, STOP_DRAIN);
@@ -49,7 +52,7 @@ static void look_again(struct loop *loop, struct timer *timer)
 
 bool drain_is_over(struct runtimed *d)
 {
-    if (!d->draining || d->ntasks || !gone_is_removed(d))
+    if (!d->draining || d->ntasks || !gone_is_removed(d) || (!d->swept && !d->drain_late && journal_has_notes(d)))
         return false;
     int64_t until = d->drain_late ? 0 : shared_busy_until(d);
     if (until <= loop_now_us(d->loop))

@@ -9,5 +9,5 @@ struct task;
 void drain_begin(struct runtimed *);
 void drain_check(struct runtimed *);
 bool drain_is_over(struct runtimed *);
-bool drain_spares(const struct task *);           /* it may begin though its pod drains: it shares a workspace */
+bool drain_bars(const struct task *);             /* it may not begin any more: its pod drains, and it shares no workspace or it is too late */
 #endif

@@ -119,6 +119,14 @@ const struct journal_note *journal_read(const struct runtimed *d, struct str uid
     return p ? &p->note : NULL;
 }
 
+bool journal_has_notes(const struct runtimed *d)
+{
+    for (size_t i = 0; i < d->journal->n; i++)
+        if (*d->journal->places[i].uid)
+            return true;
+    return false;
+}
+
 /* False when it has ended, here or before a restart; the record stays for its logs as long as the object does. */
 static bool is_active(const struct runtimed *d, struct str uid)
 {

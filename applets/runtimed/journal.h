@@ -17,6 +17,7 @@ void journal_remove(struct runtimed *, struct str uid);
 struct journal_note { int64_t attempt, wall_us; bool backoff; };
 /* What was written last of this Run; NULL when nothing was. */
 const struct journal_note *journal_read(const struct runtimed *, struct str uid);
+bool journal_has_notes(const struct runtimed *);   /* of Runs that are active here, or were before a restart */
 /* After a restart: removes workspaces and journal entries of Runs that no task has (their end was written, and the process died
  * before it had cleaned up), and logs of those that no record has. */
 void sweep_leftovers(struct runtimed *);

@@ -241,6 +241,11 @@ void task_begin(struct task *t)
         task_stopped(t);
         return;
     }
+    if (drain_bars(t)) {
+        t->stop = STOP_DRAIN;
+        task_stopped(t);
+        return;
+    }
     if (waits_for_its_time(t))
         return;
     reset_attempt(t);
@@ -294,6 +299,8 @@ void task_accepted(struct task *t)
         exec_cancel_task(t), t->state = TASK_STOPPING;
     else if (is_cancelled(t))
         task_stop(t, STOP_CANCEL);
+    else if (t->d->drain_late)                    /* found after a restart */
+        task_stop(t, STOP_DRAIN);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
@@ -341,6 +348,8 @@ void task_stop(struct task *t, enum stop_cause cause)
     }
     if (t->ended || t->state == TASK_ENDING || (t->stop && cause != STOP_GONE))
         return;
+    if (t->adopted && cause != STOP_GONE)
+        return;                                   /* its execution is looked for first; then this is seen */
     bool already = t->stop != STOP_NONE;
     t->stop = cause;
     if (already)
@@ -555,7 +564,7 @@ static void begin_retry(struct task *t)
     t->begun_wall_us = loop_wall_us(t->d->loop);
     journal_write(t, "backoff");
     remove_workspace(t->d, t->uid);
-    int64_t wait = at - loop_wall_us(t->d->loop);
+    int64_t wait = is_cancelled(t) || drain_bars(t) ? 0 : at - loop_wall_us(t->d->loop);      /* task_begin sees to it */
     loop_timer_in(t->d->loop, &t->backoff, wait > 0 ? wait : 0);
 }
 
