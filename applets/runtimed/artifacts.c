@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define FINALIZER "kruntimes.io/artifact-cleanup"
-enum { ANSWER_MAX = 1 << 20, WAIT_MIN_US = 50000, WAIT_MAX_US = 5000000, REMOVE_US = 120000000, HELPERS_MAX = 3 };
+enum { ANSWER_MAX = 1 << 20, WAIT_MIN_US = 50000, WAIT_MAX_US = 5000000, REMOVE_US = 120000000, HELPERS_MAX = 3, REFUSALS_MAX = 120 };      /* refusals: of ten minutes */
 static const int64_t UPLOAD_US = INT64_C(600000000);
 
 struct storing {
@@ -28,7 +28,8 @@ struct storing {
     struct kube_call *call;
     struct helper *helper;
     struct timer again;
-    int64_t wait_us, until_us;                    /* until: monotonic; all of it */
+    int64_t wait_us, until_us;                    /* until: monotonic; the upload, by as many helpers as it takes */
+    int refusals;                                 /* of the finalizer, by an API server that has the Run */
     bool uploading;                               /* something may be in the store */
     int helpers;                                  /* that were killed, by the kernel out of memory or by a person */
 };
@@ -249,6 +250,8 @@ void artifacts_snapshot_written(struct task *t)
     jw_kstr(&order, "logs", arena_fmt(&a, "%s/logs/%.*s", t->d->state, SFMT(t->uid)));
     jw_kstr(&order, "logsPrefix", arena_fmt(&a, "%.*s/%.*s/logs", SFMT(t->ns), SFMT(t->uid)));
     jw_end(&order, '}');
+    if (!s->uploading)
+        s->until_us = loop_now_us(t->d->loop) + UPLOAD_US;
     int64_t left = s->until_us - loop_now_us(t->d->loop);
     struct helper_spec spec = { .argv = argv, .envp = artifacts_environment(&a), .input = buf_view(&order), .fds = (struct proc_fd[]){ { dir, 3 } }, .nfds = some,
                                 .max_out = ANSWER_MAX, .timeout_us = left > 0 ? left : 0, .memory = LIMIT_ARTIFACT_HELPER };
@@ -268,15 +271,11 @@ static void again(struct loop *loop, struct timer *t)
     ensure_finalizer(container_of(t, struct storing, again));
 }
 
-static void later(struct storing *s, const struct kr_err *e)
+/* However long the API is away: nothing else could be told meanwhile. */
+static void later(struct storing *s)
 {
-    struct loop *loop = s->t->d->loop;
-    if (loop_now_us(loop) > s->until_us) {
-        over(s, "ArtifactStore", str_of(e->msg));
-        return;
-    }
     s->wait_us = !s->wait_us ? WAIT_MIN_US : s->wait_us * 2 < WAIT_MAX_US ? s->wait_us * 2 : WAIT_MAX_US;
-    loop_timer_in(loop, &s->again, s->wait_us);
+    loop_timer_in(s->t->d->loop, &s->again, s->wait_us);
 }
 
 static void looked(void *ctx, const struct kube_result *r)
@@ -290,7 +289,10 @@ static void looked(void *ctx, const struct kube_result *r)
     }
     if (!r->error)
         task_update(t, r->body);
-    later(s, r->error ? r->error : &(struct kr_err){ .msg = "the Run is changed too often to put a finalizer on it" });
+    if (!r->error && ++s->refusals > REFUSALS_MAX)
+        over(s, "ArtifactStore", S("the Run is changed too often to put a finalizer on it"));
+    else
+        later(s);
 }
 
 static void told(void *ctx, const struct kube_result *r)
@@ -308,7 +310,8 @@ static void told(void *ctx, const struct kube_result *r)
     } else if (r->error->code == KR_TOO_LARGE) {
         artifacts_have_no_room(t);
     } else {
-        later(s, r->error);
+        log_warn(&log_std, "a finalizer could not be written", LOG_STR("run", t->name), LOG_STR("namespace", t->ns), LOG_ERR(r->error));
+        later(s);
     }
 }
 
@@ -347,7 +350,7 @@ static void ensure_finalizer(struct storing *s)
 void artifacts_begin(struct task *t)
 {
     struct storing *s = xcalloc(1, sizeof *s);
-    *s = (struct storing){ .t = t, .again = { .fire = again }, .until_us = loop_now_us(t->d->loop) + UPLOAD_US };
+    *s = (struct storing){ .t = t, .again = { .fire = again } };
     t->storing = s;
     ensure_finalizer(s);
 }
