@@ -6,7 +6,8 @@
  *   the finalizer on the Run → the snapshot of the store in its status → the upload, by a helper process → the refs with the end
  *
  * The helper stores all or leaves nothing; one that is killed is followed by another, as the work of the Run is done. A Run that was taken away meanwhile loses: its objects, under a key of this attempt
- * and pod, are removed again. Tests: tests/local/artifacts.py, tests/fault/artifacts.py
+ * and pod, are removed again. Tests: tests/unit/applets/runtimed_artifacts.c, tests/local/artifacts.py,
+ * tests/fault/artifacts.py
  */
 #include "applets/runtimed/runtimed.h"
 #include "core/failpoint.h"
@@ -171,9 +172,18 @@ void artifacts_free(struct task *t)
     free(s);
 }
 
+static void output_not_stored(const struct task *t, struct str why)
+{
+    log_warn(&log_std, "the output of a Run can't be stored", LOG_STR("run", t->name), LOG_STR("error", why));
+}
+
 static void over(struct storing *s, const char *reason, struct str message)
 {
     struct task *t = s->t;
+    if (reason && !has_artifacts(t)) {            /* what it wrote is an extra: how the Run ended is not for that to decide */
+        output_not_stored(t, message);
+        reason = NULL;
+    }
     char copy[1024];
     snprintf(copy, sizeof copy, "%.*s", (int)str_rune_cut(message, sizeof copy - 1), message.p ? message.p : "");
     t->storing = NULL;
@@ -201,7 +211,7 @@ static void keep(struct storing *s, struct str answer)
     AUTO_ARENA struct arena a = { .limit = ANSWER_MAX };
     struct str refs = json_find(answer, "refs"), logs = json_str_of(json_find(answer, "logsError"), &a);
     if (logs.n)
-        log_warn(&log_std, "the output of a Run can't be stored", LOG_STR("run", s->t->name), LOG_STR("error", logs));
+        output_not_stored(s->t, logs);
     s->t->refs = (struct buf){ .max = ANSWER_MAX };
     if (refs.p && !str_is(refs, "[]"))
         buf_str(&s->t->refs, refs);

@@ -28,14 +28,15 @@ static void on_request(struct hreq *r)
         hreq_respond(r, 409, NONE, S("{\"kind\":\"Status\",\"reason\":\"Conflict\",\"message\":\"it was changed\",\"code\":409}"));
 }
 
-static void begin(struct storing_run *s, bool has_api)
+static void begin(struct storing_run *s, bool has_api, bool has_artifacts)
 {
     struct kr_err e = { 0 };
     char folder[400], file[420];
     snprintf(folder, sizeof folder, "%s/u/out/artifacts", test_tmpdir());
     snprintf(file, sizeof file, "%s/x", folder);
     fs_make_dir(folder, 0755, &e);
-    fs_write(file, S("1"), 0644, false, &e);
+    if (has_artifacts)
+        fs_write(file, S("1"), 0644, false, &e);
     *s = (struct storing_run){ .rec = { .key = s->key, .uid = "u" }, .key = "default/r" };
     here_loop(&s->h);
     log_std.level = LOG_ERROR;
@@ -73,7 +74,7 @@ static void pass(struct storing_run *s, int seconds)
 TEST(row63_the_api_may_be_away_for_longer_than_an_upload_may_take)
 {
     struct storing_run s;
-    begin(&s, false);
+    begin(&s, false, true);
     pass(&s, 20 * 60);
     CHECK(s.t->storing != NULL);
     CHECK_Z(s.t->end_phase, "Succeeded");
@@ -83,12 +84,23 @@ TEST(row63_the_api_may_be_away_for_longer_than_an_upload_may_take)
 TEST(a_finalizer_that_is_refused_for_ten_minutes_is_given_up)
 {
     struct storing_run s;
-    begin(&s, true);
+    begin(&s, true, true);
     pass(&s, 8 * 60);
     CHECK(s.t->storing != NULL);
     pass(&s, 8 * 60);
     CHECK_Z(s.t->end_phase, "Failed");
     CHECK_Z(s.t->end_reason, "ArtifactStore");
     CHECK_Z(s.t->end_message, "the Run is changed too often to put a finalizer on it");
+    end(&s);
+}
+
+TEST(output_alone_that_can_not_be_stored_decides_nothing)
+{
+    struct storing_run s;
+    begin(&s, true, false);
+    pass(&s, 16 * 60);
+    CHECK(s.t->storing == NULL);
+    CHECK_Z(s.t->end_phase, "Succeeded");
+    CHECK_Z(s.t->end_message, "");
     end(&s);
 }
