@@ -169,7 +169,7 @@ version
 version --server --kubeconfig none
 version nonsense
 '''
-DRAWN_OVER = re.compile(r'(?:.*\n){2}\x1b\[2A\x1b\[J')       # a drawing of two lines that another takes the place of
+DRAWN_OVER = re.compile(r'\x1b\[\?7l(?:.*\n){2}\x1b\[\?7h\x1b\[2A\x1b\[J')       # a drawing of two lines that another takes the place of
 
 
 def time_cell(m):
