@@ -248,8 +248,13 @@ void task_begin(struct task *t)
     }
     if (waits_for_its_time(t))
         return;
-    reset_attempt(t);
     t->begun_wall_us = loop_wall_us(t->d->loop);
+    if (t->prepared) {
+        t->prepared = false;
+        task_prepared(t);
+        return;
+    }
+    reset_attempt(t);
     open_log(t);
     int rc = prepare_workspace(t, &e);
     if (rc < 0)
@@ -276,6 +281,7 @@ void task_postponed(struct task *t)
     loop_timer_stop(t->d->loop, &t->deadline);
     journal_write(t, "backoff");
     t->state = TASK_WAITING;
+    t->prepared = true;
     slot_refused(t);
 }
 

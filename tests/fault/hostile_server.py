@@ -17,6 +17,7 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
     """What it does with an execution is its first argument."""
     def __init__(self):
         self.what, self.seen, self.vast, self.many = {}, {}, False, 0
+        self.kept = []                         # what each 'no-room' found of the one before
         self.refused, self.released = [], threading.Event()    # when of 'one-of-two' a third was; it was often enough
         self.cancelled = threading.Event()     # that of 'speaks-behind', and answered
 
@@ -34,8 +35,12 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
         self.what[q.id] = what
         if what == 'hang':
             over.wait(300)
-        if what == 'no-room' and self.count('no-room', q.id) < 4:
-            context.abort(grpc.StatusCode.ABORTED, 'no room now')
+        if what == 'no-room':
+            mark = os.path.join(q.working_dir, 'mark')
+            self.kept.append(os.path.exists(mark))
+            open(mark, 'w').close()
+            if len(self.kept) < 4:
+                context.abort(grpc.StatusCode.ABORTED, 'no room now')
         return x.ExecuteResponse(id='somebody-else' if what == 'other' else q.id)
 
     def Watch(self, q, context):
@@ -157,6 +162,7 @@ with instance() as i:
     s.equal('row 21: who finds no room waits for it', sorted(r.get('status', {}).get('phase') for r in i.wait({'room-%d' % k for k in range(4)}).values()), ['Succeeded'] * 4)
     theirs.released.set()                      # also where that failed
     at = theirs.refused
+    s.equal('row 21: what was prepared for it is kept', theirs.kept, [False, True, True, True])
     s.check('row 21: and is not sent again at once', len(at) >= 3 and at[2] - at[0] >= 1, str(at))
     s.check('row 21: nor is the server held for one that does not answer', "doesn't answer  call" not in open(log).read()[told:], open(log).read()[told:])
     s.check('row 21: who died was asked again from where it stopped', theirs.seen.get(('watch', runs['die']['metadata']['uid'])) == 4, str(theirs.seen))
