@@ -15,6 +15,7 @@ struct look {
     struct flow_leg_memory *m;
     size_t job, leg;
     bool failed, cut, stop;                       /* cut: something did not run, or not to its end, as the leg was stopped */
+    struct flow_act was;                          /* what an earlier round of the same reconcile decided */
 };
 
 /* ---- what expressions see ----------------------------------------------------------------------------------------------- */
@@ -148,6 +149,10 @@ static bool decide(struct look *k, size_t step)
         k->m->letters[step] = k->stop ? 'C' : 'K';
         return false;
     }
+    if (k->was.create && k->was.step == step) {   /* its body says the same once more, and the arena keeps each that is made */
+        *act = k->was;
+        return true;
+    }
     if (k->r->p->arena.used > LIMIT_PLAN_BYTES / 4) {      /* the rest is for the largest body there can be: the next look begins more */
         k->r->p->look_again_us = k->r->now_us;
         return true;
@@ -217,7 +222,7 @@ static int64_t ended_us(struct look *k, size_t step)
 
 void leg_look(struct reconcile *r, size_t job, size_t leg, bool stop)
 {
-    struct look k = { .r = r, .j = &r->f->jobs[job], .m = &r->m->jobs[job].legs[leg], .job = job, .leg = leg, .stop = stop };
+    struct look k = { .r = r, .j = &r->f->jobs[job], .m = &r->m->jobs[job].legs[leg], .job = job, .leg = leg, .stop = stop, .was = r->acts[job][leg] };
     bool timed = false;
     r->acts[job][leg] = (struct flow_act){ 0 };
     find_begin(&k);

@@ -390,15 +390,15 @@ TEST(a_spec_that_is_too_large_is_refused)
     free(t);
 }
 
-/* A script that is as long as it may be, in as many legs as there may be: some begin in each look. */
-static void wide(struct story *t)
+/* A script that is as long as it may be, in as many legs as there may be: some begin in each look. more: of the job; beside: other jobs. */
+static void wide(struct story *t, const char *more, const char *beside)
 {
     struct kr_err e = { 0 };
     AUTO_BUF struct buf b = { .max = 1 << 20 };
     t->a.limit = 512 << 20;
     t->out.max = 4 << 20;
     time_parse(S("2026-01-01T00:00:00Z"), &t->now_us);
-    buf_lit(&b, "{\"metadata\":{\"name\":\"w\",\"namespace\":\"default\",\"uid\":\"u\",\"generation\":1},\"spec\":{\"jobs\":{\"a\":{\"runs-on\":\"bash\",\"strategy\":{\"matrix\":{");
+    buf_fmt(&b, "{\"metadata\":{\"name\":\"w\",\"namespace\":\"default\",\"uid\":\"u\",\"generation\":1},\"spec\":{\"jobs\":{%s\"a\":{%s\"runs-on\":\"bash\",\"strategy\":{\"matrix\":{", beside, more);
     for (int d = 0; d < 2; d++) {
         buf_fmt(&b, "%s\"%c\":[", d ? "," : "", 'x' + d);
         for (int i = 0; i < 16; i++)
@@ -415,11 +415,25 @@ static void wide(struct story *t)
 TEST(many_large_children_begin_in_several_looks)
 {
     struct story *t = xcalloc(1, sizeof *t);
-    wide(t);
+    wide(t, "", "");
     for (int i = 0; i < 8; i++)
         look(t);
     CHECK_INT(t->nkids, 256);
     CHECK(str_find(buf_view(&t->out), S("error")) < 0 && str_find(buf_view(&t->out), S("Failed")) < 0);
+    story_free(t);
+}
+
+/* A look has two rounds then: what the first one made is not made again. */
+TEST(many_large_children_begin_beside_a_failed_job)
+{
+    struct story *t = xcalloc(1, sizeof *t);
+    wide(t, "\"if\":\"always()\",\"needs\":[\"b\"],", "\"b\":{\"runs-on\":\"bash\",\"steps\":[{\"name\":\"s\",\"run\":\"exit 1\"}]},");
+    look(t);
+    tell(t, S("run b s Failed"));
+    for (int i = 0; i < 8; i++)
+        look(t);
+    CHECK_INT(t->nkids, 1 + 256);
+    CHECK(str_find(buf_view(&t->out), S("error")) < 0);
     story_free(t);
 }
 
@@ -429,7 +443,7 @@ TEST(what_a_look_that_fails_asked_for_is_asked_for_again)
     AUTO_BUF struct buf b = { .max = 4 << 20 };
     struct plan full = { .arena = { .limit = LIMIT_PLAN_BYTES } }, p = { 0 };
     struct kr_err e = { 0 };
-    wide(t);
+    wide(t, "", "");
     json_print(&b, t->object);
     const struct flow_view v = { buf_view(&b), run_named, goes_on, t };
     CHECK_OR(arena_alloc(&full.arena, LIMIT_PLAN_BYTES - 4096));
