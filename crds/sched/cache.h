@@ -89,7 +89,7 @@ struct pool {                          /* one per Runtime name that anything her
     struct vec *capacity;              /* of the Runtime object; NULL while there is none */
     bool exists, deleting, dirty;
     char degraded[64], why[160];       /* what the Runtime says is wrong, cut; empty: nothing */
-    uint64_t hold_pass;                /* the pass in which one of its pods is kept free */
+    uint64_t hold_pass;                /* the pass in which one of its pods was last kept free; 0: none is */
     struct heap ready;
     struct cpod **pods; size_t npods, cap_pods;
     size_t mentions;                   /* structs of pods, known or not, and of workspaces that point here */

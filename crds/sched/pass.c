@@ -117,22 +117,23 @@ static struct cpod *find_ahead(struct round *r, const struct crun *c, enum fit *
     return best;
 }
 
-/* Small Runs may not keep a big one out for ever: the first in order, once it has waited long, has a pod kept free that it may go to. */
-static void hold_for(struct round *r, const struct crun *c)
+/*
+ * Small Runs may not keep a big one out for ever: the first in order, once it has waited long, has a pod kept free that it may go to.
+ * Until what affinity says of it can be judged that is the one kept free before. False: there was none, or perhaps a better one.
+ */
+static bool hold_for(struct round *r, const struct crun *c)
 {
     struct pool *p = c->group->pool;
-    bool picky = affinity_matters(c);
     struct cpod *best = NULL;
-    if (p->hold_pass == r->s->pass || r->now_us - c->since_us < SCHED_HOLD_US || !judged(r, c)) return;
+    if (p->hold_pass == r->s->pass || r->now_us - c->since_us < SCHED_HOLD_US) return true;
+    bool known = judged(r, c), picky = affinity_matters(c);
     for (size_t i = 0; i < p->npods; i++) {
         struct cpod *pod = p->pods[i];
-        if (pod_open(pod) && !(picky && pod->apart) && pod_could_fit(pod->capacity, c->group->requests) &&
-            better(pod, -pod->load, best, best ? -best->load : 0))
-            best = pod;
+        bool may = known ? !(picky && pod->apart) : p->hold_pass && pod->held_pass == p->hold_pass;
+        if (may && pod_open(pod) && pod_could_fit(pod->capacity, c->group->requests) && better(pod, -pod->load, best, best ? -best->load : 0)) best = pod;
     }
-    if (!best) return;
-    best->held_pass = r->s->pass;
-    p->hold_pass = r->s->pass;
+    if (best) best->held_pass = p->hold_pass = r->s->pass;
+    return known;
 }
 
 /* More than any pod of this Runtime has, by its own declaration: waiting would not help. */
@@ -224,7 +225,6 @@ static void pass_pool(struct round *r, struct pool *p)
     struct crun *c;
     bool judged_all = true;
     if ((p->changed || p->hold_pass) && !p->judging.slot) bring_back(p);     /* what was held may be free now */
-    p->hold_pass = 0;
     begin_order(&order, p);
     while (r->n < r->max && (c = first_waiting(&order))) {
         enum fit why;
@@ -241,14 +241,16 @@ static void pass_pool(struct round *r, struct pool *p)
             affinity_keep(p, c);
         } else if (why == FIT_LATER) {
             judged_all = false;
+            hold_for(r, c);
             heap_remove(&order, &c->group->turn);
         } else if (hopeless(p, c->group->requests)) {
             fail_hopeless(r, c);
         } else {
-            hold_for(r, c);
+            judged_all &= hold_for(r, c);
             heap_remove(&order, &c->group->turn);
         }
     }
+    if (p->hold_pass != s->pass && r->n < r->max) p->hold_pass = 0;          /* a full list may leave out whom it is kept for */
     heap_free(&order);
     end_round(s, p, judged_all);
 }

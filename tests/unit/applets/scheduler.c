@@ -611,6 +611,43 @@ TEST(affinity_looks_again_at_the_end_of_a_round)
     sched_free(s);
 }
 
+/*
+ * A namespace that has used up what it may compare: where a pod was kept free for a Run it still is, though nobody can say
+ * anew whether that is the right one. What was kept free for none so far is when it is the Runtime's turn.
+ */
+TEST(a_pod_is_kept_free_while_affinity_rests)
+{
+    static const char *const before[] = {
+        "runtime n/bash runs=4", "pod n/a bash runs=4", "pod n/b bash runs=2", "run n/y0 bash on=a", "run n/y1 bash on=a", "run n/y2 bash on=a", "run n/y3 bash on=a",
+        "run n/z bash on=b runs=2", "run n/big bash runs=4 prio=5 prefer-near:1:pod:app=x", "run n/new two runs=4 prefer-near:1:pod:app=x", "at 1100", "pass", "ok n/big v=2",
+        "ok n/new v=2", "run n/s1 bash", "run-gone n/y0", "pass",
+    }, *const after[] = {
+        "run n/y4 two on=c runs=2", "runtime n/two runs=4", "pod n/c two runs=4", "run n/s2 bash", "run-gone n/y1", "pass", "run n/first bash prio=9", "pass max=1",
+        "run-gone n/first", "pass", "run-gone n/y2", "run-gone n/y3", "pass", "run n/s3 bash", "pass",
+    };
+    struct story t = { .s = sched_new(), .now_us = 1000 * 1000000ll, .out = { .max = 1 << 20 } };
+    struct sched_decision d[64];
+    struct sched_look look;
+    for (size_t i = 0; i < LEN(before); i++) tell(&t, str_of(before[i]));
+    add_pod(t.s, S("n"), S("other"));
+    add_many(t.s, "other", 500, "act", "x", 1, "other", NULL, 0);
+    add_many(t.s, "other", 200, "long", "", 1000, NULL, "app=nobody", 64);
+    sched_pass(t.s, t.now_us, d, LEN(d));
+    CHECK(sched_look(t.s, S("n"), S("long-150"), &look) && str_find(str_of(look.message), S("yet to be judged by affinity")) >= 0);
+    for (size_t i = 0; i < LEN(after); i++) tell(&t, str_of(after[i]));
+    CHECK(str_find(buf_view(&t.out), S("bind n/first")) >= 0 && str_find(buf_view(&t.out), S("bind n/big")) < 0);
+    for (int i = 0; i < 100 && sched_next_us(t.s) < INT64_MAX; i++) {
+        t.now_us = sched_next_us(t.s);
+        tell(&t, S("pass"));
+    }
+    CHECK(str_find(buf_view(&t.out), S("bind n/big v=2 pod=a")) >= 0 && str_find(buf_view(&t.out), S("bind n/s")) < 0);
+    tell(&t, S("run n/s4 two"));
+    CHECK_OR(sched_look(t.s, S("n"), S("s4"), &look));
+    CHECK_STR(str_of(look.message), S("1 pod: 1 kept free for a Run that waits longer"));
+    buf_free(&t.out);
+    sched_free(t.s);
+}
+
 /* As many labels as an object has place for: it is read or passed over, and those behind it are read. */
 TEST(labels_have_no_end)
 {
