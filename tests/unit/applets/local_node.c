@@ -265,7 +265,7 @@ TEST(pods_that_a_deployment_leaves_live_and_are_taken_up_by_the_next)
     until(w, pods_are_adopted);
     wait_for(w, 2, false);
     for (size_t i = 0; i < 2; i++) {
-        char key[160];
+        char key[300];
         snprintf(key, sizeof key, "default/%s", names[i]);
         CHECK(map_get(&w->node.by_key, str_of(key)));
     }

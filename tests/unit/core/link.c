@@ -241,7 +241,7 @@ TEST(an_address_that_never_answers_does_not_hide_the_next)
 {
     struct door d = { 0 };
     struct kr_err e = { 0 };
-    int guests[2], silent = -1;
+    int guests[2] = { -1, -1 }, silent = -1;
     uint16_t port = 0;
     here_loop(&d.h);
     for (int tries = 0; tries < 100 && silent < 0; tries++) {        /* until a port is free in both families */
