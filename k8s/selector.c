@@ -114,14 +114,22 @@ void selector_free(struct selector *s)
     free(s);
 }
 
+/* What didn't fit would be empty, and mean something else. */
+static int fits(const struct selector *s, struct kr_err *e)
+{
+    return s->arena.over ? kr_fail(e, KR_BAD_REQUEST, "the selector has more values than %zu bytes of memory hold", s->arena.limit) : 0;
+}
+
 static struct term *add_term(struct selector *s, enum op op, struct str key, struct kr_err *e)
 {
-    struct term *t = s->n++ < LIMIT_SELECTOR_TERMS ? arena_new(&s->arena, struct term) : NULL;
-    if (!t) return kr_fail(e, KR_BAD_REQUEST, "the selector has more than %d terms", LIMIT_SELECTOR_TERMS), NULL;
+    if (s->n++ >= LIMIT_SELECTOR_TERMS) return kr_fail(e, KR_BAD_REQUEST, "the selector has more than %d terms", LIMIT_SELECTOR_TERMS), NULL;
     if (!label_key_ok(key)) return kr_fail(e, KR_BAD_REQUEST, "\"%.*s\" is no label key", CUT(key)), NULL;
+    struct term *t = arena_new(&s->arena, struct term);
+    struct str own = arena_str(&s->arena, key);
+    if (fits(s, e) < 0) return NULL;
     s->cost++;
     t->op = op;
-    t->key = arena_str(&s->arena, key);
+    t->key = own;
     *s->last = t;
     s->last = &t->next;
     return t;
@@ -132,13 +140,13 @@ static int add_value(struct selector *s, struct term *t, struct str value, struc
     if (!label_value_ok(value)) return kr_fail(e, KR_BAD_REQUEST, "\"%.*s\" is no label value", CUT(value));
     if ((t->n & (t->n - 1)) == 0) {                      /* full at each power of two */
         struct str *more = arena_alloc(&s->arena, (t->n ? t->n * 2 : 1) * sizeof *more);
-        if (!more) return kr_fail(e, KR_BAD_REQUEST, "the selector is too large");
+        if (fits(s, e) < 0) return -1;
         if (t->n) memcpy(more, t->values, t->n * sizeof *more);
         t->values = more;
     }
     s->cost += t->n < MANY;
     t->values[t->n++] = arena_str(&s->arena, value);
-    return 0;
+    return fits(s, e);
 }
 
 static int by_value(const void *a, const void *b) { return str_cmp(*(const struct str *)a, *(const struct str *)b); }

@@ -45,6 +45,26 @@ TEST(selectors_have_a_length_and_a_number_of_terms)
     CHECK_Z(e.msg, "the selector has 65537 bytes, at most 65536 are allowed");
 }
 
+/* One whose values were left out when its memory ended would select others: it is whole, or refused. */
+TEST(a_selector_of_very_many_values_is_whole_or_refused)
+{
+    AUTO_BUF struct buf text = { .max = LIMIT_SELECTOR_TEXT };
+    struct selector_label last = { S("a"), S("z") };
+    int whole = 0, refused = 0;
+    for (int n = 1; n < 60000; n += n < 7000 ? 997 : 1 + n / 20) {
+        struct kr_err e = { 0 };
+        buf_clear(&text);
+        buf_lit(&text, "a in (");
+        for (int i = 0; i < n; i++) buf_byte(&text, ',');
+        buf_lit(&text, "z)");
+        struct selector *s = selector_parse(buf_view(&text), &e);
+        if (s) CHECK(selector_matches(s, &(struct selector_labels){ &last, 1 })), whole++;
+        else CHECK_Z(e.msg, "the selector has more values than 524288 bytes of memory hold"), refused++;
+        selector_free(s);
+    }
+    CHECK(whole > 5 && refused > 5);
+}
+
 TEST(label_selectors_as_objects)
 {
     static const struct { const char *text, *printed; } T[] = {
