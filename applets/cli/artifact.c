@@ -312,7 +312,7 @@ static int rename_new(int dir, const char *from, const char *to)
         return -1;
     if (linkat(dir, from, dir, to, 0) == 0)
         return unlinkat(dir, from, 0);
-    if (errno != EPERM && errno != EOPNOTSUPP)
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
         return -1;
     if (faccessat(dir, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return errno = EEXIST, -1;

@@ -65,7 +65,8 @@ with instance() as i:
     # file systems that know no rename without replacing, and no second name of a file
     if shutil.which('strace'):
         env = dict(i.env, ASAN_OPTIONS='detect_leaks=0')
-        for faults, code in ((['renameat2:error=EINVAL'], 0), (['renameat2:error=ENOSYS', 'linkat:error=EPERM'], 0), (['renameat2:error=EINVAL', 'linkat:error=EEXIST'], 4), (['renameat2:error=EIO'], 9)):
+        for faults, code in ((['renameat2:error=EINVAL'], 0), (['renameat2:error=ENOSYS', 'linkat:error=EPERM'], 0), (['renameat2:error=EINVAL', 'linkat:error=ENOSYS'], 0),
+                             (['renameat2:error=EINVAL', 'linkat:error=EEXIST'], 4), (['renameat2:error=EIO'], 9)):
             os.unlink(out + '/x.txt') if os.path.exists(out + '/x.txt') else None
             r = subprocess.run(['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=renameat2,linkat', *[w for f in faults for w in ('-e', 'inject=' + f)],
                                 BINARY, 'artifact', 'download', 'both', 'x.txt', '--dir', out], capture_output=True, text=True, env=env, timeout=DEADLINE)
