@@ -118,7 +118,7 @@ struct task {
     const char *end_phase, *end_reason;
     char end_message[1024];
     struct outputs outputs; struct buf outputs_text;
-    bool with_exit_code, bare_end, prepared;      /* bare_end: its object has room for no more than the phase; prepared: all is there but room in the server */
+    bool with_exit_code, bare_end, prepared;      /* bare_end: its object has room for no more than the phase; prepared: but for room in the server all is there */
     struct buf unprinted[3];                      /* of each stream the line that isn't whole yet (print.c) */
     struct storing *storing;                      /* its artifacts are being stored; NULL: they are not */
     struct buf refs;                              /* status.artifactRefs as JSON: stored by this attempt */

@@ -207,6 +207,7 @@ static void put_bare_end(struct buf *b, const struct task *t)
         put_str(b, "add", "/status/reason", str_of(t->end_reason));
     put_time(b, "/status/completionTime", loop_wall_us(t->d->loop), false);
     put_remove(b, "/status/message", s->message.n > 0);
+    put_remove(b, "/status/exitCode", s->has_exit_code);          /* of an attempt before */
     put_remove(b, "/status/timings", s->has_timings);
     put_remove(b, "/status/conditions", s->conditions.n > 0);
 }
@@ -335,6 +336,8 @@ static void written(void *ctx, const struct kube_result *r)
     struct task *t = ctx;
     t->write = NULL;
     if (!r->error) {
+        if (t->writing == WRITE_RETRY)
+            task_update(t, r->body);              /* the next attempt may end before the watch brings this, and removes what it left */
         accepted(t);
         return;
     }

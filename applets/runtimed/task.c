@@ -281,7 +281,7 @@ void task_postponed(struct task *t)
     loop_timer_stop(t->d->loop, &t->deadline);
     journal_write(t, "backoff");
     t->state = TASK_WAITING;
-    t->prepared = true;
+    t->prepared = !t->rec->shared;                /* others may change what is shared meanwhile */
     slot_refused(t);
 }
 

@@ -53,6 +53,7 @@ def row_50(i, top):
     limit, place, port = 1572864, os.path.join(top, 'filled'), handmade.free_port()
     store = place + '/store'
     os.makedirs(store)
+    env = [{'name': 'E%d' % k, 'value': 'x' * 32000} for k in range(48)]
     artifacts = 'cd $KRUNTIME_ARTIFACTS_DIR; for k in {1..32}; do : > $k; done'
     cases = {      # script, bytes that are left, phase and reason, words of the message; without: nothing but the phase fits
         'outputs': ('for k in {1..7}; do printf "k$k=%08000d\\n" 0; done >> $KRUNTIME_OUTPUTS', 4096, ('Failed', 'OutputsTooLarge'), 'no room for its outputs'),
@@ -75,11 +76,18 @@ def row_50(i, top):
     pod.daemon.send_signal(signal.SIGSTOP)      # so that they are filled before anything is told of them
     for name, (script, room, _, _) in cases.items():
         name = 'row-50-' + name
-        s.equal(name + ' is accepted', submit(i, name, script, runtime='filled', env=[{'name': 'E%d' % k, 'value': 'x' * 32000} for k in range(48)],
+        s.equal(name + ' is accepted', submit(i, name, script, runtime='filled', env=env,
                                               **({'retryPolicy': {'maxAttempts': 2, 'backoff': '10ms'}} if 'retry' in name else {}))[0], 201)
         s.check(name + ' is scheduled', until(lambda: status(i, name).get('phase') == 'Scheduled'), json.dumps(status(i, name)))
         fill(name, room)
     pod.daemon.send_signal(signal.SIGCONT)
+    s.equal('row-50-second is accepted', submit(i, 'row-50-second', 'cd %s; [ $KRUNTIME_ATTEMPT = 2 ] || exit 3; until [ -e go ]; do sleep 0.02; done' % place, runtime='filled', env=env,
+                                                retryPolicy={'maxAttempts': 2, 'backoff': '10ms'})[0], 201)
+    s.check('row-50-second runs again', until(lambda: status(i, 'row-50-second').get('attempt') == 2 and status(i, 'row-50-second').get('phase') == 'Running'), json.dumps(status(i, 'row-50-second')))
+    fill('row-50-second', 1)
+    open(place + '/go', 'w').close()
+    st = i.wait({'row-50-second'}, 30).get('row-50-second', {}).get('status', {})
+    s.equal('row-50-second: no code of the attempt before', (st.get('phase'), st.get('attempt'), st.get('exitCode'), st.get('message')), ('Succeeded', 2, None, None))
     runs = i.wait({'row-50-' + name for name in cases}, 30)
     for name, (_, _, end, words) in cases.items():
         name, st = 'row-50-' + name, runs.get('row-50-' + name, {}).get('status', {})

@@ -17,7 +17,7 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
     """What it does with an execution is its first argument."""
     def __init__(self):
         self.what, self.seen, self.vast, self.many = {}, {}, False, 0
-        self.kept = []                         # what each 'no-room' found of the one before
+        self.kept = {}                         # what each try of a 'no-room' found as its script
         self.refused, self.released = [], threading.Event()    # when of 'one-of-two' a third was; it was often enough
         self.cancelled = threading.Event()     # that of 'speaks-behind', and answered
 
@@ -35,11 +35,12 @@ class Server(xg.RuntimeServicer, wg.RuntimeWatchServicer):
         self.what[q.id] = what
         if what == 'hang':
             over.wait(300)
-        if what == 'no-room':
-            mark = os.path.join(q.working_dir, 'mark')
-            self.kept.append(os.path.exists(mark))
-            open(mark, 'w').close()
-            if len(self.kept) < 4:
+        if what in ('no-room', 'no-room-shared'):
+            script, found = os.path.join(q.working_dir, q.entrypoint), self.kept.setdefault(what, [])
+            found.append(open(script).read())
+            with open(script, 'w') as f:
+                f.write('of another')
+            if len(found) < 4:
                 context.abort(grpc.StatusCode.ABORTED, 'no room now')
         return x.ExecuteResponse(id='somebody-else' if what == 'other' else q.id)
 
@@ -114,8 +115,9 @@ server.start()
 RUNS_OF = {'well': ({}, 'Succeeded', ''), 'hang': ({'timeoutSeconds': 2}, 'Timeout', ''), 'watch-hang': ({'timeoutSeconds': 2}, 'Timeout', ''),
            'speaks-behind': ({'timeoutSeconds': 2}, 'Timeout', ''), 'status-hang': ({'timeoutSeconds': 2}, 'Timeout', ''), 'other': ({}, 'Failed', ''), 'status-other': ({}, 'Failed', ''),
            'ends-and-stays': ({}, 'Succeeded', ''), 'ends-twice': ({}, 'Succeeded', ''), 'vast-event': ({}, 'Failed', 'larger than allowed'),
-           'no-room': ({'timeoutSeconds': 1}, 'Succeeded', ''), 'forget': ({}, 'Failed', ''), 'die': ({}, 'Succeeded', ''), 'flood': ({}, 'Succeeded', '')}
-FOLLOWED = {'well', 'hang', 'watch-hang', 'speaks-behind', 'no-room', 'die', 'flood', 'ends-and-stays', 'ends-twice', 'vast-event'}
+           'no-room': ({'timeoutSeconds': 1, 'source': {'inline': 'own'}}, 'Succeeded', ''),
+           'no-room-shared': ({'source': {'inline': 'own'}, 'workspace': {'name': 'shared'}}, 'Succeeded', ''), 'forget': ({}, 'Failed', ''), 'die': ({}, 'Succeeded', ''), 'flood': ({}, 'Succeeded', '')}
+FOLLOWED = {'well', 'hang', 'watch-hang', 'speaks-behind', 'no-room', 'no-room-shared', 'die', 'flood', 'ends-and-stays', 'ends-twice', 'vast-event'}
 with instance() as i:
     i.api.call('POST', RUNTIMES, {'apiVersion': 'kruntimes.io/v1alpha1', 'kind': 'Runtime', 'metadata': {'name': 'theirs'},
                                  'spec': {'replicas': 0, 'template': {'spec': {'containers': [{'name': 'runtime', 'image': 'x'}]}}}})
@@ -162,7 +164,7 @@ with instance() as i:
     s.equal('row 21: who finds no room waits for it', sorted(r.get('status', {}).get('phase') for r in i.wait({'room-%d' % k for k in range(4)}).values()), ['Succeeded'] * 4)
     theirs.released.set()                      # also where that failed
     at = theirs.refused
-    s.equal('row 21: what was prepared for it is kept', theirs.kept, [False, True, True, True])
+    s.equal('row 21: what was prepared for it is kept, but where others may change it', theirs.kept, {'no-room': ['own'] + ['of another'] * 3, 'no-room-shared': ['own'] * 4})
     s.check('row 21: and is not sent again at once', len(at) >= 3 and at[2] - at[0] >= 1, str(at))
     s.check('row 21: nor is the server held for one that does not answer', "doesn't answer  call" not in open(log).read()[told:], open(log).read()[told:])
     s.check('row 21: who died was asked again from where it stopped', theirs.seen.get(('watch', runs['die']['metadata']['uid'])) == 4, str(theirs.seen))
