@@ -99,7 +99,8 @@ static void set(void *ctx, struct str key, struct str json)
         return;
     }
     if (r->task) {
-        task_update(r->task, json);
+        if (!run->status.attempt || run->status.attempt >= r->task->attempt)      /* else it is from before the attempt that we wrote last */
+            task_update(r->task, json);
         return;
     }
     if (r->over)
