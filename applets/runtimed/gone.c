@@ -19,6 +19,35 @@
 enum { AT_ONCE = 64, WORKSPACE_FD = 3 };
 #define REMOVE_US INT64_C(600000000)              /* what is left then is for another process */
 
+/* ---- both ends --------------------------------------------------------------------------------------------------- */
+
+static DIR *list_of(int dir)
+{
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    if (fd >= 0 && !list)
+        close(fd);
+    return list;
+}
+
+/* The next name of what is gone; NULL: no more. */
+static const char *next_gone(DIR *list)
+{
+    for (struct dirent *entry; (entry = readdir(list));)
+        if (str_starts(str_of(entry->d_name), S(GONE)))
+            return entry->d_name;
+    return NULL;
+}
+
+static bool has_gone(int dir)
+{
+    DIR *list = list_of(dir);
+    bool yes = list && next_gone(list);
+    if (list)
+        closedir(list);
+    return yes;
+}
+
 /* ---- runtimed's end ---------------------------------------------------------------------------------------------- */
 
 static void begin(struct runtimed *d);
@@ -65,7 +94,12 @@ void gone_put(struct runtimed *d, int dir, const char *name)
         log_warn(&log_std, "a workspace that is over can't be moved away", LOG_Z("name", name), LOG_Z("error", strerror(errno)));
 }
 
-void gone_sweep(struct runtimed *d) { begin(d); }
+void gone_sweep(struct runtimed *d)
+{
+    AUTO_CLOSE int shared = shared_open(d->workspace_fd);
+    if (has_gone(d->workspace_fd) || (shared >= 0 && has_gone(shared)))
+        begin(d);
+}
 
 bool gone_is_removed(const struct runtimed *d) { return !d->gone.helper; }
 
@@ -76,17 +110,16 @@ void gone_stop(struct runtimed *d) { helper_stop(TAKE(d->gone.helper)); }
 /* All that can go goes; *e is the first failure. */
 static void remove_in(int dir, struct kr_err *e)
 {
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    DIR *list = list_of(dir);
     if (!list) {
         kr_fail_sys(e, KR_SYSTEM, errno, "read the directory of workspaces");
         return;
     }
-    for (struct dirent *entry; (entry = readdir(list));) {
+    for (const char *name; (name = next_gone(list));) {
         struct kr_err why = { 0 };
-        if (str_starts(str_of(entry->d_name), S(GONE)) && fs_remove_tree_at(dir, entry->d_name, &why) < 0 && !e->code) {
+        if (fs_remove_tree_at(dir, name, &why) < 0 && !e->code) {
             *e = why;
-            kr_wrap(e, "%s", entry->d_name);
+            kr_wrap(e, "%s", name);
         }
     }
     closedir(list);
@@ -95,7 +128,7 @@ static void remove_in(int dir, struct kr_err *e)
 static int run(struct applet_call *call, struct kr_err *e)
 {
     (void)call;
-    AUTO_CLOSE int shared = openat(WORKSPACE_FD, SHARED_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    AUTO_CLOSE int shared = shared_open(WORKSPACE_FD);
     remove_in(WORKSPACE_FD, e);
     if (shared >= 0)
         remove_in(shared, e);

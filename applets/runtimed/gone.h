@@ -11,7 +11,7 @@
 struct runtimed;
 struct gone { struct helper *helper; bool more; unsigned n; };
 void gone_put(struct runtimed *, int dir, const char *name);      /* in the directory workspace, or that of shared ones; absent is fine */
-void gone_sweep(struct runtimed *);               /* what a process before us has left */
+void gone_sweep(struct runtimed *);               /* what a process before us has left, if anything */
 bool gone_is_removed(const struct runtimed *);    /* else drain_check follows */
 void gone_stop(struct runtimed *);
 #endif

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define FOLDER ".shared"
 /* A controller that was just killed, or handed over, makes its next step within this time. */
 enum { OWNER_IDLE_US = 20000000 };
 struct shared { char *name; size_t records; bool owned; int64_t ended_us; };
@@ -39,11 +40,13 @@ void shared_join(struct runtimed *d, struct record *rec, const struct run *run)
     rec->shared = s;
 }
 
-static void path_of(const struct runtimed *d, const char *name, char out[4096]) { snprintf(out, 4096, "%s/" SHARED_FOLDER "/%s", d->workspace, name); }
+static void path_of(const struct runtimed *d, const char *name, char out[4096]) { snprintf(out, 4096, "%s/" FOLDER "/%s", d->workspace, name); }
+
+int shared_open(int workspace) { return openat(workspace, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); }
 
 static void remove_folder(struct runtimed *d, const char *name)
 {
-    AUTO_CLOSE int dir = openat(d->workspace_fd, SHARED_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    AUTO_CLOSE int dir = shared_open(d->workspace_fd);
     if (dir >= 0)
         gone_put(d, dir, name);
 }
@@ -95,7 +98,7 @@ int work_open(const struct task *t, struct kr_err *e)
     AUTO_ARENA struct arena a = { .limit = 16384 };
     struct str path = work_path(t, &a);
     if (t->rec->shared) {
-        mkdirat(t->d->workspace_fd, SHARED_FOLDER, 0700);
+        mkdirat(t->d->workspace_fd, FOLDER, 0700);
         if (mkdir(path.p, 0700) < 0 && errno != EEXIST)
             return kr_fail_sys(e, KR_SYSTEM, errno, "make the shared workspace \"%s\"", path.p);
     }
@@ -106,7 +109,7 @@ int work_open(const struct task *t, struct kr_err *e)
 void shared_sweep(struct runtimed *d)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/" SHARED_FOLDER, d->workspace);
+    snprintf(path, sizeof path, "%s/" FOLDER, d->workspace);
     DIR *list = opendir(path);
     for (struct dirent *entry; list && (entry = readdir(list));)
         if (entry->d_name[0] != '.' && !map_get(&d->shared, str_of(entry->d_name)))

@@ -4,8 +4,6 @@
 #define APPLETS_RUNTIMED_SHARED_H
 #include "core/kr.h"
 
-#define SHARED_FOLDER ".shared"                   /* in the directory workspace */
-
 struct runtimed;
 struct record;
 struct task;
@@ -15,6 +13,7 @@ void shared_leave(struct runtimed *, struct record *);                        /*
 void shared_ended(struct runtimed *, struct record *);                        /* its task has ended: its owner's next Run may follow */
 int64_t shared_busy_until(const struct runtimed *);                           /* monotonic; until then an owner may send its next Run */
 struct str work_path(const struct task *, struct arena *);                    /* the working directory, shared or not */
+int shared_open(int workspace);                   /* the directory that has them, in that of all workspaces; -1: there is none */
 int work_open(const struct task *, struct kr_err *);                          /* a descriptor of it; makes it where it is shared */
 void shared_sweep(struct runtimed *);             /* directories that no record names */
 void shared_stop(struct runtimed *);

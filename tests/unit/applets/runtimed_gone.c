@@ -34,6 +34,8 @@ TEST(a_small_workspace_goes_at_once_and_a_large_one_makes_room)
 {
     struct runtimed d = { .loop = loop_new(&clock_system), .workspace_fd = open(test_tmpdir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
     gone_put(&d, d.workspace_fd, "absent");
+    gone_sweep(&d);
+    CHECK(gone_is_removed(&d));                            /* no process for nothing */
     make(d.workspace_fd, "small", 20);
     gone_put(&d, d.workspace_fd, "small");
     CHECK_INT(count(d.workspace_fd, "."), 0);
@@ -53,6 +55,9 @@ TEST(a_small_workspace_goes_at_once_and_a_large_one_makes_room)
     CHECK(d.gone.helper == one && d.gone.more);
     CHECK_INT(loop_run_until(d.loop, is_removed, &d, loop_now_us(d.loop) + 30000000), 0);
     CHECK(!d.gone.more);
+    gone_sweep(&d);
+    CHECK(!gone_is_removed(&d));
+    CHECK_INT(loop_run_until(d.loop, is_removed, &d, loop_now_us(d.loop) + 30000000), 0);
     close(d.workspace_fd);
     loop_free(d.loop);
 }
