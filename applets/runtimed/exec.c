@@ -320,16 +320,26 @@ static void follow_later(struct task *t, int64_t most_us)
         wait_then(t, again_follow, most_us);
 }
 
+/* Only the rest of it was waited for: its end, or that it is ended, is known. */
+static bool was_last(struct task *t)
+{
+    if (t->cancelled)
+        task_stopped(t);
+    else if (t->ended)
+        task_ended(t);
+    else
+        return false;
+    return true;
+}
+
 static void watch_done(void *ctx, int status, struct str text)
 {
     struct task *t = ctx;
     KR_FAILPOINT("runtimed.watch.after");
     t->watch = NULL;
-    if (t->cancelled) {
-        task_stopped(t);
-    } else if (t->ended) {
-        task_ended(t);
-    } else if (status == GRPC_UNIMPLEMENTED) {
+    if (was_last(t))
+        return;
+    if (status == GRPC_UNIMPLEMENTED) {
         t->d->no_watch = true;
         exec_follow(t);
     } else if (status == GRPC_NOT_FOUND) {
@@ -373,11 +383,9 @@ static void status_done(void *ctx, int status, struct str text)
     struct task *t = ctx;
     KR_FAILPOINT("runtimed.status.after");
     t->watch = NULL;
-    if (t->cancelled)
-        task_stopped(t);
-    else if (t->ended)
-        task_ended(t);
-    else if (status == GRPC_NOT_FOUND && t->state != TASK_STOPPING)
+    if (was_last(t))
+        return;
+    if (status == GRPC_NOT_FOUND && t->state != TASK_STOPPING)
         task_lost(t);
     else if ((t->mistaken && t->state != TASK_STOPPING) || is_untold(t, status, text))
         lose(t);

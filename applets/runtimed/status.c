@@ -161,6 +161,14 @@ static void put_outputs(struct buf *b, const struct task *t)
     jw_end(b, '}');
 }
 
+static void put_reason(struct buf *b, const struct task *t)
+{
+    if (t->end_reason)
+        put_str(b, "add", "/status/reason", str_of(t->end_reason));
+    else
+        put_remove(b, "/status/reason", t->run->status.reason.n > 0);
+}
+
 static void put_end(struct buf *b, const struct task *t)
 {
     const struct run_status *s = &t->run->status;
@@ -173,10 +181,7 @@ static void put_end(struct buf *b, const struct task *t)
         { .type = "Succeeded", .status = !strcmp(t->end_phase, "Succeeded") ? "True" : "False", .reason = cause },
         { .type = "Started", .status = "True", .reason = "Executed" } };
     put_str(b, "add", "/status/phase", str_of(t->end_phase));
-    if (t->end_reason)
-        put_str(b, "add", "/status/reason", str_of(t->end_reason));
-    else
-        put_remove(b, "/status/reason", s->reason.n > 0);
+    put_reason(b, t);
     if (*t->end_message)
         put_str(b, "add", "/status/message", str_of(t->end_message));
     else
@@ -202,9 +207,7 @@ static void put_bare_end(struct buf *b, const struct task *t)
 {
     const struct run_status *s = &t->run->status;
     put_str(b, "add", "/status/phase", str_of(t->end_phase));
-    put_remove(b, "/status/reason", s->reason.n > 0);
-    if (t->end_reason)
-        put_str(b, "add", "/status/reason", str_of(t->end_reason));
+    put_reason(b, t);
     put_time(b, "/status/completionTime", loop_wall_us(t->d->loop), false);
     put_remove(b, "/status/message", s->message.n > 0);
     put_remove(b, "/status/exitCode", s->has_exit_code);          /* of an attempt before */

@@ -117,6 +117,9 @@ static bool is_cancelled(const struct task *t)
     return (t->run->spec.has_cancel_requested && t->run->spec.cancel_requested) || t->run->metadata.deletion_timestamp.n > 0;
 }
 
+/* Why no attempt of it may begin here any more; STOP_NONE: one may. */
+static enum stop_cause barred(const struct task *t) { return is_cancelled(t) ? STOP_CANCEL : drain_bars(t) ? STOP_DRAIN : STOP_NONE; }
+
 void task_update(struct task *t, struct str json)
 {
     if (decode(t, json) < 0)
@@ -236,13 +239,9 @@ void task_begin(struct task *t)
     t->told_running = !strcmp(t->phase, "Running");
     if (adopt(t))
         return;
-    if (is_cancelled(t)) {
-        t->stop = STOP_CANCEL;
-        task_stopped(t);
-        return;
-    }
-    if (drain_bars(t)) {
-        t->stop = STOP_DRAIN;
+    enum stop_cause cause = barred(t);
+    if (cause) {
+        t->stop = cause;
         task_stopped(t);
         return;
     }
@@ -570,7 +569,7 @@ static void begin_retry(struct task *t)
     t->begun_wall_us = loop_wall_us(t->d->loop);
     journal_write(t, "backoff");
     remove_workspace(t->d, t->uid);
-    int64_t wait = is_cancelled(t) || drain_bars(t) ? 0 : at - loop_wall_us(t->d->loop);      /* task_begin sees to it */
+    int64_t wait = barred(t) ? 0 : at - loop_wall_us(t->d->loop);      /* task_begin sees to it */
     loop_timer_in(t->d->loop, &t->backoff, wait > 0 ? wait : 0);
 }
 
