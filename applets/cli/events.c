@@ -57,8 +57,8 @@ static struct str as_core(struct str event, struct arena *to)
     AUTO_ARENA struct arena a = { .limit = 8 << 20 };
     AUTO_BUF struct buf b = { .max = LIMIT_KUBE_ANSWER };
     struct kr_err ignored = { 0 };
-    struct json *tree = json_parse(&a, event, &ignored);
-    if (!tree || json_string(json_get(tree, "lastTimestamp")).n)
+    struct json *tree = json_str_of(json_find(event, "lastTimestamp"), &a).n ? NULL : json_parse(&a, event, &ignored);      /* most have it */
+    if (!tree)
         return event;
     const struct json *count = json_get(json_get(tree, "series"), "count");
     json_set(&a, tree, S("lastTimestamp"), json_new_str(&a, seen_at(tree)));
