@@ -20,6 +20,7 @@
 #include "k8s/selector.h"
 
 #define NODE_NAME "local"
+enum { AGAIN_US = 1000000 };                      /* what failed is tried again */
 struct node {
     struct loop *loop;
     struct kube *kube;

@@ -12,7 +12,6 @@
 #include "core/log.h"
 
 #define PROTECTION "kubernetes.io/pvc-protection"
-enum { AGAIN_US = 1000000 };
 
 struct claim {
     struct node *n;

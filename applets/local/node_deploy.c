@@ -96,7 +96,7 @@ static void made(void *ctx, const struct kube_result *r)
         d->creating--;
     if (r->error) {
         log_warn(&log_std, "a pod could not be made", LOG_Z("deployment", m->key), LOG_ERR(r->error));
-        loop_timer_in(n->loop, &n->again, 1000000);
+        loop_timer_in(n->loop, &n->again, AGAIN_US);
     } else {
         static const char *const name[] = { "metadata", "name" }, *const ns[] = { "metadata", "namespace" };
         AUTO_ARENA struct arena a = { .limit = 4096 };
@@ -241,7 +241,7 @@ static void status_written(void *ctx, const struct kube_result *r)
         log_warn(&log_std, "a Deployment's status could not be written", LOG_Z("deployment", m->key), LOG_ERR(r->error));
         if (d)
             d->told[0] = '\0';
-        loop_timer_in(m->n->loop, &m->n->again, 1000000);
+        loop_timer_in(m->n->loop, &m->n->again, AGAIN_US);
     }
     free(m);
 }

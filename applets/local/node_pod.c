@@ -17,7 +17,7 @@
 #include <arpa/inet.h>
 #include <unistd.h>
 
-enum { PROBE_FAST_US = 10000, PROBE_US = 2000000, WAIT_MIN_US = 10000, WAIT_MAX_US = 10000000, LIVED_US = 10000000, AGAIN_US = 1000000,
+enum { PROBE_FAST_US = 10000, PROBE_US = 2000000, WAIT_MIN_US = 10000, WAIT_MAX_US = 10000000, LIVED_US = 10000000,
        KILL_US = 3000000 };                       /* after deletionTimestamp, whose seconds are whole: runtimed cancels what is left when the grace is over */
 
 static void start_child(struct child_proc *c);

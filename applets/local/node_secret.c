@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { AGAIN_US = 1000000 };
 struct secret {
     struct secret *next;
     struct secrets *of;
