@@ -19,6 +19,7 @@ class Drained:
         handmade.make_runtime(i, name)
         self.server = handmade.our_server(self.place, self.port)
         self.pod = handmade.Pod(i, name, name, self.port, self.place, kubeconfig=self.proxy.kubeconfig, more=more)
+        self.gate = Gate(self.place + '/gate')
 
     def __enter__(self):
         return self
@@ -29,7 +30,7 @@ class Drained:
             p.wait()
 
     def submit(self, run, end='true', **spec):
-        script = 'echo %s $KRUNTIME_ATTEMPT >> %s/begun; until [ -e %s/go ]; do sleep 0.02; done; %s' % (run, self.place, self.place, end)
+        script = 'echo %s $KRUNTIME_ATTEMPT >> %s/begun; %s; %s' % (run, self.place, self.gate.at, end)
         s.equal(run + ' is accepted', self.i.api.call('POST', RUNS, run_object(run, [script], runtime=self.name, **spec))[0], 201)
 
     def status(self, run):
@@ -38,9 +39,6 @@ class Drained:
     def reaches(self, run, phase):
         s.check('%s: %s' % (run, phase), until(lambda: self.status(run).get('phase') == phase), json.dumps(self.status(run)))
         return self.status(run)
-
-    def let_go(self):
-        open(self.place + '/go', 'w').close()
 
     def begun(self):
         return open(self.place + '/begun').read().split('\n')[:-1]
@@ -60,6 +58,14 @@ class Drained:
         self.pod.start()
         self.logged('runtimed is ready', 2)
 
+    def hands_back(self, run, what, attempt):
+        """It drains, and the API is there again: the Run is for another pod."""
+        self.pod.daemon.terminate()
+        self.logged(' draining ')
+        self.proxy.cut(False)
+        st = self.reaches(run, 'Pending')
+        s.equal('%s: %s' % (run, what), (st.get('attempt'), st.get('assignedPod')), (attempt, None))
+
     def ends(self):
         s.equal(self.name + ': runtimed ends', self.pod.daemon.wait(20), 0)
         self.server.terminate()
@@ -75,12 +81,8 @@ def before_the_first_list(i, top):
         p.reaches('waits', 'Scheduled')
         p.not_ready()
         p.restart()
-        p.pod.daemon.terminate()
-        p.logged(' draining ')
-        p.proxy.cut(False)
-        st = p.reaches('waits', 'Pending')
-        s.equal('waits: at no cost', (st.get('attempt'), st.get('assignedPod')), (1, None))
-        p.let_go()
+        p.hands_back('waits', 'at no cost', 1)
+        p.gate.open()
         st = p.reaches('runs', 'Succeeded')
         s.equal('runs: at its first attempt', st.get('attempt'), 1)
         p.ends()
@@ -107,13 +109,9 @@ def while_a_retry_is_told(i, top):
         p.reaches('fails', 'Running')
         p.not_ready()
         p.proxy.cut()
-        p.let_go()
+        p.gate.open()
         p.logged('a status could not be written')
-        p.pod.daemon.terminate()
-        p.logged(' draining ')
-        p.proxy.cut(False)
-        st = p.reaches('fails', 'Pending')
-        s.equal('fails: its next attempt is for another pod', (st.get('attempt'), st.get('assignedPod')), (2, None))
+        p.hands_back('fails', 'its next attempt is for another pod', 2)
         p.ends()
         s.equal('begun while a retry was told', p.begun(), ['fails 1'])
 

@@ -54,11 +54,12 @@ def row_50(i, top):
     store = place + '/store'
     os.makedirs(store)
     env = [{'name': 'E%d' % k, 'value': 'x' * 32000} for k in range(48)]
+    told, filled = Gate(place + '/told'), Gate(place + '/filled')
     artifacts = 'cd $KRUNTIME_ARTIFACTS_DIR; for k in {1..32}; do : > $k; done'
     cases = {      # script, bytes that are left, phase and reason, words of the message; without: nothing but the phase fits
         'outputs': ('for k in {1..7}; do printf "k$k=%08000d\\n" 0; done >> $KRUNTIME_OUTPUTS', 4096, ('Failed', 'OutputsTooLarge'), 'no room for its outputs'),
-        'outputs-full': ('sleep 0.2; echo k=v >> $KRUNTIME_OUTPUTS', 1, ('Failed', 'OutputsTooLarge'), None),
-        'success-full': ('sleep 0.2', 1, ('Succeeded', None), None),
+        'outputs-full': (told.at + '; echo k=v >> $KRUNTIME_OUTPUTS', 1, ('Failed', 'OutputsTooLarge'), None),
+        'success-full': (told.at, 1, ('Succeeded', None), None),
         'artifacts': (artifacts, 4096, ('Failed', 'ArtifactInvalid'), 'no room for references to artifacts'),
         'artifacts-failed': (artifacts + '; exit 3', 4096, ('Failed', 'ExitCode'), 'its artifacts are not stored: the Run\'s object has no room'),
         'artifacts-unsnapped': (artifacts, 100, ('Failed', 'ArtifactInvalid'), None),
@@ -81,11 +82,14 @@ def row_50(i, top):
         s.check(name + ' is scheduled', until(lambda: status(i, name).get('phase') == 'Scheduled'), json.dumps(status(i, name)))
         fill(name, room)
     pod.daemon.send_signal(signal.SIGCONT)
-    s.equal('row-50-second is accepted', submit(i, 'row-50-second', 'cd %s; [ $KRUNTIME_ATTEMPT = 2 ] || exit 3; until [ -e go ]; do sleep 0.02; done' % place, runtime='filled', env=env,
+    for name in ('outputs-full', 'success-full'):      # that it runs is refused before it ends
+        s.check('row-50-%s is refused a first time' % name, until(lambda: re.search('does not fit .* run=row-50-%s ' % name, open(pod.log).read())), open(pod.log).read())
+    told.open()
+    s.equal('row-50-second is accepted', submit(i, 'row-50-second', '[ $KRUNTIME_ATTEMPT = 2 ] || exit 3; ' + filled.at, runtime='filled', env=env,
                                                 retryPolicy={'maxAttempts': 2, 'backoff': '10ms'})[0], 201)
     s.check('row-50-second runs again', until(lambda: status(i, 'row-50-second').get('attempt') == 2 and status(i, 'row-50-second').get('phase') == 'Running'), json.dumps(status(i, 'row-50-second')))
     fill('row-50-second', 1)
-    open(place + '/go', 'w').close()
+    filled.open()
     st = i.wait({'row-50-second'}, 30).get('row-50-second', {}).get('status', {})
     s.equal('row-50-second: no code of the attempt before', (st.get('phase'), st.get('attempt'), st.get('exitCode'), st.get('message')), ('Succeeded', 2, None, None))
     runs = i.wait({'row-50-' + name for name in cases}, 30)

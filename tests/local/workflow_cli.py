@@ -92,7 +92,8 @@ with instance() as i:
 
     # watch on a terminal draws in place
     def watched(name, rows):
-        open(file, 'w').write((FLOW % (name, '0')).replace('echo $OS;', 'sleep 0.2;'))
+        gate = Gate(os.path.join(i.dir, name))     # so that there is something to be drawn over
+        open(file, 'w').write((FLOW % (name, '0')).replace('echo $OS;', gate.at + ';'))
         i.cli('workflow', 'submit', '-f', file)
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', rows, 8, 0, 0))
@@ -106,6 +107,8 @@ with instance() as i:
                 break
             if not got:
                 break
+            if not seen:
+                gate.open()
             seen += got
         s.equal('watch: %d rows' % rows, p.wait(), 0)
         return seen.decode().replace('\r\n', '\n')
